@@ -79,7 +79,7 @@ def score_matching(reply: str, gold: Mapping[str, str]) -> Score:
     if not all(len(pair) == 2 for pair in pairs):
         return Score.of(0.0, answer)
     wanted = {normalise(key): normalise(value) for key, value in gold.items()}
-    matched = {key: value for key, value in pairs}
+    matched = dict(pairs)
     if len(matched) < len(pairs) or not matched.keys() <= wanted.keys():
         return Score.of(0.0, answer)
     uses = Counter(matched.values())

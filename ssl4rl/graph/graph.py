@@ -97,9 +97,9 @@ class TextAttributedGraph:
     """Node indices of train, val and test, where the data brings them."""
     edge_splits: Mapping[str, IntArray] = field(default_factory=dict)
     """Edge indices of train, val and test, where the data brings them."""
-    node_meaning: str = "a node"
+    node_meaning: str = "a text"
     """What a node is, as a noun phrase: "a paper"."""
-    edge_meaning: str = "the two nodes are linked"
+    edge_meaning: str = "the two texts are linked"
     """What an edge between two nodes means, as a clause: "one paper cites the other"."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """``edges`` as the source counts them, and the ``self_loops`` and ``duplicates`` that were dropped."""

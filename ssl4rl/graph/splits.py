@@ -1,0 +1,107 @@
+"""Who is in train, val and test, and which edges a prompt may show.
+
+Splits that the data brings are used as they are. Otherwise they are seeded by a constant, not by a run's seed: a
+dataset has one test set. Link splits are over unordered pairs, so the reverse of a test edge is never in train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.graph.graph import Adjacency, IntArray, TextAttributedGraph
+from ssl4rl.task import NotApplicable, seeded_rng
+
+VAL_SHARE, TEST_SHARE = 0.05, 0.10
+"""Shares of the pairs, as in PyG's ``RandomLinkSplit`` examples and in TAGLAS: 85/5/10."""
+
+LABELLED_PER_CLASS, LABELLED_VAL = 20, 500
+"""Planetoid's semi-supervised split (Yang et al. 2016, §5.1)."""
+
+
+def pair_keys(graph: TextAttributedGraph, edges: IntArray | None = None) -> IntArray:
+    """One integer per edge that is equal for edges over the same unordered pair, [E] (or ``[len(edges)]``)."""
+    ends = graph.edge_index if edges is None else graph.edge_index[:, edges]
+    return np.asarray(ends.min(axis=0) * graph.num_nodes + ends.max(axis=0), dtype=np.int64)
+
+
+def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
+    """Edge indices of train, val and test: the data's own, else 85/5/10 over unordered pairs.
+
+    Parallel edges (several relations between the same two nodes) always share a side.
+    """
+    if graph.edge_splits:
+        return {split: graph.edge_splits[split] for split in ("train", "val", "test")}
+    pairs, pair_of_edge = np.unique(pair_keys(graph), return_inverse=True)
+    order = seeded_rng("edge split", graph.fingerprint).permutation(len(pairs))
+    num_val, num_test = round(len(pairs) * VAL_SHARE), round(len(pairs) * TEST_SHARE)
+    side = np.zeros(len(pairs), dtype=np.int8)
+    side[order[:num_val]] = 1
+    side[order[num_val : num_val + num_test]] = 2
+    return {split: np.flatnonzero(side[pair_of_edge] == code) for code, split in enumerate(("train", "val", "test"))}
+
+
+def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
+    """Node indices of train, val and test: the data's own, else seeded.
+
+    A labelled graph gets 20 nodes per class for train, 500 for val (at most a fifth of the rest) and the rest for
+    test, as Planetoid does; a graph without labels gets 85/5/10.
+    """
+    if graph.node_splits:
+        return {split: graph.node_splits[split] for split in ("train", "val", "test")}
+    rng = seeded_rng("node split", graph.fingerprint)
+    order = rng.permutation(graph.num_nodes)
+    if graph.labels is None:
+        num_val, num_test = round(graph.num_nodes * VAL_SHARE), round(graph.num_nodes * TEST_SHARE)
+        parts = {
+            "val": order[:num_val],
+            "test": order[num_val : num_val + num_test],
+            "train": order[num_val + num_test :],
+        }
+    else:
+        labels = graph.labels[order]
+        train = np.concatenate([order[labels == label][:LABELLED_PER_CLASS] for label in range(len(graph.label_names))])
+        rest = order[~np.isin(order, train)]
+        num_val = min(LABELLED_VAL, len(rest) // 5)
+        parts = {"train": train, "val": rest[:num_val], "test": rest[num_val:]}
+    return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    """What a prompt may show, and what a task may ask, on one graph.
+
+    ``visible`` is the adjacency over training edges whose pair occurs in neither val nor test (their reverses and
+    inverse relations are gone too); ``full`` is over all edges, and is read only to make sure that a "non-edge" is
+    one. ``asked`` are the edges that each split may ask about; ``dropped_train`` counts training edges left out
+    because val or test has their pair.
+    """
+
+    visible: Adjacency
+    full: Adjacency
+    asked: dict[str, IntArray]
+    dropped_train: int
+
+
+@lru_cache(maxsize=8)
+def edge_view(graph: TextAttributedGraph) -> EdgeView:
+    """The split's adjacencies, built once per graph.
+
+    Raises:
+        NotApplicable: if the graph has no edges.
+    """
+    if not graph.num_edges:
+        raise NotApplicable(f"graph {graph.name} has no edges, and every graph task needs some")
+    split = edge_split(graph)
+    held_out = pair_keys(graph, np.concatenate([split["val"], split["test"]]))
+    clean: NDArray[np.bool_] = ~np.isin(pair_keys(graph, split["train"]), held_out)
+    train = split["train"][clean]
+    return EdgeView(
+        visible=Adjacency.build(graph.num_nodes, graph.edge_index, train),
+        full=Adjacency.build(graph.num_nodes, graph.edge_index, np.arange(graph.num_edges)),
+        asked={"train": train, "val": split["val"], "test": split["test"]},
+        dropped_train=int((~clean).sum()),
+    )

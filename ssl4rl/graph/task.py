@@ -1,0 +1,126 @@
+"""What the graph tasks share: the context knobs and the cutting of a subgraph around some nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.sampling import Pair, Subgraph, ego_subgraph
+from ssl4rl.graph.splits import edge_view
+from ssl4rl.graph.text import GraphText
+from ssl4rl.task import Knobs, Redraw, Task
+
+
+class ContextKnobs(Knobs):
+    """How much of the graph a prompt shows."""
+
+    num_hops: int = Field(1, ge=0, le=4)
+    """How far from the asked nodes the context reaches; 0 shows no context."""
+    fanout: int = Field(2, ge=1, le=50)
+    """New neighbours sampled per node and hop."""
+    max_nodes: int = Field(20, ge=2, le=500)
+    """Most nodes shown."""
+    text_budget: int = Field(400, ge=16, le=20000)
+    """Most pieces of text shown for nodes and options in all, and half as many again for edges (a piece is about a
+    token)."""
+
+
+PAPER_CONTEXT: Mapping[str, Any] = {"num_hops": 3, "fanout": 5, "max_nodes": 60, "text_budget": 700}
+"""TAGLAS's subgraph default (3 hops, at most 5 new nodes per hop, induced), within the paper's prompt of 1,024
+tokens. The paper published no code for its graph tasks, so this level reproduces what it describes."""
+
+CK = TypeVar("CK", bound=ContextKnobs)
+
+
+class GraphTask(Task[TextAttributedGraph, CK]):
+    """Base of the tasks on graphs: prompts are cut from the edges that ``edge_view`` lets them see."""
+
+    def __init__(
+        self,
+        source: TextAttributedGraph,
+        *,
+        split: str = "train",
+        level: str | None = None,
+        knobs: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(source, split=split, level=level, knobs=knobs, seed=seed)
+        self.view = edge_view(source)
+
+    def cut(
+        self,
+        centers: Sequence[int],
+        rng: np.random.Generator,
+        hidden_pairs: Collection[Pair] = (),
+        hidden_nodes: Collection[int] = (),
+    ) -> Subgraph:
+        """A subgraph around ``centers`` by this task's context knobs, over visible edges only."""
+        return ego_subgraph(
+            self.view.visible,
+            centers,
+            rng,
+            num_hops=self.knobs.num_hops,
+            fanout=self.knobs.fanout,
+            max_nodes=max(self.knobs.max_nodes, len(centers)),
+            hidden_pairs=hidden_pairs,
+            hidden_nodes=hidden_nodes,
+        )
+
+    def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
+        """What explains an example: local number → node, edges shown, node → pieces cut, and what the task adds."""
+        return {
+            "nodes": {str(number): node for node, number in written.number.items()},
+            "edges": [list(map(int, self.source.edge_index[:, edge])) for edge in written.edges],
+            "edges_dropped": len(subgraph.edges) - len(written.edges),
+            "dropped": {str(node): pieces for node, pieces in written.dropped.items()},
+            **more,
+        }
+
+    def prompt(self, *paragraphs: str) -> tuple[str, ...]:
+        """The prompt's one text part: what the graph is, then the paragraphs."""
+        intro = f"Part of a graph. Each node is {self.source.node_meaning}; an edge means {self.source.edge_meaning}."
+        return ("\n".join((intro, *paragraphs)),)
+
+    def two_steps_from(self, node: int, rng: np.random.Generator) -> int | None:
+        """A random node two visible steps away that is not joined to ``node`` by any edge of the graph, if found."""
+        for _ in range(8):
+            middle = self._step(node, rng)
+            far = None if middle is None else self._step(middle, rng)
+            if far is not None and far != node and not len(self.view.full.between(node, far)):
+                return far
+        return None
+
+    def _step(self, node: int, rng: np.random.Generator) -> int | None:
+        degree = self.view.visible.degree(node)
+        if not degree:
+            return None
+        return int(self.view.visible.neighbors[self.view.visible.indptr[node] + rng.integers(degree)])
+
+    def distractors(
+        self, centers: Sequence[int], count: int, num_near: int, rng: np.random.Generator, taken: Collection[int]
+    ) -> list[int]:
+        """``count`` nodes with a text that are none of ``taken``, and joined to none of ``centers``.
+
+        ``num_near`` of them are two visible steps away from a centre, where such nodes are found; the rest are any.
+
+        Raises:
+            Redraw: if the graph has too few of them.
+        """
+        found: dict[int, None] = {}
+        for attempt in range(20 * count):
+            if len(found) == count:
+                break
+            near = len(found) < num_near and attempt < 10 * count
+            center = centers[attempt % len(centers)]
+            node = self.two_steps_from(center, rng) if near else int(rng.integers(self.source.num_nodes))
+            if node is None or node in taken or not self.source.texts[node].strip():
+                continue
+            if not any(node == other or len(self.view.full.between(node, other)) for other in centers):
+                found[node] = None
+        if len(found) < count:
+            raise Redraw("too few distractors")
+        return list(found)
