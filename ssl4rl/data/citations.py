@@ -30,10 +30,10 @@ SUBJECTS: dict[str, str] = {
 }
 """Subject (the class, and never part of a text) → the words that its papers prefer."""
 
-COMMON_WORDS = "history theory survey origin model limit change order measure record pattern cause".split()
+COMMON_WORDS = ["history", "theory", "survey", "origin", "model", "limit", "change", "order", "measure", "record", "pattern", "cause"]
 
 TEMPLATES = (
-    "{0} of {1}, {2} and {3}",
+    "{0} of {1} {2} and {3}",
     "{0} and {1} in {2} {3}",
     "{0} {1} for {2} and {3}",
     "{0} of {1} and {2} {3}",

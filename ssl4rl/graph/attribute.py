@@ -107,13 +107,16 @@ class Attribute(GraphTask[AttributeKnobs]):
         meta = self.meta(subgraph, written, masked=masked, candidates=options)
         if self.knobs.answer == "generate":
             number = written.number[masked[0]]
-            question = f"What is the description of node {number}? Write at most {self.knobs.max_words} words."
+            question = f"What is the description of node [{number}]? Write at most {self.knobs.max_words} words."
             parts = self.prompt(written.text, question, REPLY_FORMAT.format(what="the description"))
             return Draft(parts, " ".join(self.source.texts[masked[0]].split()), meta)
         letters = dict(zip(options, OPTION_LETTERS, strict=False))
         gold = {str(written.number[node]): letters[node] for node in sorted(masked, key=written.number.__getitem__)}
-        numbers = " and ".join(f"node {number}" for number in gold)
-        question = f"Which of these descriptions belongs to {numbers}?"
+        *rest, last = (f"[{number}]" for number in gold)
+        if rest:
+            question = f"Which of these descriptions belong to nodes {', '.join(rest)} and {last}?"
+        else:
+            question = f"Which of these descriptions is that of node {last}?"
         what = "number=letter" if len(gold) == 1 else "number=letter for each, separated by commas,"
         parts = self.prompt(written.text, question, written.options, REPLY_FORMAT.format(what=what))
         return Draft(parts, gold, meta)

@@ -71,8 +71,8 @@ class Adjacency:
 class TextAttributedGraph:
     """A graph whose nodes carry texts, and optionally its edges, relations, labels and splits.
 
-    Build one with :meth:`from_edges` (it drops and counts self-loops and duplicates), :meth:`from_networkx` or
-    :meth:`from_pyg`.
+    Build one with :meth:`from_edges` (it drops and counts self-loops and duplicates), or from a PyG or NetworkX graph
+    with ``ssl4rl.data.convert``.
     """
 
     name: str

@@ -18,7 +18,7 @@ from ssl4rl.example import Example, Score
 from ssl4rl.graph.graph import IntArray, TextAttributedGraph
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
-from ssl4rl.task import REPLY_FORMAT, Draft, NotApplicable, Redraw
+from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
 
 DEGREE_WINDOW = 10
 """Nodes of nearly the wanted degree to choose from where too few have exactly that degree."""
@@ -88,8 +88,8 @@ class Link(GraphTask[LinkKnobs]):
         subgraph = self.cut([first, second], rng, [frozenset(pair)], common)
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(first, second))
         question = (
-            f"Not every edge is shown. Is there an edge between node {written.number[first]} "
-            f"and node {written.number[second]}?"
+            f"Not every edge is shown. Is there an edge between nodes [{written.number[first]}] "
+            f"and [{written.number[second]}]?"
         )
         parts = self.prompt(written.text, question, REPLY_FORMAT.format(what="yes or no"))
         return Draft(parts, "yes" if linked else "no", self.meta(subgraph, written, asked=[first, second]))
@@ -99,21 +99,27 @@ class Link(GraphTask[LinkKnobs]):
         return int(source), int(target)
 
     def _negative(self, rng: np.random.Generator) -> tuple[int, int]:
+        # Tried again here rather than by a redraw of the whole example, which would leave fewer "no" than "yes".
+        for _ in range(MAX_DRAWS):
+            first, second = self._candidate(rng)
+            if first != second and not len(self.view.full.between(first, second)):
+                return first, second
+        raise NotApplicable(
+            f"graph {self.source.name} has too few unlinked pairs for task.negatives={self.knobs.negatives}"
+        )
+
+    def _candidate(self, rng: np.random.Generator) -> tuple[int, int]:
+        """A pair that may be linked, or the same node twice."""
         if self.knobs.negatives == "random":
-            first, second = (int(node) for node in rng.integers(self.source.num_nodes, size=2))
-        elif self.knobs.negatives == "degree":
-            ends = self._positive(rng)
-            # What a linked pair shows of its edges is one less than it has, if the asked edge itself is among them.
-            hidden = len(self.view.visible.between(*ends))
-            first, second = (self._of_degree(self.view.visible.degree(node) - hidden, rng) for node in ends)
-        else:
-            first = self._positive(rng)[int(rng.integers(2))]
+            return int(rng.integers(self.source.num_nodes)), int(rng.integers(self.source.num_nodes))
+        ends = self._positive(rng)
+        if self.knobs.negatives == "distance_two":
+            first = ends[int(rng.integers(2))]
             far = self.two_steps_from(first, rng)
-            if far is None:
-                raise Redraw("a node without a second-hop neighbour")
-            second = far
-        if first == second or len(self.view.full.between(first, second)):
-            raise Redraw("the drawn pair is linked")
+            return first, first if far is None else far
+        # What a linked pair shows of its edges is one less than it has, if the asked edge itself is among them.
+        hidden = len(self.view.visible.between(*ends))
+        first, second = (self._of_degree(self.view.visible.degree(node) - hidden, rng) for node in ends)
         return first, second
 
     @cached_property
@@ -151,8 +157,8 @@ class Link(GraphTask[LinkKnobs]):
         subgraph = self.cut([head, tail], rng, [frozenset((head, tail))])
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(head, tail))
         question = (
-            f"Not every edge is shown. Which relation holds from node {written.number[head]} "
-            f"to node {written.number[tail]}?"
+            f"Not every edge is shown. Which relation holds from node [{written.number[head]}] "
+            f"to node [{written.number[tail]}]?"
         )
         lettered = write_options([self.source.relation_names[relation] for relation in options])
         parts = self.prompt(written.text, question, lettered, REPLY_FORMAT.format(what="one letter"))

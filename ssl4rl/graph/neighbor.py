@@ -87,11 +87,11 @@ class Neighbor(GraphTask[NeighborKnobs]):
             raise Redraw("two candidates read the same")
         gold = [letter for letter, node in zip(OPTION_LETTERS, candidates, strict=False) if node in hidden]
         if len(hidden) == 1:
-            question = f"One edge of node {written.number[target]} is hidden. Which of these is at its other end?"
+            question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"
             what = "one letter"
         else:
             question = (
-                f"{len(hidden)} edges of node {written.number[target]} are hidden. "
+                f"{len(hidden)} edges of node [{written.number[target]}] are hidden. "
                 f"Which {len(hidden)} of these are at their other ends?"
             )
             what = f"{len(hidden)} letters, separated by commas,"

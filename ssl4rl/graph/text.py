@@ -142,7 +142,8 @@ def choose_edges(
     graph: TextAttributedGraph, edges: Sequence[int], rng: np.random.Generator, budget: int, first: Collection[int]
 ) -> tuple[int, ...]:
     """As many edges as fit in ``budget`` pieces, without their texts; those that touch ``first`` before the others."""
-    cost = {edge: count_pieces(_edge_line(graph, edge, (1, 1), "")) for edge in edges}
+    plain = _is_plain(graph)
+    cost = {edge: count_pieces("1-1," if plain else _edge_line(graph, edge, (1, 1), "")) for edge in edges}
     if sum(cost.values()) <= budget:
         return tuple(edges)
     shuffled = [edges[i] for i in rng.permutation(len(edges))]
@@ -169,10 +170,14 @@ def write_edges(graph: TextAttributedGraph, edges: Sequence[int], number: Mappin
         ends = {edge: sorted(pair) for edge, pair in ends.items()}
     arrow = "->" if graph.directed else "-"
     order = sorted(edges, key=lambda edge: (ends[edge], edge))
-    if graph.relations is None and graph.edge_texts is None:
+    if _is_plain(graph):
         return "Edges: " + ", ".join(arrow.join(map(str, ends[edge])) for edge in order) + "."
     said = fit_texts({edge: graph.edge_texts[edge] for edge in order}, text_budget).shown if graph.edge_texts else {}
     return "Edges:\n" + "\n".join(_edge_line(graph, edge, ends[edge], said.get(edge, "")) for edge in order)
+
+
+def _is_plain(graph: TextAttributedGraph) -> bool:
+    return graph.relations is None and graph.edge_texts is None
 
 
 def _edge_line(graph: TextAttributedGraph, edge: int, ends: Sequence[int], text: str) -> str:

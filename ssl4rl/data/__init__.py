@@ -1,0 +1,36 @@
+"""Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder of plain files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssl4rl.errors import UserError, unknown
+from ssl4rl.registry import GRAPHS
+
+if TYPE_CHECKING:
+    from ssl4rl.graph.graph import TextAttributedGraph
+
+DEFAULT = "citations"
+"""The embedded graph: nothing to download."""
+
+
+def load_graph(name: str | None = None) -> TextAttributedGraph:
+    """The graph of that registered name or folder; the embedded one for None.
+
+    Raises:
+        UserError: if there is no such dataset, if it was not fetched yet, or if its files are bad.
+    """
+    name = DEFAULT if name is None else name
+    if name in GRAPHS.names():
+        return GRAPHS.get(name)()
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        from ssl4rl.data.files import load_folder
+
+        return load_folder(folder)
+    if folder.is_file():
+        raise UserError(f"{name} is a file; give the folder that holds nodes.csv and edges.csv")
+    if len(folder.parts) > 1 or name.startswith((".", "~")):
+        raise UserError(f"there is no folder {name}")
+    raise UserError(f"{unknown('dataset', name, GRAPHS.names())} (nor is there a folder of that name here)")

@@ -1,0 +1,245 @@
+"""Reading csv, jsonl and parquet tables so that every bad row can be named: file, row and field."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssl4rl.errors import UserError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class Problems:
+    """Collects what is wrong with a folder; when ``strict``, the first problem is raised instead."""
+
+    def __init__(self, strict: bool) -> None:
+        self.strict = strict
+        self.found: list[str] = []
+
+    def add(self, message: str) -> None:
+        if self.strict:
+            raise UserError(message)
+        self.found.append(message)
+
+
+@dataclass
+class Table:
+    """The readable rows of a file: the number of each in the file (1-based), and its cells as text, by column."""
+
+    path: Path
+    columns: list[str]
+    rows: list[tuple[int, dict[str, str]]]
+
+    def require(self, column: str, key: str) -> str:
+        """The column, if it exists.
+
+        Raises:
+            UserError: if it does not; ``key`` is the setting of dataset.yaml that would name another one.
+        """
+        if column in self.columns:
+            return column
+        by_lower = {name.lower(): name for name in self.columns}
+        near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.7)
+        hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+        raise UserError(
+            f"{self.path}: there is no column {column!r}; {hint}its columns are {', '.join(self.columns)}"
+            + (f" (set `{key}:` in dataset.yaml to the right one)" if key else "")
+        )
+
+
+def where(path: Path, row: int, field: str = "") -> str:
+    """``nodes.csv, row 3, field id``."""
+    return f"{path}, row {row}" + (f", field {field}" if field else "")
+
+
+def find_table(folder: Path, stem: str) -> Path:
+    """The one file ``stem.csv|jsonl|parquet`` in the folder.
+
+    Raises:
+        UserError: if there is none, several, or an empty one.
+    """
+    found = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
+    if not found:
+        others = sorted(path.name for path in folder.glob(f"{stem}.*"))
+        hint = f" (found {', '.join(others)}, which is not one of these formats)" if others else ""
+        raise UserError(f"{folder} holds no {stem}.csv, {stem}.jsonl or {stem}.parquet{hint}")
+    if len(found) > 1:
+        raise UserError(f"{folder} holds {' and '.join(path.name for path in found)}; keep one of them")
+    if not found[0].stat().st_size:
+        raise UserError(f"{found[0]} is empty")
+    return found[0]
+
+
+def read_table(path: Path, problems: Problems) -> Table:
+    """Reads a table; rows that cannot be read are reported and left out.
+
+    Raises:
+        UserError: if the file as a whole cannot be read, or holds no rows.
+    """
+    reader = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}[path.suffix]
+    before = len(problems.found)
+    table = reader(path, problems)
+    if not table.rows and len(problems.found) == before:
+        raise UserError(f"{path} has no rows" + (", so the graph has no edges" if path.stem == "edges" else ""))
+    return table
+
+
+def _decode(path: Path) -> tuple[str, bool]:
+    """The text, and whether some bytes of it are not UTF-8 (they become lone surrogates, to be found per cell)."""
+    content = path.read_bytes()
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig"), False
+    except UnicodeDecodeError:
+        return content.decode("utf-8-sig", "surrogateescape"), True
+
+
+def _undecodable(text: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _not_utf8(path: Path, row: int, field: str, text: str) -> str:
+    byte = next(ord(character) for character in text if "\udc80" <= character <= "\udcff") - 0xDC00
+    return f"{where(path, row, field)}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+
+
+def _read_csv(path: Path, problems: Problems) -> Table:
+    text, suspect = _decode(path)
+    rows: list[tuple[int, dict[str, str]]] = []
+    columns: list[str] = []
+    limit = csv.field_size_limit(len(text) + 1)  # by default a cell of more than 131,072 characters is an error
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        number = 1
+        for cells in reader:
+            row, number = number, reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
+            if not columns:
+                columns = _header(path, cells, row)
+                continue
+            if len(cells) != len(columns):
+                hint = " (put quotes around a cell that holds a comma)" if len(cells) > len(columns) else ""
+                problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
+                continue
+            record = dict(zip(columns, cells, strict=True))
+            bad = [name for name, cell in record.items() if _undecodable(cell)] if suspect else []
+            for name in bad:
+                problems.add(_not_utf8(path, row, name, record[name]))
+            if not bad:
+                rows.append((row, record))
+    except csv.Error as error:
+        # After a broken quote nothing that follows can be trusted.
+        raise UserError(f"{where(path, number)}: {error} (is a quote missing or not doubled?)") from error
+    finally:
+        csv.field_size_limit(limit)
+    if not columns:
+        raise UserError(f"{path} is empty")
+    return Table(path, columns, rows)
+
+
+def _header(path: Path, cells: list[str], row: int) -> list[str]:
+    columns = [cell.strip() for cell in cells]
+    for column in filter(_undecodable, columns):
+        raise UserError(_not_utf8(path, row, "", column))
+    if len(columns) == 1:
+        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+            if separator in columns[0]:
+                raise UserError(f"{path}: the columns are separated by {name}; save it with commas")
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{path}: two columns are named {twice!r}")
+    return columns
+
+
+def _read_jsonl(path: Path, problems: Problems) -> Table:
+    text, suspect = _decode(path)
+    records: list[tuple[int, dict[str, Any]]] = []
+    for row, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            problems.add(f"{where(path, row)}: not valid JSON: {error}")
+            continue
+        if not isinstance(record, dict):
+            problems.add(f'{where(path, row)}: a JSON object is expected, like {{"id": "a", "text": "…"}}')
+            continue
+        if suspect and any(map(_undecodable, record)):
+            raise UserError(_not_utf8(path, row, "", "".join(record)))
+        bad = [key for key, cell in record.items() if suspect and isinstance(cell, str) and _undecodable(cell)]
+        for key in bad:
+            problems.add(_not_utf8(path, row, key, record[key]))
+        if not bad:
+            records.append((row, record))
+    return _table(path, records, problems)
+
+
+def _read_parquet(path: Path, problems: Problems) -> Table:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a parquet file that can be read: {error}") from error
+    try:
+        records = list(enumerate(table.to_pylist(), start=1))
+    except UnicodeDecodeError:
+        records = _decode_cells(path, table, problems)
+    return _table(path, records, problems, table.column_names)
+
+
+def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
+    """The rows of a pyarrow table some of whose texts are not UTF-8; those are reported and left out."""
+    records = []
+    for number in range(table.num_rows):
+        record = {}
+        for name in table.column_names:
+            try:
+                record[name] = table[name][number].as_py()
+            except UnicodeDecodeError as error:
+                byte = error.object[error.start]
+                problems.add(f"{where(path, number + 1, name)}: byte 0x{byte:02x} is not UTF-8; write it as UTF-8")
+        if len(record) == table.num_columns:
+            records.append((number + 1, record))
+    return records
+
+
+def _table(
+    path: Path, records: Iterable[tuple[int, dict[str, Any]]], problems: Problems, columns: list[str] | None = None
+) -> Table:
+    rows, names = [], dict.fromkeys(columns or ())
+    for row, record in records:
+        names |= dict.fromkeys(record)
+        cells = {}
+        for key, value in record.items():
+            cell = _cell(value)
+            if cell is None:
+                problems.add(f"{where(path, row, key)}: a text or a number is expected, not {type(value).__name__}")
+            else:
+                cells[key] = cell
+        if len(cells) == len(record):
+            rows.append((row, cells))
+    return Table(path, list(names), rows)
+
+
+def _cell(value: Any) -> str | None:
+    """A cell as text, empty for null and NaN; None for what is neither text nor number."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas turns a column of integers with a gap into floats
+    return str(value) if isinstance(value, int | float) else None

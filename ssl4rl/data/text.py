@@ -1,0 +1,71 @@
+"""Tidying of texts, names of classes and names of relations."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssl4rl.graph.graph import IntArray
+
+
+def clean(text: str) -> str:
+    """One line of valid UTF-8: HTML entities decoded, runs of white space made one space."""
+    if not text:
+        return ""
+    if "&" in text:
+        text = html.unescape(text)
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").split())
+
+
+def readable(name: str) -> str:
+    """``Rule_Learning`` → ``Rule Learning``, ``_has_part`` → ``has part``."""
+    return clean(name.replace("_", " "))
+
+
+def sentences(*parts: str) -> str:
+    """Joins the parts that are not empty with a full stop, unless a part ends a sentence by itself."""
+    text = ""
+    for part in filter(None, map(clean, parts)):
+        text += ("" if not text else " " if text[-1] in ".!?:;" else ". ") + part
+    return text
+
+
+def freebase_relations(paths: Sequence[str]) -> list[str]:
+    """Readable names for Freebase property paths, as short as keeps them apart.
+
+    ``/people/person/spouse_s./people/marriage/type_of_union`` → ``person: spouses / type of union``. Where two paths
+    would get the same name, both also show the types on the way, then the domains.
+    """
+
+    def words(name: str) -> str:
+        return readable(re.sub(r"_s$", "s", name))
+
+    def render(path: str, detail: int) -> str:
+        steps = []
+        for number, hop in enumerate(path.split(".")):
+            *domains, kind, prop = ["", "", *hop.strip("/").split("/")]
+            shown = [*(domains if detail > 1 else []), *([kind] if detail or not number else [])]
+            prefix = " ".join(words(part) for part in shown if part)
+            prefix = re.sub(r"\b(\w+) \1\b", r"\1", prefix)  # american football, football team
+            steps.append(f"{prefix}: {words(prop)}" if prefix else words(prop))
+        return " / ".join(steps)
+
+    names = [render(path, 0) for path in paths]
+    for detail in (1, 2):
+        taken = Counter(names)
+        names = [name if taken[name] == 1 else render(path, detail) for path, name in zip(paths, names, strict=True)]
+    taken = Counter(names)
+    return [name if taken[name] == 1 else path for path, name in zip(paths, names, strict=True)]
+
+
+def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:
+    """The distinct names in order (numbers by size), and for each name its index [N]; −1 for an empty one."""
+    distinct = sorted({name for name in names if name})
+    if all(name.isdecimal() for name in distinct):
+        distinct.sort(key=int)
+    index = {name: number for number, name in enumerate(distinct)}
+    return distinct, np.array([index.get(name, -1) for name in names], dtype=np.int64)

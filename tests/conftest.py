@@ -1,0 +1,54 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl4rl.graph.graph import TextAttributedGraph
+
+REAL_DATA = Path(os.environ.get("SSL4RL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    if not REAL_DATA.is_dir():
+        pytest.skip("real data is not here (SSL4RL_TEST_DATA)")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's datasets."""
+    monkeypatch.setenv("SSL4RL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture
+def house() -> TextAttributedGraph:
+    """A square 0-1-2-3 with a roof 4 on 0 and 1.
+
+          4
+         / \\
+        0 - 1
+        |   |
+        3 - 2
+    """
+    edges = np.array([[0, 1, 2, 3, 4, 4], [1, 2, 3, 0, 0, 1]])
+    texts = ["ground left", "ground right", "cellar right", "cellar left", "roof"]
+    return TextAttributedGraph.from_edges("house", texts, edges)
+
+
+@pytest.fixture
+def kinship() -> TextAttributedGraph:
+    """Five people; 0 is parent of 1 and 2, 1 of 3, 2 of 4; 0 also teaches 1, and 1 and 2 are siblings."""
+    triples = np.array([[0, 1, 0], [0, 2, 0], [0, 1, 1], [1, 3, 0], [2, 4, 0], [1, 2, 2]])
+    return TextAttributedGraph.from_edges(
+        "kinship",
+        ["Ada", "Bea", "Carl", "Dora", "Emil"],
+        triples[:, :2].T,
+        directed=True,
+        relations=triples[:, 2],
+        relation_names=["parent of", "teacher of", "sibling of"],
+        edge_splits={"train": np.arange(6), "val": np.array([], dtype=int), "test": np.array([], dtype=int)},
+    )

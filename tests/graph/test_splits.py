@@ -1,0 +1,57 @@
+import numpy as np
+
+from ssl4rl.data.citations import citation_graph
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import edge_split, edge_view, node_split, pair_keys
+
+
+def test_pairs_are_split_85_5_10_and_never_shared():
+    graph = citation_graph(1000)
+    split = edge_split(graph)
+    shares = {name: round(len(part) / graph.num_edges, 2) for name, part in split.items()}
+    assert shares == {"train": 0.85, "val": 0.05, "test": 0.10}
+    keys = {name: set(pair_keys(graph, part).tolist()) for name, part in split.items()}
+    assert not keys["train"] & keys["val"] and not keys["train"] & keys["test"] and not keys["val"] & keys["test"]
+
+
+def test_both_directions_of_a_pair_share_a_side():
+    rng = np.random.default_rng(0)
+    forward = rng.integers(200, size=(2, 600))
+    edges = np.concatenate([forward, forward[::-1]], axis=1)
+    graph = TextAttributedGraph.from_edges("g", [str(i) for i in range(200)], edges, directed=True)
+    sides = edge_split(graph)
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        assert not np.isin(pair_keys(graph, sides[one]), pair_keys(graph, sides[other])).any()
+
+
+def test_the_visible_graph_has_no_held_out_pair_in_any_relation():
+    # 0-1 is a test edge; train has its inverse relation, which would give the answer away.
+    graph = TextAttributedGraph.from_edges(
+        "g",
+        ["a", "b", "c"],
+        np.array([[0, 1, 1, 2], [1, 0, 2, 0]]),
+        directed=True,
+        relations=np.array([0, 1, 0, 0]),
+        relation_names=["r", "inverse r"],
+        edge_splits={"train": np.array([1, 2]), "val": np.array([3]), "test": np.array([0])},
+    )
+    view = edge_view(graph)
+    assert view.visible.around(0).tolist() == []
+    assert view.visible.around(1).tolist() == [2]
+    assert view.full.around(0).tolist() == [1, 2]
+    assert view.asked["train"].tolist() == [2]
+    assert view.dropped_train == 1
+
+
+def test_node_splits_are_the_datas_own_or_twenty_a_class():
+    labels = np.arange(300) % 3
+    ring = np.stack([np.arange(300), (np.arange(300) + 1) % 300])
+    graph = TextAttributedGraph.from_edges("g", ["t"] * 300, ring, labels=labels, label_names=["a", "b", "c"])
+    split = node_split(graph)
+    assert np.bincount(labels[split["train"]]).tolist() == [20, 20, 20]
+    assert (len(split["val"]), len(split["test"])) == (48, 192)
+    assert sorted(np.concatenate(list(split.values())).tolist()) == list(range(300))
+    own = TextAttributedGraph.from_edges(
+        "g", ["t"] * 3, np.array([[0], [1]]), node_splits={"train": [0], "val": [1], "test": [2]}
+    )
+    assert node_split(own) == {"train": [0], "val": [1], "test": [2]}

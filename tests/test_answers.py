@@ -1,0 +1,116 @@
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssl4rl.answers import extract, score_any_of, score_matching, score_subset, score_text, split_items, token_f1
+from ssl4rl.example import Outcome
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("<answer>yes</answer>", "yes"),
+        ("<think>so <answer>no</answer></think><answer> yes\n</answer>", "yes"),
+        ("<think>a</think> b </think><ANSWER>C</Answer> done", "C"),
+        ("< answer >x< / answer >", "x"),
+        ("<answer></answer>", ""),
+        ("yes", None),
+        ("<answer>yes", None),
+        ("yes</answer>", None),
+        ("<answer>yes</answer><answer>yes</answer>", None),
+        ("<answer><answer>yes</answer></answer>", None),
+        ("</answer>yes<answer>", None),
+        ("<answer>yes</answer></think>", None),
+        ("", None),
+    ],
+)
+def test_extract_reads_one_closed_answer_after_the_thought(reply, answer):
+    assert extract(reply) == answer
+
+
+@given(st.text(), st.text().filter(lambda text: "<" not in text))
+def test_extract_undoes_wrapping(thought, answer):
+    thought = thought.replace("<", "")
+    assert extract(f"<think>{thought}</think>\n<answer>{answer}</answer>") == answer.strip()
+
+
+@given(st.text())
+def test_no_reply_crashes_a_scorer(reply):
+    for wrapped in (reply, f"<answer>{reply}</answer>"):
+        for score in (
+            score_any_of(wrapped, ["yes"]),
+            score_subset(wrapped, ["A"], ["A", "B"]),
+            score_matching(wrapped, {"1": "A"}),
+            score_text(wrapped, "a text", 0.1, 10),
+        ):
+            assert 0 <= score.value <= 1
+            assert (score.answer is None) == (score.outcome is Outcome.UNPARSED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [("yes", 1), (" Yes. ", 1), ("(YES)", 1), ('"yes"', 1), ("no", 0), ("yes, no", 0), ("yes it is", 0), ("", 0)],
+)
+def test_any_of_compares_the_whole_answer(answer, value):
+    assert score_any_of(f"<answer>{answer}</answer>", ["yes"]).value == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("A, C", 1),
+        ("c; a", 1),
+        ("[A] and (C)", 1),
+        ("A", 1 / 2),
+        ("A, B", 1 / 3),
+        ("B", 0),
+        ("A, A", 0),
+        ("A, C, Z", 0),
+        ("A, B, C, D", 2 / 4),
+        ("", 0),
+    ],
+)
+def test_subset_is_jaccard(answer, value):
+    assert score_subset(f"<answer>{answer}</answer>", ["A", "C"], "ABCD").value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("3=B, 5=A", 1),
+        ("5: a; [3] -> b", 1),
+        ("3=B", 1 / 2),
+        ("3=B, 5=B", 0),
+        ("3=C, 5=C", 0),
+        ("3=B, 3=A", 0),
+        ("3=B, 9=A", 0),
+        ("3=B, 5", 0),
+        ("B, A", 0),
+    ],
+)
+def test_matching_pays_distinct_right_pairs(answer, value):
+    assert score_matching(f"<answer>{answer}</answer>", {"3": "B", "5": "A"}).value == value
+
+
+def test_text_score_is_f1_above_the_best_constant():
+    assert token_f1("a red ball", "the red ball", 10) == pytest.approx(2 / 3)
+    assert score_text("<answer>red ball</answer>", "red ball", 0.2, 10).value == 1
+    assert score_text("<answer>ball</answer>", "red ball", 2 / 3, 10).value == 0
+    # Words past the cap count for nobody: repeating the dictionary buys nothing.
+    assert token_f1("x y red ball", "red ball", 2) == 0
+
+
+def test_items_are_split_on_commas_semicolons_and_and():
+    assert split_items("[3], 5 and 8; Sand") == ["3", "5", "8", "sand"]
+
+
+def test_parser_and_scorers_import_the_standard_library_only():
+    code = (
+        "import sys; before = set(sys.modules); import ssl4rl.answers; "
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
+        "print(sorted(new - set(sys.stdlib_module_names) - {'ssl4rl'}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
