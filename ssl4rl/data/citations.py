@@ -30,7 +30,7 @@ SUBJECTS: dict[str, str] = {
 }
 """Subject (the class, and never part of a text) → the words that its papers prefer."""
 
-COMMON_WORDS = ["history", "theory", "survey", "origin", "model", "limit", "change", "order", "measure", "record", "pattern", "cause"]
+COMMON_WORDS = "history theory survey origin model limit change order measure record pattern cause".split()  # noqa: SIM905
 
 TEMPLATES = (
     "{0} of {1} {2} and {3}",

@@ -39,7 +39,7 @@ def test_the_audit_finds_what_is_planted():
     example = next(e for e in map(task.example, range(100)) if e.target == "yes" and e.meta["edges"])
     assert leaks.of(example) == []
     first, second = (
-        [n for n, node in example.meta["nodes"].items() if node == asked][0] for asked in example.meta["asked"]
+        next(n for n, node in example.meta["nodes"].items() if node == asked) for asked in example.meta["asked"]
     )
     planted = example.text.replace("Edges: ", f"Edges: {first}-{second}, ")
     object.__setattr__(example, "parts", (planted,))
