@@ -1,1 +1,0 @@
-"""Measurements: speed and memory beside their peers, learning, and audits. Results are kept in ``results/``."""

@@ -41,6 +41,8 @@ MIXTURE: list[tuple[type[GraphTask], str, float]] = [
     (Attribute, "easy", 0.15),
     (Attribute, "medium", 0.15),
 ]
+ANSWER_WEIGHT = 6.0
+"""Of an answer's tokens in the loss, once --name-steps are over: they are few, and comparing names is learned last."""
 FIRST_STEPS = 150
 """Steps on link and neighbor prompts that show no context: shorter, and naming a text's subject is learned first."""
 
@@ -110,21 +112,27 @@ def encode(tokenizer, example: Example, reply: str) -> tuple[list[int], list[int
     return prompt, tokenizer.encode(reply + "<|im_end|>")
 
 
-def batch_of(tokenizer, rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Right-padded input ids, attention mask and labels (the reply only), each [rows, longest]."""
+def reply_loss(model, tokenizer, rows: list[tuple[list[int], list[int]]], answer_weight: float) -> torch.Tensor:
+    """Mean cross-entropy of the reply tokens; rows are padded on the left, so only the last logits are computed."""
+    end_of_thought = tokenizer.convert_tokens_to_ids("</think>")
     longest = max(len(prompt) + len(reply) for prompt, reply in rows)
+    keep = max(len(reply) for _, reply in rows)
     ids = torch.full((len(rows), longest), tokenizer.pad_token_id)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    mask, labels = torch.zeros_like(ids), torch.full((len(rows), keep), -100)
     for i, (prompt, reply) in enumerate(rows):
-        end = len(prompt) + len(reply)
-        ids[i, :end] = torch.tensor(prompt + reply)
-        mask[i, :end] = 1
-        labels[i, len(prompt) : end] = torch.tensor(reply)
-    return ids, mask, labels
+        ids[i, longest - len(prompt) - len(reply) :] = torch.tensor(prompt + reply)
+        mask[i, longest - len(prompt) - len(reply) :] = 1
+        labels[i, keep - len(reply) :] = torch.tensor(reply)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(input_ids=ids, attention_mask=mask, logits_to_keep=keep + 1).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
+    answers = (labels == end_of_thought).cumsum(1) > 0
+    weights = (labels != -100) * torch.where(answers, answer_weight, 1.0)
+    return (losses * weights.flatten()).sum() / weights.sum()
 
 
 @torch.inference_mode()
-def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens: int = 64) -> dict[str, float]:
+def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens: int = 40) -> dict[str, float]:
     model.eval()
     examples = [task.example(i) for i in range(count)]
     texts = [tokenizer.apply_chat_template(e.messages(), add_generation_prompt=True, tokenize=False) for e in examples]
@@ -147,6 +155,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--stop-at", type=float, default=0.65)
+    parser.add_argument("--name-steps", type=int, default=400, help="steps in which all reply tokens count alike")
+    parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -158,7 +168,7 @@ def main() -> None:
     held_out = [kind(graph, split="val", level=level) for kind, level, _ in MIXTURE]
     prompts = [task.example(i).text + gold_reply(task, task.example(i)) for task, _ in tasks for i in range(400)]
     tokenizer = make_tokenizer(prompts)
-    model = make_model(tokenizer)
+    model = Qwen3ForCausalLM.from_pretrained(options.start, dtype=torch.float32) if options.start else make_model(tokenizer)
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
@@ -176,8 +186,7 @@ def main() -> None:
             example = task.example(next_index)
             rows.append(encode(tokenizer, example, gold_reply(task, example)))
             next_index += 1
-        ids, mask, labels = batch_of(tokenizer, rows)
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss = reply_loss(model, tokenizer, rows, ANSWER_WEIGHT if step > options.name_steps else 1.0)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -185,7 +194,7 @@ def main() -> None:
         if step % 25 == 0:
             print(f"step {step} {time.time() - start:.0f}s {task.label} loss {loss.item():.3f}", flush=True)
         if step % 100 == 0:
-            scores = {task.label: evaluate(model, tokenizer, task) for task in held_out}
+            scores = {task.label: evaluate(model, tokenizer, task) for task in held_out[: 5 if step % 400 == 0 else 2]}
             for label, score in scores.items():
                 print(f"   {label}: {score}", flush=True)
             log.append({"step": step, "seconds": round(time.time() - start), "scores": scores})

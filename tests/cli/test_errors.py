@@ -1,0 +1,177 @@
+"""The mistakes that people make: each gets one clear line and exit code 2, and no traceback."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssl4rl.cli import main as cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command line; returns exit code, standard output and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """Runs a command that must fail, and returns its one line."""
+
+    def call(*arguments: str) -> str:
+        code, _, err = run(*arguments)
+        lines = err.strip().splitlines()
+        assert code == 2 and len(lines) == 1 and lines[0].startswith("error: "), err
+        return lines[0]
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A small graph of one's own."""
+    here = tmp_path / "mine"
+    here.mkdir()
+    nodes = "".join(f"{i},text number {i}\n" for i in range(40))
+    (here / "nodes.csv").write_text("id,text\n" + nodes)
+    edges = "".join(f"{i},{(i * 7 + 1) % 40}\n{i},{(i + 3) % 40}\n" for i in range(40))
+    (here / "edges.csv").write_text("source,target\n" + edges)
+    return here
+
+
+@pytest.mark.parametrize("verb", ["show", "train"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "lnk"], "did you mean link"),
+        (["--task", "link", "--level", "mediun"], "did you mean medium"),
+        (["--task", "link", "--dataset", "coraa"], "did you mean cora"),
+        (["--task", "link", "--dataset", "./nowhere"], "there is no folder"),
+        (["--task", "link", "--dataset", "cora"], "ssl4rl data fetch cora"),
+        (["--task", "link", "--set", "task.num_hop=1"], "num_hops"),
+        (["--task", "link", "--set", "task.num_hops=9"], "num_hops"),
+        (["--task", "link", "--set", "task.num_hops=two"], "num_hops"),
+        (["--task", "link", "--set", "task.num_hops"], "=value"),
+    ],
+)
+def test_unknown_names_and_values(refused, verb, arguments, message):
+    assert message in refused("graph", verb, *arguments).lower()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("grpo.learning_rat=1", "grpo.learning_rate"),
+        ("modle.path=x", "model"),
+        ("heldout.example=3", "heldout.examples"),
+        ("engine=vlm", "vllm"),
+        ("grpo.per_device_train_batch_size=12", "not divisible by groups"),
+        ("grpo.num_generations=1", "at least 2"),
+        ("grpo.save_steps=0", "save_steps"),
+    ],
+)
+def test_wrong_keys_and_impossible_settings(refused, setting, message):
+    assert message in refused("graph", "train", "--task", "link", "--set", setting)
+
+
+def test_missing_or_bad_recipe(refused, tmp_path):
+    assert "does not exist" in refused("graph", "train", "--config", tmp_path / "no.yaml")
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("")
+    assert "empty" in refused("graph", "train", "--config", empty)
+    torn = tmp_path / "torn.yaml"
+    torn.write_text("tasks: [link\nmodel: {")
+    assert "torn.yaml" in refused("graph", "train", "--config", torn)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("nodes.csv", None, "nodes"),
+        ("edges.csv", None, "edges"),
+        ("nodes.csv", b"", "empty"),
+        ("nodes.csv", b"id,text\n0,a\n1,b\n0,c\n", "row 4"),
+        ("edges.csv", b"source,target\n0,1\n2,999\n", "999"),
+        ("nodes.csv", b"id,text\n0,caf\xe9\n", "UTF-8"),
+        ("edges.csv", b"source,target\n", "no edges"),
+        ("edges.csv", b"source,target\n3,3\n", "no edges but self-loops"),
+        ("dataset.yaml", b"texts: title\n", "did you mean text"),
+    ],
+)
+def test_bad_folders(refused, folder, file, content, message):
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    assert message in refused("graph", "show", "--task", "link", "--dataset", folder)
+
+
+def test_a_good_folder_shows(run, folder):
+    code, out, _ = run("graph", "show", "--task", "link", "--dataset", folder, "-n", "2")
+    assert code == 0 and out.count("answer: ") == 2
+
+
+def test_show_rebuilds_an_id_and_notices_changed_data(run, refused, folder):
+    _, out, _ = run("graph", "show", "--task", "neighbor", "--dataset", folder, "--set", "task.fanout=1")
+    identity = out.splitlines()[0]
+    code, again, _ = run("graph", "show", identity, "--dataset", folder)
+    assert code == 0 and again == out
+    assert "add --dataset FOLDER" in refused("graph", "show", identity)
+    with (folder / "nodes.csv").open("a") as file:
+        file.write("40,one more\n")
+    assert "the dataset has changed" in refused("graph", "show", identity, "--dataset", folder)
+    assert "is not an example's id" in refused("graph", "show", "nonsense")
+    assert "either --task" in refused("graph", "show")
+
+
+def test_a_prompt_over_the_models_limit_names_the_example_and_the_knob(refused, folder, tmp_path):
+    long = "".join(f"{i},{'word ' * 4000}{i}\n" for i in range(40))
+    (folder / "nodes.csv").write_text("id,text\n" + long)
+    line = refused(
+        *("graph", "train", "--task", "link", "--dataset", folder, "--output", tmp_path / "run"),
+        *("--set", "task.text_budget=8000"),
+    )
+    assert "mine/" in line and "text_budget" in line and "4096" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_without_a_chat_template_or_that_does_not_exist(refused, tmp_path):
+    from ssl4rl.data.tiny import model_path
+
+    bare = tmp_path / "bare"
+    shutil.copytree(model_path(), bare)
+    for template in bare.glob("chat_template*"):
+        template.unlink()
+    assert "chat template" in refused("graph", "train", "--model", bare)
+    (bare / "config.json").unlink()
+    assert "config.json" in refused("graph", "train", "--model", bare)
+
+
+def test_no_permission_to_write(refused, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert str(blocked) in refused("graph", "train", "--task", "link", "--output", blocked / "run")
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ssl4rl", "graph", "show", "--task", "lnk", "--debug"])
+    with pytest.raises(cli.UserError):
+        cli.main()
+
+
+def test_an_existing_run_is_not_overwritten(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("seed: 0\n")
+    assert "--resume" in refused("graph", "train", "--task", "link", "--output", tmp_path / "run")

@@ -1,0 +1,29 @@
+"""Verbs that need no model must not import one."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["graph", "train", "--help"],
+        ["graph", "show", "--task", "link"],
+        ["graph", "show", "--task", "attribute", "--level", "hard", "--json"],
+        ["data", "list"],
+        ["data", "info", "citations"],
+    ],
+)
+def test_no_heavy_imports(arguments):
+    code = (
+        "import sys\nfrom ssl4rl.cli.main import main\n"
+        f"sys.argv = ['ssl4rl', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'torch', 'transformers', 'trl', 'datasets', 'vllm', 'networkx', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

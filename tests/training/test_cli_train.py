@@ -1,0 +1,116 @@
+"""`ssl4rl graph train` and `ssl4rl log`, through the command itself."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from toys import Letters, ToySource, build_model
+
+from ssl4rl.cli.main import main
+from ssl4rl.cli.train import learned
+from ssl4rl.registry import GRAPHS, TASKS
+
+SMALL = [
+    "grpo.max_steps=2",
+    "grpo.save_steps=1",
+    "grpo.per_device_train_batch_size=8",
+    "grpo.gradient_accumulation_steps=1",
+    "grpo.num_generations=4",
+    "grpo.max_completion_length=8",
+    "grpo.bf16=false",
+    "heldout.examples=4",
+    "engine=transformers",
+    "task.words=4",
+]
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS._loaded, "toy", Letters)
+    monkeypatch.setitem(GRAPHS._loaded, "toys", ToySource)
+
+
+def ssl4rl(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys) -> None:
+    run = tmp_path / "run"
+    sets = [word for setting in SMALL for word in ("--set", setting)]
+    arguments = ["graph", "train", "--task", "toy", "--dataset", "toys", "--model", model_folder, "--output", run]
+    assert ssl4rl(*arguments, *sets, monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert "toy@medium+words=4 on toys: 2 steps in" in out and "held-out score" in out
+    assert f"run: {run}" in out and f"ssl4rl log {run}" in out
+
+    assert ssl4rl("log", run, "-n", "2", "--best", monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert out.count("── step 1 · toys/train/toy@medium+words=4/0/") == 2 and "(target:" in out
+    assert ssl4rl("log", run, "-n", "8", "--worst", "--json", monkeypatch=monkeypatch) == 0
+    scores = [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()]
+    assert len(scores) == 8 and scores == sorted(scores)
+    assert ssl4rl("log", run, "--step", "7", monkeypatch=monkeypatch) == 2
+    assert "no completions of step 7; there are those of 1" in capsys.readouterr().err
+
+    (run / "summary.json").unlink()
+    assert ssl4rl("graph", "train", "--resume", "--output", run, monkeypatch=monkeypatch) == 0
+    assert "going on after step 2 of 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["graph", "train", "--task", "lnk"], "unknown task 'lnk'; did you mean link?"),
+        (["graph", "train", "--task", "toy", "--dataset", "toyz"], "unknown dataset 'toyz'"),
+        (["graph", "train", "--task", "toy", "--dataset", "toys", "--level", "medum"], "did you mean medium"),
+        (["graph", "train", "--task", "toy", "--dataset", "toys", "--set", "task.words=x"], "task.words='x'"),
+        (["graph", "train", "--config", "none.yaml"], "none.yaml does not exist"),
+        (["graph", "train", "--set", "grpo.num_generations=7"], "not divisible by groups"),
+        (["graph", "train", "--resume"], "--resume needs the run"),
+        (["graph", "train", "--resume", "--output", "none", "--task", "link"], "only --set"),
+        (["graph", "train", "--resume", "--output", "none"], "none is not a run"),
+        (["log", "none"], "none is not a run"),
+        (["log", "none", "--best", "--worst"], "not both"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, message, monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ssl4rl(*arguments, monkeypatch=monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_folder_without_a_chat_template(tmp_path: Path, monkeypatch, capsys) -> None:
+    model = build_model(tmp_path / "model", chat_template=None)
+    arguments = ["graph", "train", "--task", "toy", "--dataset", "toys", "--model", model, "--output", tmp_path / "run"]
+    assert ssl4rl(*arguments, monkeypatch=monkeypatch) == 2
+    assert "has no chat template" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_what_was_learned_in_words() -> None:
+    def estimate(score: float) -> dict[str, float]:
+        low, high = score - 0.04, score + 0.04
+        return {
+            "score": score,
+            "low": low,
+            "high": high,
+            "n": 500,
+            "parsed": 0.98,
+            "score_parsed": score + 0.01,
+            "low_parsed": low,
+            "high_parsed": high,
+        }
+
+    summary = {"task": "link@medium", "dataset": "citations", "steps": 80, "seconds": 188.0}
+    text = "\n".join(learned({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.87)}}, Path("r")))
+    assert "80 steps in 3.1 min" in text and "0.640 [0.600, 0.680] before, 0.870 [0.830, 0.910] after" in text
+    assert "learned: +23.0 points" in text
+    same = learned({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.65)}}, Path("r"))
+    assert any("no clear change" in line for line in same)
+    none = learned({**summary, "heldout": {"before": None, "after": None}}, Path("r"))
+    assert not any("held-out" in line for line in none)

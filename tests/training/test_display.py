@@ -1,0 +1,56 @@
+"""What is printed while a run trains."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ssl4rl.training.display import Display, explain_flat
+
+LEVELS = ["easy", "medium", "hard"]
+
+
+def logs(reward: float, flat: float = 0.25, parsed: float = 1.0) -> dict[str, float]:
+    return {"reward": reward, "frac_reward_zero_std": flat, "parsed": parsed, "completions/mean_length": 21.4}
+
+
+def shown(*steps: dict[str, float], terminal: bool = False) -> str:
+    out = io.StringIO()
+    with Display(10, LEVELS, Console(file=out, force_terminal=terminal, width=120)) as display:
+        for number, step in enumerate(steps, start=1):
+            display.step(number, step)
+    return out.getvalue()
+
+
+def test_one_line_per_step_where_there_is_no_terminal() -> None:
+    [line] = shown(logs(0.5)).splitlines()
+    assert line.startswith(
+        "step 1/10  reward 0.500  flat groups 25%  parsed 100%  reply length 21  s/step 0.0  left 0:"
+    )
+
+
+def test_a_live_panel_on_a_terminal() -> None:
+    text = shown(logs(0.5), logs(0.75), terminal=True)
+    assert "2/10" in text and "0.750" in text and "reply length" in text
+
+
+def test_a_flat_reward_is_explained_once_and_again_after_it_moved() -> None:
+    flat = logs(0.99, flat=1.0)
+    assert shown(flat, flat).count("note:") == 0
+    assert shown(flat, flat, flat, flat, flat).count("note: every completion of a group scores the same") == 1
+    assert shown(flat, flat, flat, logs(0.5), flat, flat, flat).count("note:") == 2
+    assert "too easy; try --level hard" in shown(flat, flat, flat, terminal=True).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("reward", "parsed", "words"),
+    [
+        (0.0, 0.0, "no answer can be read"),
+        (0.97, 1.0, "too easy; try --level hard"),
+        (0.02, 0.9, "too hard; try --level easy"),
+        (0.5, 1.0, "temperature"),
+    ],
+)
+def test_why_a_reward_is_flat(reward: float, parsed: float, words: str) -> None:
+    assert words in explain_flat([reward] * 3, [parsed] * 3, LEVELS)
+    assert explain_flat([reward], [parsed], [])

@@ -1,0 +1,126 @@
+"""The shared prompt gives TRL's numbers: log-probabilities, entropies and gradients."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toys import make_trainer, toy_recipe
+from trl import GRPOTrainer
+
+from ssl4rl.training import shared_prompt
+from ssl4rl.training.shared_prompt import pack, unsupported
+
+
+def batch(completions_per_prompt=(3, 1, 4), prompt_lengths=(5, 9, 7), longest=6, seed=0):
+    """A shuffled micro-batch: prompts padded on the left, completions of unequal lengths on the right."""
+    generator = torch.Generator().manual_seed(seed)
+    width = max(prompt_lengths)
+    rows = []
+    for count, length in zip(completions_per_prompt, prompt_lengths, strict=True):
+        prompt = torch.randint(5, 250, (length,), generator=generator)
+        for _ in range(count):
+            size = int(torch.randint(1, longest + 1, (1,), generator=generator))
+            completion = torch.randint(5, 250, (size,), generator=generator)
+            left, right = width - length, longest - size
+            ids = torch.cat([torch.zeros(left).long(), prompt, completion, torch.zeros(right).long()])
+            mask = torch.cat(
+                [torch.zeros(left), torch.ones(length + size), torch.zeros(right)],
+            ).long()
+            rows.append((ids, mask))
+    order = torch.randperm(len(rows), generator=generator)
+    return torch.stack([rows[i][0] for i in order]), torch.stack([rows[i][1] for i in order]), longest
+
+
+def run(trainer, method, inputs, **more):
+    ids, mask, keep = inputs
+    trainer.model.zero_grad()
+    logps, entropies, _ = method(trainer, trainer.model, ids, mask, keep, compute_entropy=True, **more)
+    present = mask[:, -keep:]
+    weights = torch.linspace(-1, 1, present.numel()).view(present.shape)
+    (logps * present * weights).sum().backward()
+    gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+    return logps.detach() * present, entropies.detach() * present, gradient
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_equals_trl_on_the_same_micro_batch(model_folder: Path, tmp_path: Path, attention: str) -> None:
+    recipe = toy_recipe(model_folder, grpo__temperature=0.7)
+    recipe.model.attn_implementation = attention
+    trainer = make_trainer(recipe, tmp_path / "run")
+    assert trainer.sharing is None
+    for inputs in (batch(), batch((4, 4), (6, 6), seed=1), batch((1, 1, 1), (3, 8, 5), seed=2)):
+        theirs = run(trainer, GRPOTrainer._get_per_token_logps_and_entropies, inputs)
+        for size in (None, 3):
+            ours = run(trainer, type(trainer)._get_per_token_logps_and_entropies, inputs, batch_size=size)
+            for mine, their in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["Qwen2", "Llama"])
+def test_equals_trl_for_other_families(model_folder: Path, tmp_path: Path, family: str) -> None:
+    import transformers
+
+    source = transformers.AutoConfig.from_pretrained(model_folder).to_dict()
+    unlike = ("model_type", "architectures", "layer_types", "head_dim", "transformers_version")
+    shape = {name: value for name, value in source.items() if name not in unlike}
+    torch.manual_seed(1)
+    model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**shape))
+    model.save_pretrained(tmp_path / "model")
+    transformers.AutoTokenizer.from_pretrained(model_folder).save_pretrained(tmp_path / "model")
+    trainer = make_trainer(toy_recipe(tmp_path / "model"), tmp_path / "run")
+    assert trainer.sharing is None
+    inputs = batch()
+    theirs = run(trainer, GRPOTrainer._get_per_token_logps_and_entropies, inputs)
+    ours = run(trainer, type(trainer)._get_per_token_logps_and_entropies, inputs)
+    for mine, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
+
+
+def test_a_masked_completion_is_left_out(model_folder: Path, tmp_path: Path) -> None:
+    # What mask_truncated_completions does to a completion that did not end.
+    trainer = make_trainer(toy_recipe(model_folder), tmp_path / "run")
+    ids, mask, keep = batch()
+    mask[2, -keep:] = 0
+    logps, entropies = shared_prompt.logps_and_entropies(trainer.model, ids, mask, keep, temperature=1.0)
+    theirs, _, _ = GRPOTrainer._get_per_token_logps_and_entropies(trainer, trainer.model, ids, mask, keep)
+    assert logps[2].abs().sum() == entropies[2].abs().sum() == 0
+    torch.testing.assert_close(logps * mask[:, -keep:], theirs * mask[:, -keep:], atol=1e-4, rtol=1e-4)
+
+
+def test_layout_of_one_group() -> None:
+    prompts = torch.tensor([[0, 7, 8], [0, 7, 8]])
+    prompt_mask = torch.tensor([[0, 1, 1], [0, 1, 1]])
+    completions = torch.tensor([[11, 12], [21, 0]])
+    packed = pack(prompts, prompt_mask, completions, torch.tensor([[1, 1], [1, 0]]))
+    assert packed.input_ids.tolist() == [[7, 8, 11, 8]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, 1]]
+    assert packed.labels.tolist() == [[11, 12, 21]]
+    assert packed.attention_mask()[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1]]
+
+
+def test_says_why_a_model_is_not_supported(model_folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_folder)
+    assert unsupported(model) is None
+    model.config.layer_types = ["full_attention", "sliding_attention"]
+    assert "sliding" in (unsupported(model) or "")
+    model.config.layer_types = None
+    model.config._attn_implementation = "flash_attention_2"
+    assert "flash_attention_2" in (unsupported(model) or "")
+    model.config.model_type = "mamba"
+    assert "mamba" in (unsupported(model) or "")
+
+
+def test_micro_batches_keep_groups_whole(model_folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(model_folder, grpo__per_device_train_batch_size=4, grpo__gradient_accumulation_steps=4)
+    trainer = make_trainer(recipe, tmp_path / "run")
+    trainer.model.train()
+    rows = [{"index": index} for index in (0, 1, 2, 3) for _ in range(4)]
+    seen = []
+    for step in range(4):
+        trainer._step = step
+        part = trainer._prepare_inputs(rows)
+        assert len(torch.unique(part["prompt_ids"], dim=0)) == 1
+        seen += part["prompt_ids"].tolist()
+    assert len({tuple(row) for row in seen}) == 4

@@ -1,0 +1,59 @@
+"""vLLM in process on the CPU samples from the trainer's current weights: its log-probabilities are the trainer's."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from toys import build_model, toy_recipe, toy_tasks
+
+from ssl4rl.errors import UserError
+from ssl4rl.training import run as run_module
+from ssl4rl.training.records import read_lines
+from ssl4rl.training.run import train
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+
+
+@needs_vllm
+@pytest.mark.parametrize("kind", ["tied", "untied", "lora"])
+def test_log_probabilities_agree_while_the_weights_move(tmp_path: Path, kind: str) -> None:
+    model = build_model(tmp_path / "model", tied=kind != "untied")
+    recipe = toy_recipe(
+        model,
+        engine="vllm",
+        model={"path": str(model), "lora": {"r": 4} if kind == "lora" else None},
+        grpo__max_steps=3,
+        grpo__learning_rate=1e-2,
+        grpo__lr_scheduler_type="constant",
+        # A random model often says the tokens that are suppressed by default; a suppressed token shifts vLLM's
+        # log-probabilities and not the trainer's.
+        grpo__generation_kwargs={"logit_bias": None},
+    )
+    run = train(recipe, tmp_path / "run", tasks=toy_tasks()).path
+    steps = [line for line in read_lines(run / "metrics.jsonl") if line["step"] > 0]
+    differences = [step["sampling/sampling_logp_difference/mean"] for step in steps]
+    assert len(differences) == 3 and max(differences) < 1e-3
+    # The weights that the engine was started with would no longer do.
+    assert _moved(model, run / "model") > 0.3
+
+
+def _moved(before: Path, after: Path) -> float:
+    """Largest change of a token's log-probability between two models on one text."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    text = torch.arange(5, 60)[None]
+    with torch.no_grad():
+        first, second = (
+            AutoModelForCausalLM.from_pretrained(path)(text).logits.log_softmax(-1) for path in (before, after)
+        )
+    return float((first - second).abs().max())
+
+
+def test_vllm_that_is_not_installed_is_said_before_anything_is_loaded(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"vllm is not installed: pip install 'ssl4rl\[vllm\]'"):
+        train(toy_recipe(model_folder, engine="vllm"), tmp_path / "run", tasks=toy_tasks())
+    assert not (tmp_path / "run").exists()
