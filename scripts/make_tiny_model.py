@@ -92,19 +92,20 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
 
 
 def gold_reply(task: GraphTask, example: Example) -> str:
-    """The gold answer after reasoning that names the subject of each node the question is about."""
-    graph, meta = task.source, example.meta
-    def about(node: int) -> str:
-        return str(graph.label_names[int(graph.labels[node])])
+    """The gold answer after reasoning that names subjects: of the asked node first, then of those it is compared with.
 
+    Lines begin as the prompt's do, so that a small model finds what follows by looking it up, and say where a subject
+    is the first one's again.
+    """
+    graph, meta = task.source, example.meta
     number = {node: local for local, node in meta["nodes"].items()}
     asked = meta.get("asked") or meta.get("masked") or [meta["target"]]
-    asked = sorted(asked, key=lambda node: int(number[node])) if isinstance(task, Attribute) else asked
-    # The same beginnings of lines as in the prompt: a small model finds what follows them by looking them up.
-    named = [f"[{number[node]}] {about(node)}" for node in asked]
-    named += [f"{letter}: {about(node)}" for letter, node in zip(OPTION_LETTERS, meta.get("candidates", []))]
-    lines = "\n".join(named)
-    return f"<think>\n{lines}</think><answer>{task.gold(example)}</answer>"
+    labelled = [(f"[{number[node]}]", node) for node in asked]
+    labelled += [(f"{letter}:", node) for letter, node in zip(OPTION_LETTERS, meta.get("candidates", []))]
+    subjects = [str(graph.label_names[int(graph.labels[node])]) for _, node in labelled]
+    same = ["", *(" same" if subject == subjects[0] else "" for subject in subjects[1:])]
+    lines = [f"{label} {subject}{mark}" for (label, _), subject, mark in zip(labelled, subjects, same)]
+    return "<think>\n" + "\n".join(lines) + f"</think><answer>{task.gold(example)}</answer>"
 
 
 def encode(tokenizer, example: Example, reply: str) -> tuple[list[int], list[int]]:
@@ -132,7 +133,7 @@ def reply_loss(model, tokenizer, rows: list[tuple[list[int], list[int]]], answer
 
 
 @torch.inference_mode()
-def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens: int = 40) -> dict[str, float]:
+def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens: int = 48) -> dict[str, float]:
     model.eval()
     examples = [task.example(i) for i in range(count)]
     texts = [tokenizer.apply_chat_template(e.messages(), add_generation_prompt=True, tokenize=False) for e in examples]
@@ -155,7 +156,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--stop-at", type=float, default=0.65)
-    parser.add_argument("--name-steps", type=int, default=400, help="steps in which all reply tokens count alike")
+    parser.add_argument("--name-steps", type=int, default=300, help="steps in which all reply tokens count alike")
     parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -193,8 +194,8 @@ def main() -> None:
         optimizer.zero_grad()
         if step % 25 == 0:
             print(f"step {step} {time.time() - start:.0f}s {task.label} loss {loss.item():.3f}", flush=True)
-        if step % 100 == 0:
-            scores = {task.label: evaluate(model, tokenizer, task) for task in held_out[: 5 if step % 400 == 0 else 2]}
+        if step % 100 == 0 or (step > options.name_steps and step % 50 == 0):
+            scores = {task.label: evaluate(model, tokenizer, task) for task in held_out[: 5 if step % 300 == 0 else 2]}
             for label, score in scores.items():
                 print(f"   {label}: {score}", flush=True)
             log.append({"step": step, "seconds": round(time.time() - start), "scores": scores})
