@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/audit.json"))
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for graph in sources(options.data):
         for split in ("train", "val"):

@@ -54,6 +54,7 @@ def main() -> None:
     kind = TASKS.get(options.task)
     level = options.level or kind.default_level
     output = options.output or Path(f"benchmarks/results/learning-{options.task}-{level}.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
     runs = []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,1 @@
+"""One ``generate(messages) -> replies`` over whatever runs the model."""

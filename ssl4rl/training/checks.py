@@ -1,0 +1,165 @@
+"""What can be said about a recipe before any model is loaded: impossible settings are errors, risky ones a line each.
+
+The arithmetic is TRL's. A *generation batch* of completions is sampled at once and used for ``steps_per_generation``
+micro-batches (times ``num_iterations``); ``gradient_accumulation_steps`` micro-batches make an optimiser step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ssl4rl.errors import UserError, unknown
+from ssl4rl.training.config import TINY, Recipe
+
+LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
+
+# trl.GRPOConfig's defaults (1.16) of the settings that the arithmetic needs.
+_DEFAULTS = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "num_generations": 8}
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How a recipe's batches divide, over all processes."""
+
+    num_generations: int
+    """Completions per prompt, the group."""
+    generation_batch_size: int
+    """Completions sampled at once, over all processes."""
+    steps_per_generation: int
+    """Micro-batches (per process) that a generation batch is cut into."""
+    gradient_accumulation_steps: int
+    """Micro-batches per optimiser step."""
+    num_iterations: int
+    """Times a generation batch is used."""
+    max_steps: int
+    """Optimiser steps of the run."""
+
+    @property
+    def prompts_per_generation(self) -> int:
+        return self.generation_batch_size // self.num_generations
+
+    @property
+    def generation_period(self) -> int:
+        """Micro-batches from one sampling to the next."""
+        return self.steps_per_generation * self.num_iterations
+
+    @property
+    def save_multiple(self) -> int:
+        """A checkpoint falls on a generation boundary after each multiple of this many optimiser steps."""
+        period = self.generation_period
+        return math.lcm(period, self.gradient_accumulation_steps) // self.gradient_accumulation_steps
+
+    @property
+    def num_prompts(self) -> int:
+        """Prompts that the whole run consumes."""
+        generations = math.ceil(self.max_steps * self.gradient_accumulation_steps / self.generation_period)
+        return generations * self.prompts_per_generation
+
+    def steps_of_generation(self, step: int) -> range:
+        """The optimiser steps that use the completions sampled just before step ``step`` (counted from 1)."""
+        return range(step, step + max(1, self.generation_period // self.gradient_accumulation_steps))
+
+
+def _integer(grpo: dict[str, Any], name: str, default: int | None = None) -> int:
+    value = grpo.get(name, _DEFAULTS.get(name, default))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"grpo.{name}={value!r}: give a whole number of at least 1")
+    return value
+
+
+def _number(grpo: dict[str, Any], name: str, default: float) -> float:
+    value = grpo.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UserError(f"grpo.{name}={value!r}: give a number")
+    return float(value)
+
+
+def plan_batches(recipe: Recipe, processes: int = 1) -> BatchPlan:
+    """The batches of a recipe on ``processes`` devices.
+
+    Raises:
+        UserError: where they do not divide; the message proposes numbers that do.
+    """
+    grpo = recipe.grpo
+    if not isinstance(grpo.get("max_steps"), int) or grpo["max_steps"] < 1:
+        raise UserError("examples are unlimited, so the recipe must say how long to train: set grpo.max_steps")
+    group = _integer(grpo, "num_generations")
+    if group < 2:
+        raise UserError("grpo.num_generations=1: GRPO compares the completions of a group, so it needs at least 2")
+    per_step = _integer(grpo, "per_device_train_batch_size") * processes
+    accumulation = _integer(grpo, "gradient_accumulation_steps")
+    if "generation_batch_size" in grpo and "steps_per_generation" in grpo:
+        raise UserError("grpo.generation_batch_size and grpo.steps_per_generation say the same: set one of them")
+    if "generation_batch_size" in grpo:
+        completions = _integer(grpo, "generation_batch_size")
+        if completions % per_step:
+            raise UserError(
+                f"grpo.generation_batch_size={completions} is not divisible by the {per_step} completions of a "
+                f"micro-batch (per_device_train_batch_size x {processes} processes)"
+            )
+        steps = completions // per_step
+    else:
+        steps = _integer(grpo, "steps_per_generation", accumulation)
+        completions = steps * per_step
+    if completions % group:
+        nearest = max(1, round(completions / group)) * group
+        raise UserError(
+            f"a generation batch of {completions} completions (per_device_train_batch_size x processes x "
+            f"steps_per_generation) is not divisible by groups of grpo.num_generations={group}; {nearest} would be"
+        )
+    return BatchPlan(group, completions, steps, accumulation, _integer(grpo, "num_iterations", 1), grpo["max_steps"])
+
+
+def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
+    """The recipe's batches, and one line for each risky setting.
+
+    Raises:
+        UserError: for settings that cannot work.
+    """
+    plan = plan_batches(recipe, processes)
+    grpo = recipe.grpo
+    _integer(grpo, "max_completion_length", 256)
+    if _number(grpo, "temperature", 1.0) <= 0:
+        raise UserError(f"grpo.temperature={grpo['temperature']}: sampling needs a temperature above 0")
+    if _number(grpo, "learning_rate", 1e-6) < 0:
+        raise UserError(f"grpo.learning_rate={grpo['learning_rate']}: it cannot be negative")
+    loss = grpo.get("loss_type", "dapo")
+    if loss not in LOSS_TYPES:
+        raise unknown("grpo.loss_type", str(loss), LOSS_TYPES)
+    if grpo.get("save_strategy", "steps") == "steps" and "save_steps" in grpo:
+        save = _integer(grpo, "save_steps")
+        if save % plan.save_multiple:
+            nearest = max(1, round(save / plan.save_multiple)) * plan.save_multiple
+            raise UserError(
+                f"grpo.save_steps={save}: a checkpoint between two generations cannot be resumed exactly; "
+                f"give a multiple of {plan.save_multiple}, such as {nearest}"
+            )
+    return plan, _risks(recipe)
+
+
+def _risks(recipe: Recipe) -> list[str]:
+    grpo, lora = recipe.grpo, recipe.model.lora
+    rate = _number(grpo, "learning_rate", 1e-6)
+    # LoRA takes some ten times the rate of full fine-tuning (Schulman et al., "LoRA without regret", 2025); `tiny`
+    # collapsed at 5e-4 with 32 prompts a step.
+    if lora is not None:
+        kind, low, high = "LoRA", 5e-6, 1e-3
+    elif recipe.model.path == TINY:
+        kind, low, high = "the tiny model", 1e-5, 3e-4
+    else:
+        kind, low, high = "full fine-tuning", 1e-7, 2e-5
+    lines = []
+    if not low <= rate <= high:
+        word = "low" if rate < low else "high"
+        lines.append(f"grpo.learning_rate={rate:g} is {word} for {kind}; {low:g} to {high:g} is usual")
+    for name, plain in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", None), ("repetition_penalty", 1)):
+        value = grpo.get(name, plain)
+        if value != plain and not (name in ("top_k", "min_p") and not value):
+            lines.append(f"grpo.{name}={value}: completions are then not sampled from the policy that is trained")
+    if _integer(grpo, "num_generations") < 4:
+        lines.append(f"grpo.num_generations={grpo['num_generations']}: in small groups all often score the same")
+    if lora is not None and lora.dropout > 0:
+        lines.append(f"model.lora.dropout={lora.dropout}: the trained policy then differs from the sampled one")
+    return lines

@@ -1,0 +1,294 @@
+"""TRL's GRPO trainer, fed by a task: examples are built as they are used, and prompts run once per group.
+
+What is changed against ``trl.GRPOTrainer`` (1.16), and nothing else: where prompts come from, one reward function,
+groups that stay whole when a generation batch is shuffled, the shared prompt in the training forward and in
+transformers' generation, and vLLM in process on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import GRPOConfig, GRPOTrainer
+from trl.models import unwrap_model_for_generation
+from trl.trainer.utils import split_tensor_dict
+
+from ssl4rl.example import Example, Outcome, Score
+from ssl4rl.inference.engine import Engine, TransformersEngine, VLLMEngine
+from ssl4rl.training import shared_prompt
+from ssl4rl.training.checks import BatchPlan
+from ssl4rl.training.model import ModelFiles
+from ssl4rl.training.rollout import Sampling, sample_groups
+
+Record = dict[str, Any]
+
+
+class TaskLike(Protocol):
+    """A task or a mixture of them."""
+
+    @property
+    def label(self) -> str: ...
+
+    def example(self, index: int) -> Example: ...
+
+    def score(self, reply: str, example: Example) -> Score: ...
+
+
+class TaskReward:
+    """The reward function: the task's score of each reply, ``index`` saying which example it answers.
+
+    ``examples`` holds the examples of the generation batch in use; ``records`` the verdicts on its completions.
+    """
+
+    __name__ = "score"
+
+    def __init__(self, task: TaskLike, tokenizer: Any) -> None:
+        self.task = task
+        self.tokenizer = tokenizer
+        self.examples: dict[int, Example] = {}
+        self.records: list[Record] = []
+
+    def load(self, indices: Sequence[int]) -> None:
+        """Builds the examples of a generation batch; the previous ones are let go."""
+        self.examples = {index: self.task.example(index) for index in dict.fromkeys(indices)}
+
+    def __call__(
+        self,
+        completion_ids: Sequence[list[int]],
+        index: Sequence[int],
+        log_metric: Callable[[str, float], None],
+        **_: Any,
+    ) -> list[float]:
+        # Decoded here and not taken from `completions`, where some tokenizers' templates have cut the reasoning out.
+        replies = self.tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
+        self.records = []
+        for reply, row in zip(replies, index, strict=True):
+            example = self.examples[row]
+            try:
+                score = self.task.score(reply, example)
+            except Exception as error:
+                # A crash is a bug in the task, never a 0.
+                raise RuntimeError(f"the scorer of {self.task.label} failed on example {example.id}") from error
+            self.records.append(
+                {
+                    "example": example.id,
+                    "prompt": example.text,
+                    "reply": reply,
+                    "score": score.value,
+                    "outcome": str(score.outcome),
+                    "target": example.target,
+                }
+            )
+        parsed = sum(record["outcome"] != Outcome.UNPARSED for record in self.records)
+        log_metric("parsed", parsed / len(self.records))
+        return [record["score"] for record in self.records]
+
+
+class _StepCallback(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, on_step: Callable[[int, dict[str, Any]], None]) -> None:
+        self.on_step = on_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        # The trainer's closing line (its run time) is no step.
+        if state.is_world_process_zero and logs and "reward" in logs:
+            self.on_step(state.global_step, logs)
+
+
+class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPO on a task.
+
+    ``on_step(step, logs)`` is told the metrics of each logged step, on the main process;
+    ``on_generation(step, records)`` is told the verdicts on each generation batch (this process's share);
+    ``sharing`` says after construction why prompts are not shared, or is None when they are.
+    """
+
+    _buffered_inputs: list[dict[str, Any]] | None
+
+    def __init__(
+        self,
+        *,
+        task: TaskLike,
+        files: ModelFiles,
+        plan: BatchPlan,
+        args: GRPOConfig,
+        share_prompt: bool = True,
+        vllm_in_process: bool = False,
+        peft_config: Any = None,
+        on_step: Callable[[int, dict[str, Any]], None] | None = None,
+        on_generation: Callable[[int, list[Record]], None] | None = None,
+    ) -> None:
+        self._reward = TaskReward(task, files.tokenizer)
+        self._files = files
+        self._on_generation = on_generation
+        self._context_length = files.context_length(args.vllm_max_model_length)
+        # Example i is row i, so nothing is gained by shuffling rows. Rows are numbers: the prompt is put in when its
+        # completions are sampled (TRL asks for each row many times).
+        rows = Dataset.from_dict({"index": list(range(plan.num_prompts))})
+        super().__init__(
+            model=files.path,
+            reward_funcs=self._reward,
+            args=args,
+            train_dataset=rows,
+            processing_class=files.tokenizer,
+            callbacks=[_StepCallback(on_step)] if on_step else None,
+            peft_config=peft_config,
+        )
+        base = self.accelerator.unwrap_model(self.model)
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        self.sharing = shared_prompt.unsupported(base) if share_prompt else "share_prompt is off"
+        self._share = self.sharing is None
+        # Sampling with anything else than these settings is left to transformers' own `generate`.
+        plain = set(args.generation_kwargs or {}) <= {"suppress_tokens"} and args.repetition_penalty == 1
+        elsewhere = args.use_vllm or vllm_in_process or args.use_transformers_continuous_batching
+        self._share_sampling = self._share and plain and not (elsewhere or sharded or args.cache_implementation)
+        if vllm_in_process:
+            self._start_vllm_in_process()
+
+    def _start_vllm_in_process(self) -> None:
+        from ssl4rl.training.vllm_cpu import InProcessVLLM
+
+        args = self.args
+        self.vllm_generation = InProcessVLLM(
+            model=self.model,
+            accelerator=self.accelerator,
+            processing_class=self.processing_class,
+            seed=args.seed,
+            max_model_length=self._context_length,
+            max_num_seqs=args.per_device_train_batch_size * args.steps_per_generation,
+            repetition_penalty=args.repetition_penalty,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            top_k=args.top_k,
+            min_p=args.min_p,
+            max_completion_length=args.max_completion_length,
+            generation_kwargs=args.generation_kwargs,
+        )
+        self.use_vllm = True
+        self._last_loaded_step = -1
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Nothing: the run folder says how the model was made."""
+
+    def heldout_engine(self, batch_size: int) -> Engine:
+        """What answers the held-out examples: the vLLM that training samples from, else the model itself."""
+        if self.use_vllm:
+            if self.state.global_step != self._last_loaded_step:
+                self.vllm_generation.sync_weights()
+                self._last_loaded_step = self.state.global_step
+            return VLLMEngine(self.vllm_generation, self._files.tokenizer)
+        return TransformersEngine(
+            self.accelerator.unwrap_model(self.model),
+            self._files.tokenizer,
+            max_new_tokens=self.max_completion_length,
+            batch_size=batch_size,
+            eos_token_ids=self.eos_token_ids,
+            suppress_tokens=self._files.suppressed_tokens,
+        )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        indices = [row["index"] for row in inputs]
+        self._reward.load(indices)
+        examples = self._reward.examples
+        self._files.check_lengths(examples.values(), self.max_completion_length, self._context_length)
+        rows = [{"prompt": examples[index].messages(), "index": index} for index in indices]
+        output: dict[str, Any] = super()._generate_and_score_completions(rows)
+        if self._on_generation is not None:
+            self._on_generation(self.state.global_step + 1, self._reward.records)
+        return output
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        whole = len(generation_batch) % self.num_generations == 0 if isinstance(generation_batch, list) else False
+        if not (self._share and self.model.training and whole):
+            return super()._prepare_inputs(generation_batch)
+        # TRL shuffles completions before it splits them into micro-batches, which scatters the groups; here groups are
+        # shuffled, so that a micro-batch has few prompts. (The paper's trainer keeps groups whole too.)
+        steps = self.args.steps_per_generation
+        if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
+            batch = self._generate_and_score_completions(generation_batch)
+            groups = torch.randperm(len(generation_batch) // self.num_generations)
+            order = (groups[:, None] * self.num_generations + torch.arange(self.num_generations)).flatten()
+            batch = {
+                key: value[order.to(value.device)] if isinstance(value, torch.Tensor) and value.ndim else value
+                for key, value in batch.items()
+            }
+            self._buffered_inputs = split_tensor_dict(batch, steps)
+        return self._buffered_inputs[self._step % steps]
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        pixel_values: torch.Tensor | None = None,
+        **inputs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        if not self._share or compute_aux_loss or pixel_values is not None:
+            result: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = (
+                super()._get_per_token_logps_and_entropies(
+                    model,
+                    input_ids,
+                    attention_mask,
+                    logits_to_keep,
+                    batch_size,
+                    compute_entropy=compute_entropy,
+                    compute_aux_loss=compute_aux_loss,
+                    pixel_values=pixel_values,
+                    **inputs,
+                )
+            )
+            return result
+        with self.accelerator.autocast():
+            logps, entropies = shared_prompt.logps_and_entropies(
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                temperature=self.temperature,
+                batch_size=batch_size,
+                entropy_gradient=self._entropy_bonus_enabled,
+            )
+        return logps, entropies if compute_entropy else None, None
+
+    def _generate_single_turn(
+        self,
+        prompt_ids: list[list[int]],
+        images: Any,
+        multimodal_fields: dict[str, Any],
+        num_generations: int,
+        has_tool_images: bool = False,
+    ) -> tuple[list[list[int]], Any]:
+        group = len(prompt_ids) // max(1, len(set(map(tuple, prompt_ids))))
+        unique = prompt_ids[::group]
+        whole = [prompt for prompt in unique for _ in range(group)] == prompt_ids
+        if not self._share_sampling or images or not whole or min(map(len, prompt_ids)) < 2:
+            result: tuple[list[list[int]], Any] = super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, has_tool_images
+            )
+            return result
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as model,
+            torch.no_grad(),
+        ):
+            sampling = Sampling(
+                max_new_tokens=self.max_completion_length,
+                eos_token_ids=self.eos_token_ids,
+                temperature=self.temperature,
+                top_k=self.top_k,
+                top_p=self.top_p,
+                min_p=self.min_p,
+                suppress_tokens=(self.args.generation_kwargs or {}).get("suppress_tokens"),
+            )
+            groups = sample_groups(model, unique, group, sampling)
+        return [completion for completions in groups for completion in completions], None
