@@ -25,8 +25,10 @@ TINY = "tiny"
 # For `tiny` on the embedded graph, on two cores: many prompts a step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. Settings are trl.GRPOConfig's.
 QUICKSTART_GRPO: dict[str, Any] = {
-    "max_steps": 80,
-    "learning_rate": 1e-4,
+    "max_steps": 160,
+    "learning_rate": 3e-4,
+    "lr_scheduler_type": "constant_with_warmup",
+    "warmup_steps": 5,
     "per_device_train_batch_size": 256,
     "gradient_accumulation_steps": 1,
     "num_generations": 8,
@@ -35,7 +37,7 @@ QUICKSTART_GRPO: dict[str, Any] = {
     "beta": 0.0,
     "bf16": False,
     "gradient_checkpointing": False,
-    "save_steps": 20,
+    "save_steps": 40,
     "save_total_limit": 2,
 }
 
