@@ -58,7 +58,8 @@ def make_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*prompts, *["<|im_start|>user\n<|im_start|>assistant\n"] * 500, *pydoc_data.topics.topics.values()], trainer)
+    roles = ["<|im_start|>user\n<|im_start|>assistant\n"] * 500
+    tokenizer.train_from_iterator([*prompts, *roles, *pydoc_data.topics.topics.values()], trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
@@ -101,10 +102,10 @@ def gold_reply(task: GraphTask, example: Example) -> str:
     number = {node: local for local, node in meta["nodes"].items()}
     asked = meta.get("asked") or meta.get("masked") or [meta["target"]]
     labelled = [(f"[{number[node]}]", node) for node in asked]
-    labelled += [(f"{letter}:", node) for letter, node in zip(OPTION_LETTERS, meta.get("candidates", []))]
+    labelled += [(f"{letter}:", node) for letter, node in zip(OPTION_LETTERS, meta.get("candidates", []), strict=False)]
     subjects = [str(graph.label_names[int(graph.labels[node])]) for _, node in labelled]
     same = ["", *(" same" if subject == subjects[0] else "" for subject in subjects[1:])]
-    lines = [f"{label} {subject}{mark}" for (label, _), subject, mark in zip(labelled, subjects, same)]
+    lines = [f"{label} {subject}{mark}" for (label, _), subject, mark in zip(labelled, subjects, same, strict=True)]
     return "<think>\n" + "\n".join(lines) + f"</think><answer>{task.gold(example)}</answer>"
 
 
@@ -140,7 +141,7 @@ def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens
     inputs = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
     output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     replies = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    scores = [task.score(reply, example) for reply, example in zip(replies, examples)]
+    scores = [task.score(reply, example) for reply, example in zip(replies, examples, strict=True)]
     model.train()
     return {
         "score": float(np.mean([score.value for score in scores])),
@@ -202,7 +203,8 @@ def main() -> None:
             tokenizer.save_pretrained(options.output / f"step-{step}")
             (options.output / "log.json").write_text(json.dumps(log, indent=1))
             link = scores[held_out[0].label]
-            if link["score"] >= options.stop_at and link["parsed"] >= 0.95 or time.time() - start > options.minutes * 60:
+            good = link["score"] >= options.stop_at and link["parsed"] >= 0.95
+            if good or time.time() - start > options.minutes * 60:
                 break
     # bfloat16 halves the file; the recipe loads it as float32.
     model.to(torch.bfloat16).save_pretrained(options.output)

@@ -55,7 +55,7 @@ def score_any_of(reply: str, accepted: Sequence[str]) -> Score:
 
 
 def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str]) -> Score:
-    """Jaccard similarity of the answered set with ``hidden``; an item outside ``candidates`` or named twice is wrong."""
+    """Jaccard similarity of the answered set with ``hidden``; an item not in ``candidates`` or named twice is wrong."""
     answer = extract(reply)
     if answer is None:
         return Score.unparsed()

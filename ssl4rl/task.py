@@ -103,6 +103,14 @@ class Task(ABC, Generic[S, K]):
         self.overrides = dict(knobs or {})
         self.knobs: K = self._validated()
         self._key = (source.fingerprint, self.name, self.knobs.model_dump_json(), split, seed)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Builds what all examples share; called once, when source, split and knobs are known.
+
+        Raises:
+            NotApplicable: if the source lacks what the task needs.
+        """
 
     def _validated(self) -> K:
         for key in self.overrides:

@@ -42,9 +42,7 @@ DatasetOption = Annotated[
 ]
 LevelOption = Annotated[
     str | None,
-    typer.Option(
-        "--level", help="A named bundle of knobs, from easy to hard.", autocompletion=complete_level
-    ),
+    typer.Option("--level", help="A named bundle of knobs, from easy to hard.", autocompletion=complete_level),
 ]
 SetOption = Annotated[
     list[str] | None,

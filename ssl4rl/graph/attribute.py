@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 
 from ssl4rl.answers import OPTION_LETTERS, score_matching, score_text, token_f1, words
 from ssl4rl.example import Example, Score
-from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_subgraph
@@ -64,23 +63,15 @@ class Attribute(GraphTask[AttributeKnobs]):
         "paper": {**PAPER_CONTEXT, "num_masked": 3, "num_candidates": 6, "num_near": 0},
     }
 
-    def __init__(
-        self,
-        source: TextAttributedGraph,
-        *,
-        split: str = "train",
-        level: str | None = None,
-        knobs: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(source, split=split, level=level, knobs=knobs, seed=seed)
-        self.maskable = self._maskable(split)
+    def prepare(self) -> None:
+        super().prepare()
+        self.maskable = self._maskable(self.split)
         if len(self.maskable) < self.knobs.num_masked:
             raise NotApplicable(
-                f"graph {source.name} has {len(self.maskable)} {split} nodes with a text and a visible edge; "
+                f"graph {self.source.name} has {len(self.maskable)} {self.split} nodes with a text and a visible edge; "
                 f"task.num_masked={self.knobs.num_masked} needs more"
             )
-        self._is_maskable = np.zeros(source.num_nodes, dtype=bool)
+        self._is_maskable = np.zeros(self.source.num_nodes, dtype=bool)
         self._is_maskable[self.maskable] = True
 
     def _maskable(self, split: str) -> list[int]:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ssl4rl.answers import OPTION_LETTERS, score_any_of
 from ssl4rl.example import Example, Score
-from ssl4rl.graph.graph import IntArray, TextAttributedGraph
+from ssl4rl.graph.graph import IntArray
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
 from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
@@ -50,27 +50,19 @@ class Link(GraphTask[LinkKnobs]):
         "paper": {**PAPER_CONTEXT, "negatives": "random"},
     }
 
-    def __init__(
-        self,
-        source: TextAttributedGraph,
-        *,
-        split: str = "train",
-        level: str | None = None,
-        knobs: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(source, split=split, level=level, knobs=knobs, seed=seed)
-        self.asked = self.view.asked[split]
+    def prepare(self) -> None:
+        super().prepare()
+        self.asked = self.view.asked[self.split]
         if not len(self.asked):
             raise NotApplicable(
-                f"graph {source.name} has no {split} edges to ask about; it is too small for this split"
+                f"graph {self.source.name} has no {self.split} edges to ask about; it is too small for this split"
             )
         if self.knobs.answer == "relation":
-            if source.relations is None:
-                raise NotApplicable(f"graph {source.name} has no relations; use task.answer=edge")
-            if len(source.relation_names) < self.knobs.num_options:
+            if self.source.relations is None:
+                raise NotApplicable(f"graph {self.source.name} has no relations; use task.answer=edge")
+            if len(self.source.relation_names) < self.knobs.num_options:
                 raise NotApplicable(
-                    f"graph {source.name} has {len(source.relation_names)} relations; "
+                    f"graph {self.source.name} has {len(self.source.relation_names)} relations; "
                     f"task.num_options={self.knobs.num_options} is too many"
                 )
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from ssl4rl.answers import OPTION_LETTERS, score_subset
 from ssl4rl.example import Example, Score
-from ssl4rl.graph.graph import Adjacency, TextAttributedGraph
+from ssl4rl.graph.graph import Adjacency
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_subgraph
 from ssl4rl.task import REPLY_FORMAT, Draft, NotApplicable, Redraw
@@ -50,23 +50,15 @@ class Neighbor(GraphTask[NeighborKnobs]):
         "paper": {**PAPER_CONTEXT, "num_hidden": 2, "num_candidates": 8, "num_near": 0},
     }
 
-    def __init__(
-        self,
-        source: TextAttributedGraph,
-        *,
-        split: str = "train",
-        level: str | None = None,
-        knobs: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(source, split=split, level=level, knobs=knobs, seed=seed)
-        edges = self.view.asked[split]
-        self.asked = Adjacency.build(source.num_nodes, source.edge_index, edges)
+    def prepare(self) -> None:
+        super().prepare()
+        edges = self.view.asked[self.split]
+        self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, edges)
         # Entries may repeat a neighbour (several relations), so this list can be slightly too long; a draft checks.
         self.targets = np.flatnonzero(self.asked.degrees >= self.knobs.num_hidden)
         if not len(self.targets):
             raise NotApplicable(
-                f"graph {source.name} has no node with {self.knobs.num_hidden} {split} edges to hide; "
+                f"graph {self.source.name} has no node with {self.knobs.num_hidden} {self.split} edges to hide; "
                 f"lower task.num_hidden or use level easy"
             )
 

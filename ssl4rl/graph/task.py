@@ -39,17 +39,8 @@ CK = TypeVar("CK", bound=ContextKnobs)
 class GraphTask(Task[TextAttributedGraph, CK]):
     """Base of the tasks on graphs: prompts are cut from the edges that ``edge_view`` lets them see."""
 
-    def __init__(
-        self,
-        source: TextAttributedGraph,
-        *,
-        split: str = "train",
-        level: str | None = None,
-        knobs: Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(source, split=split, level=level, knobs=knobs, seed=seed)
-        self.view = edge_view(source)
+    def prepare(self) -> None:
+        self.view = edge_view(self.source)
 
     def cut(
         self,
