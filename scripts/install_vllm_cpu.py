@@ -30,6 +30,9 @@ def main() -> None:
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)
         if name and name.group().lower() not in LEFT_OUT and "extra ==" not in requirement:
             wanted.append(requirement)
+    print(
+        f"pip may now complain that {', '.join(sorted(LEFT_OUT - {'torch'}))} are missing: they are left out on purpose"
+    )
     pip_install("--constraint", str(CONSTRAINTS), *wanted)
 
 

@@ -9,7 +9,11 @@ import typer
 from ssl4rl.cli import data, log, show, train
 from ssl4rl.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers.",
+)
 graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks on text-attributed graphs.")
 graph.command("train")(train.train)
 graph.command("show")(show.show)
