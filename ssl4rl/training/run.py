@@ -281,6 +281,8 @@ class _Run:
             "shuffle_dataset": False,
             "save_steps": save_steps,
             "dataloader_pin_memory": torch.cuda.is_available(),
+            # TRL's own default is true, and an error without a GPU.
+            "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         }
         return {
             **defaults,

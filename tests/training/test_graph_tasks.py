@@ -1,7 +1,6 @@
 """The graph tasks train: each one, a mixture of them, and the defaults."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ SMALL = [
     "grpo.gradient_accumulation_steps=1",
     "grpo.num_generations=4",
     "grpo.max_completion_length=16",
-    "grpo.bf16=false",
     "heldout.examples=4",
     "engine=transformers",
 ]
@@ -47,7 +45,6 @@ def test_train_and_heldout_examples_are_of_their_splits() -> None:
     assert 0.6 < share < 0.9 and tasks.levels == []
 
 
-@pytest.mark.skipif(find_spec("ssl4rl.data.tiny") is None, reason="the embedded model is not there")
 def test_the_defaults_train(tmp_path: Path) -> None:
     run = train(load_recipe(overrides=[*SMALL, "grpo.max_completion_length=64"]), tmp_path / "run").path
     lines = [line for line in read_lines(run / "metrics.jsonl") if line["step"] > 0]
