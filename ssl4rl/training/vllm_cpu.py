@@ -7,11 +7,28 @@ module can go once TRL's own sync works on the CPU.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 from trl.generation.vllm_generation import VLLMGeneration
+
+
+@contextmanager
+def _llvmlite_out_of_sight() -> Iterator[None]:
+    """As it starts, vLLM (0.31) looks through all imported modules, and fails on an object in this one.
+
+    The object's ``__dict__`` is a function of the wrapped library. numba imports the module, and torch_geometric numba.
+    """
+    name = "llvmlite.binding.ffi"
+    module = sys.modules.pop(name, None)
+    try:
+        yield
+    finally:
+        if module is not None:
+            sys.modules[name] = module
 
 
 class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
@@ -24,17 +41,18 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
     def _init_vllm(self) -> None:
         from vllm import LLM
 
-        self.llm = LLM(
-            model=self.model.name_or_path,
-            # vLLM's "auto" turns float32 into bfloat16, and then its log-probabilities are not the trainer's.
-            dtype=str(self.model.dtype).removeprefix("torch."),
-            max_model_len=self.max_model_length,
-            max_num_seqs=self.max_num_seqs,
-            seed=self.seed,
-            enforce_eager=True,
-            use_tqdm_on_load=False,
-            logprobs_mode="processed_logprobs",
-        )
+        with _llvmlite_out_of_sight():
+            self.llm = LLM(
+                model=self.model.name_or_path,
+                # vLLM's "auto" turns float32 into bfloat16, and then its log-probabilities are not the trainer's.
+                dtype=str(self.model.dtype).removeprefix("torch."),
+                max_model_len=self.max_model_length,
+                max_num_seqs=self.max_num_seqs,
+                seed=self.seed,
+                enforce_eager=True,
+                use_tqdm_on_load=False,
+                logprobs_mode="processed_logprobs",
+            )
 
     def sync_weights(self) -> None:
         """Loads the trainer's current weights (adapters merged) into the engine."""
