@@ -176,7 +176,7 @@ def main() -> None:
                 row = audit(task, options.examples if split == "train" else options.examples // 10)
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-                options.output.write_text(json.dumps(rows, indent=1) + "\n")
+                options.output.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     bad = [row for row in rows if row["leaks"] or row["gold_below_1"] or row["blind_above_chance"]]
     print(f"{len(rows)} combinations, {sum(row['examples'] for row in rows):,} examples, {len(bad)} with a finding")
     sys.exit(bool(bad))
