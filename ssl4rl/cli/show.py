@@ -118,4 +118,4 @@ def _replies(run: Path, identity: str) -> list[dict[str, Any]]:
     path = run / "completions.jsonl"
     if not path.is_file():
         raise UserError(f"{run} has no completions.jsonl; it is not a training run's folder")
-    return [line for line in read_lines(path) if line.get("id") == identity]
+    return [line for line in read_lines(path) if line.get("example") == identity]

@@ -1,5 +1,6 @@
 """The mistakes that people make: each gets one clear line and exit code 2, and no traceback."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -134,6 +135,27 @@ def test_show_rebuilds_an_id_and_notices_changed_data(run, refused, folder):
     assert "the dataset has changed" in refused("graph", "show", identity, "--dataset", folder)
     assert "is not an example's id" in refused("graph", "show", "nonsense")
     assert "either --task" in refused("graph", "show")
+
+
+def test_show_adds_the_replies_that_a_run_recorded(run, refused, tmp_path):
+    _, out, _ = run("graph", "show", "--task", "link")
+    identity = out.splitlines()[0]
+    assert "no completions.jsonl" in refused("graph", "show", identity, "--run", tmp_path)
+    records = [
+        {
+            "step": 3,
+            "example": example,
+            "prompt": "?",
+            "reply": reply,
+            "score": 1.0,
+            "outcome": "correct",
+            "target": "yes",
+        }
+        for example, reply in ((identity, "mine"), ("another", "not mine"))
+    ]
+    (tmp_path / "completions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    _, out, _ = run("graph", "show", identity, "--run", tmp_path)
+    assert "step 3, score 1.0: mine" in out and "not mine" not in out
 
 
 def test_a_prompt_over_the_models_limit_names_the_example_and_the_knob(refused, folder, tmp_path):
