@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from trl.generation.vllm_generation import VLLMGeneration
 
@@ -31,6 +32,14 @@ def _llvmlite_out_of_sight() -> Iterator[None]:
             sys.modules[name] = module
 
 
+def _uncompiled() -> Any:
+    """Runs vLLM's small compiled functions as they are written.
+
+    Compiling them needs a C++ compiler, and fails (torch 2.13) where the path of the installation has a space.
+    """
+    return torch.compiler.set_stance("force_eager")
+
+
 class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
     """TRL's vLLM client with an engine of the trainer's dtype and a weight sync that the CPU backend takes."""
 
@@ -41,7 +50,7 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
     def _init_vllm(self) -> None:
         from vllm import LLM
 
-        with _llvmlite_out_of_sight():
+        with _llvmlite_out_of_sight(), _uncompiled():
             self.llm = LLM(
                 model=self.model.name_or_path,
                 # vLLM's "auto" turns float32 into bfloat16, and then its log-probabilities are not the trainer's.
@@ -53,6 +62,11 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
                 use_tqdm_on_load=False,
                 logprobs_mode="processed_logprobs",
             )
+
+    def generate(self, *arguments: Any, **settings: Any) -> Any:
+        """As TRL's."""
+        with _uncompiled():
+            return super().generate(*arguments, **settings)
 
     def sync_weights(self) -> None:
         """Loads the trainer's current weights (adapters merged) into the engine."""
