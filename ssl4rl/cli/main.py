@@ -28,15 +28,12 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(arguments)
-    except UserError as error:
+    except (UserError, PermissionError) as error:
         if debug:
             raise
+        if isinstance(error, PermissionError):
+            error = UserError(f"no permission for {error.filename}; choose another folder or change its rights")
         typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except PermissionError as error:
-        if debug:
-            raise
-        typer.echo(f"error: no permission for {error.filename}; choose another folder or change its rights", err=True)
         sys.exit(2)
 
 

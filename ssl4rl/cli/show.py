@@ -113,9 +113,9 @@ def _knobs_of(text: str | None) -> dict[str, Any]:
 
 
 def _replies(run: Path, identity: str) -> list[dict[str, Any]]:
-    from ssl4rl.training.records import read_lines
+    from ssl4rl.training.records import COMPLETIONS, read_lines
 
-    path = run / "completions.jsonl"
+    path = run / COMPLETIONS
     if not path.is_file():
-        raise UserError(f"{run} has no completions.jsonl; it is not a training run's folder")
+        raise UserError(f"{run} has no {COMPLETIONS}; it is not a training run's folder")
     return [line for line in read_lines(path) if line.get("example") == identity]

@@ -99,6 +99,7 @@ def _draw_citations(subject: NDArray[Any], count: int, rng: np.random.Generator)
     return np.stack([first, second]).astype(np.int64)
 
 
+@lru_cache(maxsize=1)
 def word_probabilities() -> NDArray[np.float64]:
     """P(word | subject) for one slot, [subjects, words]."""
     num_subject_words = sum(map(len, _SUBJECT_WORDS))
@@ -111,7 +112,7 @@ def word_probabilities() -> NDArray[np.float64]:
 
 def text_likelihood(text: str) -> NDArray[np.float64]:
     """P(the words of ``text`` | subject), [subjects], up to a factor."""
-    drawn = [_VOCABULARY[word] for word in text.replace(",", "").replace(":", "").split() if word in _VOCABULARY]
+    drawn = [_VOCABULARY[word] for word in text.split() if word in _VOCABULARY]
     return np.asarray(word_probabilities()[:, drawn].prod(axis=1), dtype=np.float64)
 
 

@@ -58,13 +58,18 @@ class Link(GraphTask[LinkKnobs]):
                 f"graph {self.source.name} has no {self.split} edges to ask about; it is too small for this split"
             )
         if self.knobs.answer == "relation":
-            if self.source.relations is None:
-                raise NotApplicable(f"graph {self.source.name} has no relations; use task.answer=edge")
-            if len(self.source.relation_names) < self.knobs.num_options:
-                raise NotApplicable(
-                    f"graph {self.source.name} has {len(self.source.relation_names)} relations; "
-                    f"task.num_options={self.knobs.num_options} is too many"
-                )
+            self._relations = self._relations_to_ask()
+
+    def _relations_to_ask(self) -> IntArray:
+        """The relation of each edge, [E]; refuses a graph that has none, or fewer than there are options."""
+        if self.source.relations is None:
+            raise NotApplicable(f"graph {self.source.name} has no relations; use task.answer=edge")
+        if len(self.source.relation_names) < self.knobs.num_options:
+            raise NotApplicable(
+                f"graph {self.source.name} has {len(self.source.relation_names)} relations; "
+                f"task.num_options={self.knobs.num_options} is too many"
+            )
+        return self.source.relations
 
     def draft(self, rng: np.random.Generator) -> Draft:
         return self._relation_draft(rng) if self.knobs.answer == "relation" else self._edge_draft(rng)
@@ -130,12 +135,6 @@ class Link(GraphTask[LinkKnobs]):
     def _relation_groups(self) -> list[IntArray]:
         relations = self._relations[self.asked]
         return [self.asked[relations == relation] for relation in np.unique(relations)]
-
-    @property
-    def _relations(self) -> IntArray:
-        if self.source.relations is None:
-            raise NotApplicable(f"graph {self.source.name} has no relations; use task.answer=edge")
-        return self.source.relations
 
     def _relation_draft(self, rng: np.random.Generator) -> Draft:
         # Uniform over relations in training, so that frequent ones do not crowd out the rest; as they come elsewhere.
