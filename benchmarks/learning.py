@@ -19,7 +19,7 @@ from typing import Any
 
 from ssl4rl.data.citations import default_graph, link_posterior
 from ssl4rl.registry import TASKS
-from ssl4rl.training.records import environment
+from ssl4rl.records import environment
 
 
 def train(task: str, level: str, seed: int, folder: Path) -> dict[str, Any]:

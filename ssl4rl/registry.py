@@ -1,6 +1,7 @@
-"""Names of tasks and datasets. Nothing is imported until its name is asked for.
+"""Names of tasks, benchmarks and datasets. Nothing is imported until its name is asked for.
 
-Third parties add their own under the entry-point groups ``ssl4rl.tasks`` and ``ssl4rl.graphs``, or at run time::
+Third parties add their own under the entry-point groups ``ssl4rl.tasks``, ``ssl4rl.benchmarks`` and
+``ssl4rl.graphs``, or at run time::
 
     from ssl4rl.registry import GRAPHS
 
@@ -19,7 +20,7 @@ from ssl4rl.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
-    from ssl4rl.task import Task
+    from ssl4rl.task import Benchmark, Task
 
 
 T = TypeVar("T")
@@ -87,6 +88,15 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "attribute": "ssl4rl.graph.attribute:Attribute",
         "neighbor": "ssl4rl.graph.neighbor:Neighbor",
         "link": "ssl4rl.graph.link:Link",
+    },
+)
+BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
+    "benchmark",
+    "ssl4rl.benchmarks",
+    {
+        "node": "ssl4rl.graph.benchmarks:NodeClassification",
+        "link": "ssl4rl.graph.benchmarks:LinkPrediction",
+        "relation": "ssl4rl.graph.benchmarks:RelationPrediction",
     },
 )
 GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(

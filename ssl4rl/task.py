@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ssl4rl.answers import score_any_of
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.example import Example, Score
 
@@ -130,10 +131,14 @@ class Task(ABC, Generic[S, K]):
         return f"{self.name}@{self.level}" + (f"+{changed}" if changed else "")
 
     def example(self, index: int) -> Example:
-        """The ``index``-th example (any non-negative integer; drafts that turn out unusable are redrawn)."""
+        """The ``index``-th example (any non-negative integer; drafts that turn out unusable are redrawn).
+
+        Raises:
+            IndexError: past the last item of a benchmark.
+        """
         for draw in range(MAX_DRAWS):
             try:
-                draft = self.draft(seeded_rng(*self._key, index, draw))
+                draft = self.draft(index, seeded_rng(*self._key, index, draw))
             except Redraw as reason:
                 last = reason
                 continue
@@ -151,8 +156,11 @@ class Task(ABC, Generic[S, K]):
         return Example(identity, self.name, draft.parts, draft.target, draft.meta)
 
     @abstractmethod
-    def draft(self, rng: np.random.Generator) -> Draft:
-        """Builds one example's content from ``rng`` alone; raises ``Redraw`` when the draw cannot be used."""
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        """Builds one example's content from ``rng``; raises ``Redraw`` when the draw cannot be used.
+
+        A self-supervised task has no use for ``index``: a benchmark asks about that item of its data.
+        """
 
     @abstractmethod
     def score(self, reply: str, example: Example) -> Score:
@@ -165,3 +173,34 @@ class Task(ABC, Generic[S, K]):
     @abstractmethod
     def gold(self, example: Example) -> str:
         """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
+
+
+class Benchmark(Task[S, K]):
+    """A task whose targets are the data's own labels: item ``i`` of a finite set is asked about once.
+
+    Every reply is one of a closed set of labels. ``target`` is the list of those that are right; ``meta`` has
+    ``item``, a key of the question that is the same whatever the prompt shows, and ``class``, the name of the right
+    class.
+    """
+
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Baselines of the model itself: their names, and the knobs that take away what a reply should rest on."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many items the split has; ``example(i)`` is defined for ``0 <= i < size``."""
+
+    @abstractmethod
+    def choices(self, example: Example) -> dict[str, str]:
+        """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""
+
+    def score(self, reply: str, example: Example) -> Score:
+        return score_any_of(reply, example.target)
+
+    def chance(self, example: Example) -> float:
+        """Of a uniform draw among the choices."""
+        return len(example.target) / len(self.choices(example))
+
+    def gold(self, example: Example) -> str:
+        return str(example.target[0])

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ssl4rl.cli import data, log, show, train
+from ssl4rl.cli import compare, data, evaluate, log, rescore, show, train
 from ssl4rl.errors import UserError
 
 app = typer.Typer(
@@ -14,12 +14,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers.",
 )
-graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks on text-attributed graphs.")
+graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on text-attributed graphs.")
 graph.command("train")(train.train)
+graph.command("eval")(evaluate.evaluate)
 graph.command("show")(show.show)
 app.add_typer(graph, name="graph")
 app.add_typer(data.app, name="data")
 app.command("log")(log.log)
+app.command("rescore")(rescore.rescore)
+app.command("compare")(compare.compare)
 
 
 def main() -> None:

@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, complete_task
+from ssl4rl.cli.options import (
+    DatasetOption,
+    JsonOption,
+    LevelOption,
+    SetOption,
+    complete_benchmark,
+    complete_task,
+    knobs_of,
+)
 from ssl4rl.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl4rl.example import Example
+    from ssl4rl.task import Task
 
 EXAMPLE_ID = re.compile(
     r"(?P<source>.+)/(?P<split>\w+)/(?P<task>[\w-]+)@(?P<level>[\w-]+)(\+(?P<knobs>.*))?/(?P<seed>\d+)/(?P<index>\d+)"
@@ -23,9 +35,14 @@ def show(
         str | None, typer.Argument(metavar="[ID]", help="Rebuild the example of this id, from any run's files.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="Which task.", autocompletion=complete_task)] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Or which benchmark.", autocompletion=complete_benchmark)
+    ] = None,
     level: LevelOption = None,
     dataset: DatasetOption = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test; train for a task and test for a benchmark by default.")
+    ] = None,
     count: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1,
     start: Annotated[int, typer.Option(min=0, help="The first example's index.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The examples' seed.")] = 0,
@@ -37,34 +54,21 @@ def show(
 ) -> None:
     """Shows what a model is asked, with answers: `show --task link -n 3`, or `show ID`."""
     from ssl4rl.data import load_graph
-    from ssl4rl.registry import GRAPHS, TASKS
+    from ssl4rl.registry import BENCHMARKS, TASKS
 
-    if (identity is None) == (task is None):
-        raise UserError("say either --task NAME or the ID of an example (not both)")
+    if sum(given is not None for given in (identity, task, benchmark)) != 1:
+        raise UserError("say either --task NAME, --benchmark NAME or the ID of an example (and just one of them)")
     if run is not None and identity is None:
         raise UserError("--run shows the replies to one example: give its ID too")
     if identity is not None:
-        found = EXAMPLE_ID.fullmatch(identity)
-        if found is None:
-            raise UserError(f"{identity!r} is not an example's id: SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH")
-        if dataset is None and found["source"] not in GRAPHS.names():
-            raise UserError(f"{found['source']!r} is no registered dataset; add --dataset FOLDER")
-        graph = load_graph(dataset or found["source"])
-        knobs = _knobs_of(found["knobs"])
-        asked = TASKS.get(found["task"])(
-            graph, split=found["split"], level=found["level"], knobs=knobs, seed=int(found["seed"])
-        )
-        examples = [asked.example(int(found["index"]))]
-        if examples[0].id != identity:
-            raise UserError(
-                f"this data and version rebuild {examples[0].id}, not {identity}: "
-                "the dataset has changed, or the version of ssl4rl"
-            )
+        asked, example = _rebuild(identity, dataset)
+        examples = [example]
     else:
-        graph = load_graph(dataset)
-        knobs = _knobs(settings or [])
-        asked = TASKS.get(str(task))(graph, split=split, level=level, knobs=knobs, seed=seed)
-        examples = [asked.example(index) for index in range(start, start + count)]
+        kind = TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark))
+        split = split or ("train" if task is not None else "test")
+        asked = kind(load_graph(dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed)
+        stop = min(start + count, getattr(asked, "size", start + count))
+        examples = [asked.example(index) for index in range(start, stop)]
     replies = [] if run is None else _replies(run, str(identity))
     for example in examples:
         answer, chance = asked.gold(example), asked.chance(example)
@@ -83,21 +87,40 @@ def show(
                 f"cut: {pieces} pieces of {len(example.meta['dropped'])} texts; task.text_budget decides", fg="yellow"
             )
         for reply in replies:
-            typer.secho(f"step {reply['step']}, score {reply['score']}: ", fg="magenta", nl=False)
+            when = f"step {reply['step']}, " if "step" in reply else ""
+            typer.secho(f"{when}score {reply.get('score', reply.get('value'))}: ", fg="magenta", nl=False)
             typer.echo(reply["reply"])
         typer.echo()
 
 
-def _knobs(settings: list[str]) -> dict[str, Any]:
-    from ssl4rl.training.config import parse_yaml
+def _rebuild(identity: str, dataset: str | None) -> tuple[Task[Any, Any], Example]:
+    """The task or benchmark of an id, and the example itself."""
+    from ssl4rl.data import load_graph
+    from ssl4rl.registry import BENCHMARKS, GRAPHS, TASKS
 
-    knobs: dict[str, Any] = {}
-    for setting in settings:
-        key, sign, text = setting.partition("=")
-        if not sign or not key.startswith("task."):
-            raise UserError(f"--set {setting!r}: write it as task.KNOB=VALUE")
-        knobs[key.removeprefix("task.")] = parse_yaml(text, f"--set {key}")
-    return knobs
+    found = EXAMPLE_ID.fullmatch(identity)
+    if found is None:
+        raise UserError(f"{identity!r} is not an example's id: SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH")
+    if dataset is None and found["source"] not in GRAPHS.names():
+        raise UserError(f"{found['source']!r} is no registered dataset; add --dataset FOLDER")
+    graph = load_graph(dataset or found["source"])
+    name, level = found["task"], found["level"]
+    kinds: list[type[Task[Any, Any]]] = [
+        registry.get(name) for registry in (BENCHMARKS, TASKS) if name in registry.names()
+    ]
+    # A task and a benchmark may share a name, and even a level: the hash tells them apart.
+    kinds = [kind for kind in kinds if level in kind.levels] or [TASKS.get(name)]
+    knobs = _knobs_of(found["knobs"])
+    for kind in kinds:
+        if any(knob not in kind.knobs_type.model_fields for knob in knobs) and kind is not kinds[-1]:
+            continue
+        asked = kind(graph, split=found["split"], level=level, knobs=knobs, seed=int(found["seed"]))
+        example = asked.example(int(found["index"]))
+        if example.id == identity:
+            return asked, example
+    raise UserError(
+        f"this data and version rebuild {example.id}, not {identity}: the dataset has changed, or the version of ssl4rl"
+    )
 
 
 def _knobs_of(text: str | None) -> dict[str, Any]:
@@ -113,9 +136,9 @@ def _knobs_of(text: str | None) -> dict[str, Any]:
 
 
 def _replies(run: Path, identity: str) -> list[dict[str, Any]]:
-    from ssl4rl.training.records import COMPLETIONS, read_lines
+    from ssl4rl.records import COMPLETIONS, PREDICTIONS, read_lines
 
-    path = run / COMPLETIONS
-    if not path.is_file():
-        raise UserError(f"{run} has no {COMPLETIONS}; it is not a training run's folder")
-    return [line for line in read_lines(path) if line.get("example") == identity]
+    paths = [path for path in (run / COMPLETIONS, *sorted(run.glob(PREDICTIONS.replace(".", "*.")))) if path.is_file()]
+    if not paths:
+        raise UserError(f"{run} has neither {COMPLETIONS} nor {PREDICTIONS}; it is no run's folder")
+    return [line for path in paths for line in read_lines(path) if identity in (line.get("example"), line.get("id"))]

@@ -26,7 +26,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph itself provides."""
-    from ssl4rl.training.config import TINY, load_recipe
+    from ssl4rl.inference.model import TINY
+    from ssl4rl.training.config import load_recipe
 
     if resume:
         if output is None:

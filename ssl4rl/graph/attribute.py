@@ -78,7 +78,7 @@ class Attribute(GraphTask[AttributeKnobs]):
         nodes = node_split(self.source)[split].tolist()
         return [node for node in nodes if self.source.texts[node].strip() and self.view.visible.degree(node)]
 
-    def draft(self, rng: np.random.Generator) -> Draft:
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
         masked = self._draw_masked(rng)
         subgraph = self.cut(masked, rng)
         if self.knobs.answer == "choice":

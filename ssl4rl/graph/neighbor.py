@@ -62,7 +62,7 @@ class Neighbor(GraphTask[NeighborKnobs]):
                 f"lower task.num_hidden or use level easy"
             )
 
-    def draft(self, rng: np.random.Generator) -> Draft:
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
         target = int(rng.choice(self.targets))
         neighbors = [int(node) for node in self.asked.around(target) if self.source.texts[node].strip()]
         if len(neighbors) < self.knobs.num_hidden:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl4rl.answers import OPTION_LETTERS
+from ssl4rl.answers import option_labels
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.sampling import Subgraph
 
@@ -157,8 +157,8 @@ def choose_edges(
 
 
 def write_options(texts: Sequence[str]) -> str:
-    """Lettered lines: "A: first", "B: second"."""
-    return "\n".join(f"{letter}: {text}" for letter, text in zip(OPTION_LETTERS, texts, strict=False))
+    """Labelled lines: "A: first", "B: second"."""
+    return "\n".join(f"{label}: {text}" for label, text in zip(option_labels(len(texts)), texts, strict=True))
 
 
 def write_edges(graph: TextAttributedGraph, edges: Sequence[int], number: Mapping[int, int], text_budget: int) -> str:

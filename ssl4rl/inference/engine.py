@@ -1,99 +1,85 @@
-"""``generate(conversations) -> replies``, greedily, over a model in memory or over TRL's vLLM client."""
+"""``generate(messages) -> replies``: what every engine does, whatever runs the model.
+
+An engine is asked for all conversations at once and answers in the order in which replies are finished, so that
+whoever asks can write each one down at once. It is free to batch and to reorder; it never reorders its indices.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 Messages = list[dict[str, Any]]
+
+ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
+"""What stands around a choice when its likelihood is asked for."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How replies are drawn; a temperature of 0 is greedy decoding."""
+
+    max_new_tokens: int = 512
+    """Most tokens of a reply."""
+    temperature: float = 0.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    """Only the likeliest tokens that make up this share are drawn from."""
+    top_k: int = 0
+    """Only this many of the likeliest tokens are drawn from; 0 is all of them."""
+    seed: int = 0
+    """Of the draws, where the engine allows one."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote, special tokens left out; ``truncated`` if it was cut at ``max_new_tokens``."""
+
+    text: str
+    num_tokens: int
+    truncated: bool
 
 
 class Engine(Protocol):
     """Whatever answers conversations."""
 
-    def generate(self, conversations: Sequence[Messages]) -> list[str]:
-        """The model's reply to each conversation, in order, special tokens left out."""
+    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        """Each conversation's index and reply, as soon as it is finished, in any order.
+
+        Raises:
+            UserError: if the engine cannot go on; what was yielded before stays valid.
+        """
+        ...
+
+    def likelihoods(
+        self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, list[float]]]:
+        """Each conversation's index and the log-probability (nats) of every one of its choices, in any order.
+
+        A choice's log-probability is the sum over the tokens of ``CHOICE</answer>`` after the prompt and a prefilled
+        ``<answer>``. Prompt and choice are tokenised together; the tokens that all choices of a conversation begin
+        with are left out of the sums.
+
+        Raises:
+            UserError: if the engine cannot go on, or does not tell log-probabilities of a prompt.
+        """
         ...
 
 
-def _prompt_ids(tokenizer: Any, conversations: Sequence[Messages]) -> list[list[int]]:
-    if not conversations:
-        return []
-    encoded = tokenizer.apply_chat_template(
-        list(conversations), add_generation_prompt=True, tokenize=True, return_dict=True
-    )
-    return list(encoded["input_ids"])
+def generate(engine: Engine, conversations: Sequence[Messages], sampling: Sampling) -> list[Reply]:
+    """The reply to each conversation, in their order."""
+    replies = dict(engine.stream(conversations, sampling))
+    return [replies[index] for index in range(len(conversations))]
 
 
-class TransformersEngine:
-    """Greedy decoding with transformers' ``generate``; prompts of similar length share a batch."""
-
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        max_new_tokens: int,
-        batch_size: int,
-        eos_token_ids: list[int],
-        suppress_tokens: list[int],
-    ) -> None:
-        from transformers import GenerationConfig
-
-        self.model = model
-        self.tokenizer = tokenizer
-        self.batch_size = batch_size
-        self.generation_config = GenerationConfig(
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=eos_token_ids,
-            pad_token_id=tokenizer.pad_token_id,
-            suppress_tokens=suppress_tokens or None,
-            disable_compile=True,
-        )
-
-    def generate(self, conversations: Sequence[Messages]) -> list[str]:
-        """The model's reply to each conversation, in order."""
-        import torch
-
-        prompts = _prompt_ids(self.tokenizer, conversations)
-        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-        replies = [""] * len(prompts)
-        training = self.model.training
-        self.model.eval()
-        try:
-            for start in range(0, len(order), self.batch_size):
-                batch = order[start : start + self.batch_size]
-                padded = self.tokenizer.pad(
-                    {"input_ids": [prompts[index] for index in batch]}, padding_side="left", return_tensors="pt"
-                ).to(self.model.device)
-                with torch.no_grad():
-                    output = self.model.generate(
-                        input_ids=padded["input_ids"],
-                        attention_mask=padded["attention_mask"],
-                        generation_config=self.generation_config,
-                    )
-                new = output[:, padded["input_ids"].shape[1] :]
-                for index, text in zip(batch, self.tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
-                    replies[index] = text
-        finally:
-            self.model.train(training)
-        return replies
-
-
-class VLLMEngine:
-    """Greedy decoding with the vLLM that TRL's trainer samples from, colocated, in process or a server."""
-
-    def __init__(self, generation: Any, tokenizer: Any) -> None:
-        self.generation = generation
-        self.tokenizer = tokenizer
-
-    def generate(self, conversations: Sequence[Messages]) -> list[str]:
-        """The model's reply to each conversation, in order."""
-        prompts = _prompt_ids(self.tokenizer, conversations)
-        temperature, self.generation.temperature = self.generation.temperature, 0.0
-        try:
-            _, replies, _, _ = self.generation.generate(prompts=prompts, images=None, num_generations=1)
-        finally:
-            self.generation.temperature = temperature
-        return list(self.tokenizer.batch_decode(replies, skip_special_tokens=True))
+def request_seeds(prompts: Sequence[str], seed: int) -> list[int]:
+    """A seed for each prompt's draws: the same whatever is asked beside it, another for each repetition of a prompt."""
+    repetitions: Counter[str] = Counter()
+    seeds = []
+    for prompt in prompts:
+        seeds.append(zlib.crc32(f"{seed}/{repetitions[prompt]}/{prompt}".encode()))
+        repetitions[prompt] += 1
+    return seeds

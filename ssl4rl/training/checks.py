@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl4rl.errors import UserError, unknown
-from ssl4rl.training.config import TINY, Recipe
+from ssl4rl.inference.model import TINY
+from ssl4rl.training.config import Recipe
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 

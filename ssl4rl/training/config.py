@@ -19,8 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssl4rl.errors import UserError, unknown
-
-TINY = "tiny"
+from ssl4rl.inference.model import TINY
 
 # For `tiny` on the embedded graph, on two cores: many prompts a step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. Settings are trl.GRPOConfig's.

@@ -18,10 +18,12 @@ from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import split_tensor_dict
 
 from ssl4rl.example import Example, Outcome, Score
-from ssl4rl.inference.engine import Engine, TransformersEngine, VLLMEngine
+from ssl4rl.inference import engine as inference
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.inference.tokens import prompt_ids
+from ssl4rl.inference.transformers_engine import TransformersEngine
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.model import ModelFiles
 from ssl4rl.training.rollout import Sampling, sample_groups
 
 Record = dict[str, Any]
@@ -173,21 +175,26 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Nothing: the run folder says how the model was made."""
 
-    def heldout_engine(self, batch_size: int) -> Engine:
-        """What answers the held-out examples: the vLLM that training samples from, else the model itself."""
-        if self.use_vllm:
-            if self.state.global_step != self._last_loaded_step:
-                self.vllm_generation.sync_weights()
-                self._last_loaded_step = self.state.global_step
-            return VLLMEngine(self.vllm_generation, self._files.tokenizer)
-        return TransformersEngine(
-            self.accelerator.unwrap_model(self.model),
-            self._files.tokenizer,
-            max_new_tokens=self.max_completion_length,
-            batch_size=batch_size,
-            eos_token_ids=self.eos_token_ids,
-            suppress_tokens=self._files.suppressed_tokens,
-        )
+    def answer(self, conversations: Sequence[inference.Messages], batch_size: int) -> list[str]:
+        """The greedy reply to each conversation, of the vLLM that training samples from or of the model itself."""
+        if not self.use_vllm:
+            model = self.accelerator.unwrap_model(self.model)
+            engine = TransformersEngine(model, self._files, batch_size=batch_size)
+            sampling = inference.Sampling(max_new_tokens=self.max_completion_length)
+            return [reply.text for reply in inference.generate(engine, conversations, sampling)]
+        generation = self.vllm_generation
+        if self.state.global_step != self._last_loaded_step:
+            generation.sync_weights()
+            self._last_loaded_step = self.state.global_step
+        if not conversations:
+            return []
+        prompts = prompt_ids(self._files.tokenizer, conversations)
+        temperature, generation.temperature = generation.temperature, 0.0
+        try:
+            _, replies, _, _ = generation.generate(prompts=prompts, images=None, num_generations=1)
+        finally:
+            generation.temperature = temperature
+        return list(self._files.tokenizer.batch_decode(replies, skip_special_tokens=True))
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         indices = [row["index"] for row in inputs]

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ssl4rl.errors import UserError
-from ssl4rl.training.checks import BatchPlan, check
-from ssl4rl.training.config import Recipe
-from ssl4rl.training.display import Display
-from ssl4rl.training.model import ModelFiles
-from ssl4rl.training.records import (
+from ssl4rl.inference import prepare_environment
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.records import (
     COMPLETIONS,
     CONFIG,
     METRICS,
@@ -31,22 +30,12 @@ from ssl4rl.training.records import (
     environment,
     read_lines,
 )
+from ssl4rl.training.checks import BatchPlan, check
+from ssl4rl.training.config import Recipe
+from ssl4rl.training.display import Display
 
 if TYPE_CHECKING:
     from ssl4rl.training.grpo import TaskLike, TaskTrainer
-
-# What torch's threads and vLLM read when they are imported (TRL imports vLLM wherever it is installed), set unless the
-# user did. Threads that spin while they wait make a step eight times slower when another program wants a core. For
-# vLLM: GiB for its key-value cache on the CPU; the engine in this process, where the trainer's weights are; its own
-# thread binding would pin the trainer's threads too; neither log is the user's concern.
-ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "TORCH_CPP_LOG_LEVEL": "ERROR",
-}
 
 # Prompts measured before the model is loaded; the others are as they are used.
 PREFLIGHT_EXAMPLES = 64
@@ -127,8 +116,7 @@ def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, t
     """
     if num_processes() > 1 and output is None:
         raise UserError("with several processes, say where the run goes: --output")
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_environment()
     plan, risks = check(recipe, num_processes())
     tasks = tasks or build_tasks(recipe)
     display = Display(plan.max_steps, tasks.levels)
@@ -328,7 +316,8 @@ class _Run:
         settings = self.recipe.heldout
         if settings.examples == 0:
             return None
-        found = evaluate(self.tasks.heldout, trainer.heldout_engine(settings.batch_size), settings.examples)
+        answer = partial(trainer.answer, batch_size=settings.batch_size)
+        found = evaluate(self.tasks.heldout, answer, settings.examples)
         if self.main:
             self.display.say(f"held out: {describe(found.as_dict())}")
         return found.as_dict()

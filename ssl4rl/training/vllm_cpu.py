@@ -7,37 +7,13 @@ module can go once TRL's own sync works on the CPU.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor
 from trl.generation.vllm_generation import VLLMGeneration
 
-
-@contextmanager
-def _llvmlite_out_of_sight() -> Iterator[None]:
-    """As it starts, vLLM (0.31) looks through all imported modules, and fails on an object in this one.
-
-    The object's ``__dict__`` is a function of the wrapped library. numba imports the module, and torch_geometric numba.
-    """
-    name = "llvmlite.binding.ffi"
-    module = sys.modules.pop(name, None)
-    try:
-        yield
-    finally:
-        if module is not None:
-            sys.modules[name] = module
-
-
-def _uncompiled() -> Any:
-    """Runs vLLM's small compiled functions as they are written.
-
-    Compiling them needs a C++ compiler, and fails (torch 2.13) where the path of the installation has a space.
-    """
-    return torch.compiler.set_stance("force_eager")
+from ssl4rl.inference.vllm_engine import start, uncompiled
 
 
 class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
@@ -48,24 +24,19 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
         super().__init__(*arguments, **settings)
 
     def _init_vllm(self) -> None:
-        from vllm import LLM
-
-        with _llvmlite_out_of_sight(), _uncompiled():
-            self.llm = LLM(
-                model=self.model.name_or_path,
-                # vLLM's "auto" turns float32 into bfloat16, and then its log-probabilities are not the trainer's.
-                dtype=str(self.model.dtype).removeprefix("torch."),
-                max_model_len=self.max_model_length,
-                max_num_seqs=self.max_num_seqs,
-                seed=self.seed,
-                enforce_eager=True,
-                use_tqdm_on_load=False,
-                logprobs_mode="processed_logprobs",
-            )
+        self.llm = start(
+            self.model.name_or_path,
+            # vLLM's "auto" turns float32 into bfloat16, and then its log-probabilities are not the trainer's.
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            max_model_len=self.max_model_length,
+            max_num_seqs=self.max_num_seqs,
+            seed=self.seed,
+            logprobs_mode="processed_logprobs",
+        )
 
     def generate(self, *arguments: Any, **settings: Any) -> Any:
         """As TRL's."""
-        with _uncompiled():
+        with uncompiled():
             return super().generate(*arguments, **settings)
 
     def sync_weights(self) -> None:

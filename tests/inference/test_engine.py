@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from toys import Letters, ToySource, build_model
 
 from ssl4rl.inference.engine import TransformersEngine
-from ssl4rl.training.model import ModelFiles
+from ssl4rl.inference.model import ModelFiles
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from toys import build_model
 
 from ssl4rl.training.config import load_recipe
-from ssl4rl.training.records import read_lines
+from ssl4rl.records import read_lines
 from ssl4rl.training.run import build_tasks, train
 
 SMALL = [

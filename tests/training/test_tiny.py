@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ssl4rl.cli import main as cli
-from ssl4rl.training.records import read_lines
+from ssl4rl.records import read_lines
 
 SMALL = [
     "grpo.max_steps=2",

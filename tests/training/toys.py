@@ -38,7 +38,7 @@ class Toy(Task[ToySource, ToyKnobs]):
     knobs_type = ToyKnobs
     levels: ClassVar[dict[str, dict[str, Any]]] = {"easy": {"words": 3}, "medium": {}, "hard": {"words": 12}}
 
-    def draft(self, rng: np.random.Generator) -> Draft:
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
         letters = rng.choice(["a", "b"], size=self.knobs.words + int(rng.integers(3)))
         more = bool((letters == "a").sum() * 2 > len(letters))
         return Draft((f"More a than b? {' '.join(letters)}",), "yes" if more else "no", {})
@@ -145,8 +145,8 @@ def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: 
     """The trainer of a recipe, without its run."""
     from ssl4rl.training.checks import check
     from ssl4rl.training.display import Display
-    from ssl4rl.training.model import ModelFiles
-    from ssl4rl.training.records import RunFolder
+    from ssl4rl.inference.model import ModelFiles
+    from ssl4rl.records import RunFolder
     from ssl4rl.training.run import _Run, quieten
 
     quieten()

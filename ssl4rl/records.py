@@ -20,6 +20,7 @@ from ssl4rl.errors import UserError
 
 METRICS = "metrics.jsonl"
 COMPLETIONS = "completions.jsonl"
+PREDICTIONS = "predictions.jsonl"
 SUMMARY = "summary.json"
 CONFIG = "config.yaml"
 

@@ -6,7 +6,7 @@ import pytest
 from toys import TEMPLATE, Letters, ToySource, build_model, toy_recipe, toy_tasks
 
 from ssl4rl.errors import UserError
-from ssl4rl.training.model import ModelFiles
+from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.run import train
 
 
@@ -67,5 +67,5 @@ def test_the_template_is_that_of_the_model(model_folder: Path) -> None:
     files = ModelFiles(str(model_folder))
     example = Letters(ToySource()).example(0)
     assert (
-        TEMPLATE and files.tokenizer.decode(files.prompt_ids(example)) == f"<|user|>{example.text}<|end|><|assistant|>"
+        TEMPLATE and files.tokenizer.decode(files.prompt_ids(example.messages())) == f"<|user|>{example.text}<|end|><|assistant|>"
     )

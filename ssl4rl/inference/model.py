@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
-from ssl4rl.training.config import TINY
+from ssl4rl.inference.engine import Messages
+from ssl4rl.inference.tokens import prompt_ids
+
+TINY = "tiny"
+"""The name of the small model that comes with the package."""
 
 # Knobs that decide how long a prompt is, the most direct first.
 SIZE_KNOBS = ("text_budget", "max_nodes", "num_hops")
@@ -81,31 +86,54 @@ class ModelFiles:
         limits = [configured, getattr(self.config.get_text_config(), "max_position_embeddings", None)]
         return min(limit for limit in [*limits, 1 << 30] if limit)
 
-    def prompt_ids(self, example: Example) -> list[int]:
-        """The example's prompt as token ids, ending where the reply begins."""
-        encoded = self.tokenizer.apply_chat_template(
-            example.messages(), add_generation_prompt=True, tokenize=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
+    def prompt_ids(self, messages: Messages) -> list[int]:
+        """A conversation as token ids, ending where the reply begins."""
+        return prompt_ids(self.tokenizer, [messages])[0]
 
-    def check_lengths(self, examples: Iterable[Example], max_completion_length: int, context_length: int) -> None:
+    def check_lengths(
+        self,
+        examples: Iterable[Example],
+        max_completion_length: int,
+        context_length: int,
+        *,
+        before: Sequence[dict[str, Any]] = (),
+        reply_setting: str = "grpo.max_completion_length",
+    ) -> None:
         """Refuses a prompt that leaves no room for the reply: nothing is ever cut silently.
+
+        ``before`` are turns that stand in front of every prompt; ``reply_setting`` is what sets the reply's length.
 
         Raises:
             UserError: naming the example and the knob to lower.
         """
         for example in examples:
-            length = len(self.prompt_ids(example))
+            length = len(self.prompt_ids([*before, *example.messages()]))
             if length + max_completion_length > context_length:
                 raise UserError(
                     f"the prompt of example {example.id} has {length} tokens; with {max_completion_length} for the "
                     f"reply that is more than the {context_length} of model {self.name!r}; lower "
-                    f"{_size_knob(example.task)} or grpo.max_completion_length"
+                    f"{_size_knob(example.task)} or {reply_setting}"
                 )
 
+    @property
+    def fingerprint(self) -> str:
+        """Names the model by content: the hub's commit, or a hash of the folder's files."""
+        commit = getattr(self.config, "_commit_hash", None)
+        if commit:
+            return f"{self.name}@{commit}"
+        digest = hashlib.sha256()
+        for file in sorted(Path(self.path).iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                with file.open("rb") as content:
+                    digest.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+        return digest.hexdigest()
 
-def _size_knob(task: str) -> str:
-    from ssl4rl.registry import TASKS
 
-    fields = TASKS.get(task).knobs_type.model_fields if task in TASKS.names() else {}
-    return next((f"task.{knob}" for knob in SIZE_KNOBS if knob in fields), "the task's level")
+def _size_knob(name: str) -> str:
+    from ssl4rl.registry import BENCHMARKS, TASKS
+
+    for registry in (TASKS, BENCHMARKS):
+        if name in registry.names():
+            fields = registry.get(name).knobs_type.model_fields
+            return next((f"task.{knob}" for knob in SIZE_KNOBS if knob in fields), "the task's level")
+    return "the task's level"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ssl4rl.errors import UserError
-from ssl4rl.training.records import RunFolder, default_folder, environment, read_lines
+from ssl4rl.records import RunFolder, default_folder, environment, read_lines
 
 
 def test_lines(tmp_path: Path) -> None:

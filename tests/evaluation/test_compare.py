@@ -1,0 +1,93 @@
+"""Paired comparison of hand-written runs."""
+
+import json
+import sys
+
+import pytest
+
+from ssl4rl.cli.main import main
+from ssl4rl.errors import UserError
+from ssl4rl.evaluation.compare import compare
+from ssl4rl.evaluation.statistics import mcnemar, newcombe
+
+NAMES = {"yes": "yes", "no": "no"}
+
+
+@pytest.fixture
+def runs(prediction, write_run):
+    """Of items 0-9 the first run gets 0-4 right, the second 3-8; each has one item of its own."""
+
+    def records(right, own):
+        return [
+            prediction(str(i), ["yes"], f"<answer>{'yes' if i in right else 'no'}</answer>", NAMES)
+            for i in [*range(10), own]
+        ]
+
+    settings = {"model": {"path": "tiny"}, "shots": 0, "level": "one-hop"}
+    first = write_run("first", records(range(5), 10), settings)
+    # Written in another order: pairing is by item.
+    second = write_run("second", records(range(3, 9), 11)[::-1], {**settings, "shots": 4, "model": {"path": "big"}})
+    return first, second
+
+
+def test_runs_are_paired_by_item(runs) -> None:
+    found = compare(*runs)
+    assert (found.shared, found.only_first, found.only_second) == (10, 1, 1)
+    assert (found.first.score, found.second.score) == (0.5, 0.6)
+    paired = found.paired
+    assert (paired.won, paired.lost) == (4, 3) and paired.difference == pytest.approx(0.1)
+    assert (paired.low, paired.high) == newcombe(both=2, first=3, second=4, neither=1) and paired.p == mcnemar(3, 4)
+    assert [a["item"] for a, _ in found.changed] == ["0", "1", "2", "5", "6", "7", "8"]
+    assert all(a["item"] == b["item"] for a, b in found.changed)
+    assert found.settings == {"model.path": ("tiny", "big"), "shots": (0, 4)}
+
+
+def test_a_run_against_itself_differs_in_nothing(runs) -> None:
+    found = compare(runs[0], runs[0])
+    assert (found.paired.difference, found.paired.p, found.changed, found.settings) == (0, 1, [], {})
+
+
+def ssl4rl(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def test_the_verb_shows_the_difference_the_settings_and_the_replies(runs, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert ssl4rl(monkeypatch, "compare", *runs, "--changed", "2") == 0
+    out = capsys.readouterr().out
+    assert "difference +10.0 points [" in out and "4 won and 3 lost of 10 shared items" in out
+    assert f"1 items are in {runs[1]} only" in out and "model.path" in out
+    assert out.count("── ") == 2 and "5 more items changed" in out
+    assert "ssl4rl graph show 'toy/test/link@one-hop/0/0#" in out and "<answer>yes</answer>" in out
+
+    assert ssl4rl(monkeypatch, "compare", *runs, runs[0], "--json") == 0
+    first, again = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["paired"]["won"] == 4 and first["settings"]["shots"] == [0, 4] and len(first["changed"]) == 7
+    assert again["runs"] == [str(runs[0])] * 2 and again["paired"]["difference"] == 0
+
+    assert ssl4rl(monkeypatch, "compare", runs[0]) == 2
+    assert "at least two runs" in capsys.readouterr().err
+
+
+def test_runs_that_cannot_be_paired_are_refused(runs, prediction, write_run) -> None:
+    def other(name, *items, gold="yes", **changes):
+        reply = "<answer>yes</answer>"
+        return write_run(name, [{**prediction(item, [gold], reply, NAMES), **changes} for item in items])
+
+    first = runs[0]
+    for run, message in [
+        (other("a", "0", id="toy/test/node@one-hop/0/0#00000000"), "on benchmark link and .* on node"),
+        (other("b", "0", id="cora/test/link@one-hop/0/0#00000000"), "on dataset toy and .* on cora"),
+        (other("c", "77"), "share no item"),
+        (other("d", "1", "1"), "item 1 occurs twice"),
+        (other("e", "1", gold="no"), "item 1 is 'yes' in .* and 'no' in"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            compare(first, run)
+    broken = other("f", "1")
+    (broken / "config.yaml").write_text("model: {")
+    with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
+        compare(first, broken)

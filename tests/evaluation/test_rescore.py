@@ -1,0 +1,74 @@
+"""Recorded replies, read again."""
+
+import json
+import sys
+
+import pytest
+
+from ssl4rl.cli.main import main
+
+NAMES = {"A": "cat", "B": "dog"}
+
+
+@pytest.fixture
+def run(prediction, write_run):
+    return write_run(
+        "run",
+        [
+            prediction("1", ["A"], "<answer>A</answer>", NAMES),
+            prediction("2", ["A"], "<answer>cat</answer>", NAMES),
+            prediction("3", ["B"], "The answer is B.", NAMES),
+            prediction("4", ["B"], "no idea", NAMES),
+        ],
+    )
+
+
+@pytest.fixture
+def ssl4rl(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+def test_lenient_and_strict_stand_beside_the_recorded_scores(run, ssl4rl) -> None:
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    code, out, err = ssl4rl("rescore", run, "--extraction", "lenient")
+    assert code == 0 and not err
+    assert "0.250" in out and "0.750" in out and "2 of 4 items changed" in out
+    written = json.loads((run / "scores.lenient.json").read_text())
+    assert (written["extraction"], written["accuracy"], written["parsed"]) == ("lenient", 0.75, 0.75)
+
+    code, out, _ = ssl4rl("rescore", run, "--extraction", "strict", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["changed"] == 0 and found["strict"] == found["recorded"]
+    assert json.loads((run / "scores.strict.json").read_text())["accuracy"] == 0.25
+    assert {name: (run / name).read_bytes() for name in before} == before
+
+
+def test_strict_finds_scores_that_were_tampered_with(run, prediction, ssl4rl) -> None:
+    lines = (run / "predictions.jsonl").read_text().splitlines()
+    forged = {**json.loads(lines[3]), "value": 1.0, "outcome": "correct", "answer": "B"}
+    (run / "predictions.jsonl").write_text("\n".join([*lines[:3], json.dumps(forged)]) + "\n")
+    _, out, _ = ssl4rl("rescore", run, "--extraction", "strict", "--json")
+    assert json.loads(out)["changed"] == 1 and json.loads(out)["recorded"]["accuracy"] == 0.5
+
+
+def test_an_unfinished_run_and_a_cut_line_are_said(run, ssl4rl) -> None:
+    (run / "scores.json").unlink()
+    file = run / "predictions.jsonl"
+    file.write_bytes(file.read_bytes()[:-30])
+    code, out, err = ssl4rl("rescore", run, "--extraction", "strict")
+    assert code == 0 and "of 3 items" in out
+    assert "was cut off and is left out" in err and "is unfinished" in err
+
+
+def test_mistakes(run, tmp_path, ssl4rl) -> None:
+    assert ssl4rl("rescore", run, "--extraction", "lenent")[::2] == (
+        2,
+        "error: unknown extraction 'lenent'; did you mean lenient?\n",
+    )
+    assert "has no predictions.jsonl" in ssl4rl("rescore", tmp_path, "--extraction", "strict")[2]

@@ -1,0 +1,209 @@
+"""An evaluation writes every reply down, loses none, and asks none twice, whatever happens to it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl4rl.errors import UserError
+from ssl4rl.evaluation import suite
+from ssl4rl.evaluation.cache import ReplyCache
+from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.evaluation.run import Model, build_benchmark, evaluate, few_shot
+from ssl4rl.inference.engine import Reply, Sampling
+
+RECIPE = EvalRecipe(benchmark="link", limit=12, ablate=4, baselines=False)
+
+
+class Parrot:
+    """Says "yes" to everything, from the last question to the first, and dies after ``lives`` replies."""
+
+    def __init__(self, lives: int = 10_000) -> None:
+        self.lives = lives
+        self.asked: list[str] = []
+
+    def stream(self, conversations, sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        for index in reversed(range(len(conversations))):
+            if self.lives == 0:
+                raise UserError("the server is gone")
+            self.lives -= 1
+            self.asked.append(conversations[index][-1]["content"])
+            yield index, Reply("<answer>yes</answer>", 5, False)
+
+    def likelihoods(self, conversations, choices) -> Iterator[tuple[int, list[float]]]:
+        for index, labels in enumerate(choices):
+            yield index, [-1.0 if label == "no" else -2.0 for label in labels]
+
+
+def parrot(recipe: EvalRecipe = RECIPE, lives: int = 10_000, name: str = "parrot") -> Model:
+    return Model(Parrot(lives), ReplyCache(name), recipe)
+
+
+def lines(folder: Path, name: str = "predictions.jsonl") -> list[dict]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "home"))
+
+
+def test_what_a_run_holds(tmp_path):
+    run = tmp_path / "run"
+    evaluate(RECIPE, run, model=parrot())
+    records, scores = lines(run), json.loads((run / "scores.json").read_text())
+    assert sorted(record["index"] for record in records) == list(range(12))
+    benchmark = build_benchmark(RECIPE)
+    for record in records:
+        example = benchmark.example(record["index"])
+        assert (record["id"], record["item"]) == (example.id, example.meta["item"])
+        assert record["value"] == (example.target == ["yes"])
+    assert (scores["n"], scores["accuracy"], scores["chance"], scores["items"]) == (12, 0.5, 0.5, benchmark.size)
+    assert scores["positions"] == [{"label": "yes", "gold": 6, "picked": 12}, {"label": "no", "gold": 6, "picked": 0}]
+    removed = scores["baselines"]["graph removed"]
+    assert (removed["n"], removed["accuracy"], removed["model_minus_baseline"]["difference"]) == (4, 0.5, 0.0)
+    ablated = lines(run, "predictions.graph-removed.jsonl")
+    assert {record["item"] for record in ablated} == {record["item"] for record in records if record["index"] < 4}
+    assert yaml.safe_load((run / "config.yaml").read_text())["limit"] == 12
+
+
+@pytest.mark.parametrize("lives", [0, 5, 12, 14])
+def test_an_engine_that_dies_loses_nothing_and_nothing_is_asked_twice(tmp_path, lives):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    dying = parrot(lives=lives)
+    with pytest.raises(UserError, match="the server is gone"):
+        evaluate(RECIPE, run, model=dying)
+    assert len(dying.engine.asked) == lives and not (run / "scores.json").exists()
+    # Not even the cache is needed to go on: another model of another name has none.
+    again = parrot(name="another")
+    evaluate(RECIPE, run, resume=True, model=again)
+    assert len(again.engine.asked) == 16 - lives and not set(again.engine.asked) & set(dying.engine.asked)
+    evaluate(RECIPE, whole, model=parrot(name="third"))
+    for name in ("predictions.jsonl", "predictions.graph-removed.jsonl"):
+        assert sorted(lines(run, name), key=str) == sorted(lines(whole, name), key=str)
+    with pytest.raises(UserError, match="nothing is left to resume"):
+        evaluate(RECIPE, run, resume=True, model=parrot())
+
+
+def test_a_torn_last_line_is_dropped_and_asked_again(tmp_path):
+    run, said = tmp_path / "run", []
+    with pytest.raises(UserError):
+        evaluate(RECIPE, run, model=parrot(lives=6))
+    path = run / "predictions.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    again = parrot(name="another")
+    evaluate(RECIPE, run, resume=True, model=again, say=said.append)
+    assert any("a torn last line is dropped" in line for line in said)
+    assert len(again.engine.asked) == 7 + 4 and len(lines(run)) == 12
+    assert len({record["item"] for record in lines(run)}) == 12
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(UserError):
+        evaluate(RECIPE, run, model=parrot(lives=6))
+    path = run / "predictions.jsonl"
+    content = path.read_bytes().splitlines(keepends=True)
+    content[2] = content[2][:50] + b"\n"
+    path.write_bytes(b"".join(content))
+    with pytest.raises(UserError, match=r"predictions\.jsonl line 3: not JSON"):
+        evaluate(RECIPE, run, resume=True, model=parrot())
+
+
+def test_predictions_of_another_recipe_are_not_gone_on_with(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(UserError):
+        evaluate(RECIPE, run, model=parrot(lives=6))
+    other = RECIPE.model_copy(update={"knobs": {"fanout": 3}})
+    with pytest.raises(UserError, match="which this recipe does not ask"):
+        evaluate(other, run, resume=True, model=parrot())
+
+
+def test_the_same_question_is_asked_once_in_a_lifetime(tmp_path):
+    evaluate(RECIPE, tmp_path / "one", model=parrot())
+    second = parrot()
+    evaluate(RECIPE, tmp_path / "two", model=second)
+    assert second.engine.asked == []
+    assert sorted(lines(tmp_path / "one"), key=str) == sorted(lines(tmp_path / "two"), key=str)
+    longer = RECIPE.model_copy(update={"max_new_tokens": 7})
+    third = parrot(longer)
+    evaluate(longer, tmp_path / "three", model=third)
+    assert len(third.engine.asked) == 16
+
+
+def test_a_poisoned_cache_is_noticed_and_not_counted(tmp_path):
+    evaluate(RECIPE, tmp_path / "one", model=parrot())
+    path = ReplyCache("parrot").path
+    content = path.read_text().splitlines()
+    # One reply is edited, one line is cut, and the file ends in the middle of another.
+    content[3] = content[3].replace("yes", "no")
+    content[5] = content[5][:30]
+    path.write_text("\n".join(content)[:-25])
+    said: list[str] = []
+    model = parrot()
+    evaluate(RECIPE, tmp_path / "two", model=model, say=said.append)
+    assert any("3 damaged lines" in line for line in said) and len(model.engine.asked) == 3
+    assert sorted(lines(tmp_path / "one"), key=str) == sorted(lines(tmp_path / "two"), key=str)
+    # What was asked again is whole in the file, after the torn line.
+    third = parrot()
+    evaluate(RECIPE, tmp_path / "three", model=third)
+    assert third.engine.asked == []
+
+
+def test_likelihood_takes_the_likeliest_label(tmp_path):
+    recipe = RECIPE.model_copy(update={"scoring": "likelihood"})
+    evaluate(recipe, tmp_path / "run", model=parrot(recipe))
+    for record in lines(tmp_path / "run"):
+        assert record["reply"] == "<answer>no</answer>" and record["logprobs"] == {"yes": -2.0, "no": -1.0}
+
+
+def test_few_shot_examples_are_of_train_and_of_all_classes():
+    benchmark = build_benchmark(EvalRecipe(benchmark="node"))
+    turns = few_shot(benchmark, 8)
+    train = type(benchmark)(benchmark.source, split="train")
+    answered = {turn["content"] for turn in turns[1::2]}
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 8 and len(answered) > 3
+    prompts = {train.example(i).text: train.example(i) for i in range(train.size)}
+    shown = [prompts[turn["content"]] for turn in turns[::2]]
+    assert {example.meta["class"] for example in shown} == set(benchmark.source.label_names)
+    for example, answer in zip(shown, turns[1::2], strict=True):
+        assert train.score(answer["content"], example).value == 1
+    with pytest.raises(UserError, match="the training split of citations has"):
+        few_shot(benchmark, train.size + 1)
+
+
+def test_the_paper_level_samples_as_the_paper_does():
+    sampling = EvalRecipe(benchmark="node", level="paper").sampling
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.01, 0.001, 1)
+    assert EvalRecipe(benchmark="node").sampling.temperature == 0
+    with pytest.raises(UserError, match="--scoring 'guess'"):
+        EvalRecipe.build({"benchmark": "node", "scoring": "guess"})
+
+
+def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_data, monkeypatch):
+    from ssl4rl.data.fetch import fetch
+
+    fetch("cora", real_data / "taglas")
+    models: list[Model] = []
+
+    def opened(recipe: EvalRecipe) -> Model:
+        models.append(parrot(recipe))
+        return models[-1]
+
+    monkeypatch.setattr(Model, "open", opened)
+    settings = {"limit": 4, "ablate": 0, "baselines": False}
+    said: list[str] = []
+    folder, rows = suite.run_suite("paper", settings, tmp_path / "suite", resume=False, say=said.append)
+    assert [row["dataset"] for row in rows if "n" in row] == ["cora"]
+    assert sum("is left out" in line and "ssl4rl data fetch" in line for line in said) == 6
+    cora = rows[0]
+    assert (cora["benchmark"], cora["n"], cora["paper"]["3b base"], cora["paper_n"]) == ("node", 4, 0.218, 1000)
+    assert {row["benchmark"] for row in rows if row["dataset"] == "products"} == {"node", "link"}
+    again, same = suite.run_suite("paper", settings, tmp_path / "suite", resume=True, say=said.append)
+    assert (again, same) == (folder, rows) and len(models[1].engine.asked) == 0
+    with pytest.raises(UserError, match="other settings"):
+        suite.run_suite("paper", settings | {"limit": 5}, tmp_path / "suite", resume=True, say=said.append)
+    with pytest.raises(UserError, match="unknown suite"):
+        suite.run_suite("papers", settings, tmp_path / "x", resume=False, say=said.append)

@@ -1,0 +1,81 @@
+"""scores.json from hand-written predictions."""
+
+import pytest
+
+from ssl4rl.errors import UserError
+from ssl4rl.evaluation.scores import MAX_CONFUSION, read_predictions, scores, torn
+from ssl4rl.evaluation.statistics import wilson
+
+
+def test_scores_of_a_hand_counted_run(prediction) -> None:
+    names = {"A": "cat", "B": "dog", "C": "cow"}
+    found = scores(
+        [
+            prediction("1", ["A"], "<answer>A</answer>", names),
+            prediction("2", ["A"], "<answer>a</answer>", names),
+            prediction("3", ["A"], "<answer>B</answer>", names),
+            prediction("4", ["B"], "<answer>(B)</answer>", names),
+            # A name is no label: wrong strictly, right leniently.
+            prediction("5", ["B"], "<answer>dog</answer>", names),
+            # Two labels are right; the one that is not the item's own class counts for it all the same.
+            prediction("6", ["A", "C"], "<answer>C</answer>", names),
+            prediction("7", ["B"], "I think (B), but", names, truncated=True),
+            prediction("8", ["B"], "no idea", names),
+        ]
+    )
+    assert (found["n"], found["accuracy"], found["parsed"], found["truncated"]) == (8, 4 / 8, 6 / 8, 1 / 8)
+    assert (found["low"], found["high"]) == wilson(4, 8)
+    assert found["accuracy_parsed"] == 4 / 6 and (found["low_parsed"], found["high_parsed"]) == wilson(4, 6)
+    low, high = wilson(6, 8)
+    assert found["lenient"] == {"accuracy": 6 / 8, "low": low, "high": high, "parsed": 7 / 8}
+    assert found["chance"] == pytest.approx((7 / 3 + 2 / 3) / 8)
+    # cat: 3 of 4 found, nothing else called cat; dog: 1 of 4 found, picked twice.
+    assert found["per_class"] == [
+        {"name": "cat", "n": 4, "precision": 1.0, "recall": 3 / 4, "f1": 6 / 7},
+        {"name": "dog", "n": 4, "precision": 1 / 2, "recall": 1 / 4, "f1": 2 / 6},
+    ]
+    assert found["macro_f1"] == pytest.approx((6 / 7 + 2 / 6) / 2)
+    assert found["confusion"] == {
+        "labels": ["cat", "dog"],
+        "columns": ["cat", "dog", "(no option)", "(unparsed)"],
+        "rows": [[3, 1, 0, 0], [0, 1, 1, 2]],
+    }
+    assert found["positions"] == [
+        {"label": "A", "gold": 4, "picked": 2},
+        {"label": "B", "gold": 4, "picked": 2},
+        {"label": "C", "gold": 1, "picked": 1},
+    ]
+
+
+def test_many_classes_have_no_confusion_and_a_class_never_picked_no_precision(prediction) -> None:
+    names = {str(i + 1): f"relation {i}" for i in range(MAX_CONFUSION + 1)}
+    found = scores([prediction(label, [label], "<answer>1</answer>", names) for label in names])
+    assert found["confusion"] is None and len(found["per_class"]) == MAX_CONFUSION + 1
+    assert [row["precision"] for row in found["per_class"]].count(None) == MAX_CONFUSION
+    few = [prediction("a", ["1"], "<answer>1</answer>", names)]
+    assert scores(few)["confusion"]["rows"] == [[1, 0, 0]]
+
+
+def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(prediction, write_run) -> None:
+    yes_no = {"yes": "yes", "no": "no"}
+    run = write_run("run", [prediction(str(i), ["yes"], "<answer>yes</answer>", yes_no) for i in range(3)])
+    file = run / "predictions.jsonl"
+    assert not torn(run)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    assert len(read_predictions(run)) == 2 and torn(run)
+    file.write_bytes(whole.replace(b'"reply"', b'"rply"', 1))
+    with pytest.raises(UserError, match="line 1 lacks reply"):
+        read_predictions(run)
+    file.write_bytes(b"{torn\n" + whole)
+    with pytest.raises(UserError, match="line 1: not JSON"):
+        read_predictions(run)
+    file.write_bytes(whole + whole)
+    with pytest.raises(UserError, match="line 4: item 0 occurs twice"):
+        read_predictions(run)
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="nothing was answered yet"):
+        read_predictions(run)
+    file.unlink()
+    with pytest.raises(UserError, match=r"has no predictions\.jsonl"):
+        read_predictions(run)

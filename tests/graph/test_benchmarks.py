@@ -1,0 +1,133 @@
+"""The graph benchmarks: which items there are, and that they stay the same whatever a prompt shows."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl4rl.answers import OPTION_LETTERS
+from ssl4rl.data.citations import default_graph
+from ssl4rl.graph.benchmarks import LinkPrediction, NodeClassification, RelationPrediction
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import edge_split, node_split
+from ssl4rl.registry import BENCHMARKS
+from ssl4rl.task import NotApplicable
+
+
+def test_node_asks_about_every_labelled_test_node_once():
+    graph = default_graph()
+    benchmark = NodeClassification(graph, split="test")
+    examples = [benchmark.example(i) for i in range(benchmark.size)]
+    assert sorted(example.meta["node"] for example in examples) == node_split(graph)["test"].tolist()
+    for example in examples:
+        choices = benchmark.choices(example)
+        true = graph.label_names[graph.labels[example.meta["node"]]]
+        assert [choices[label] for label in example.target] == [true] == [example.meta["class"]]
+        assert sorted(choices.values()) == sorted(graph.label_names)
+    # No letter says anything: the right one is spread over all of them.
+    spread = Counter(example.target[0] for example in examples)
+    assert set(spread) == set("ABCDEFGH") and max(spread.values()) < 2 * min(spread.values())
+    with pytest.raises(IndexError):
+        benchmark.example(benchmark.size)
+
+
+def test_link_asks_about_every_test_pair_and_as_many_that_are_not_linked():
+    graph = default_graph()
+    benchmark = LinkPrediction(graph, split="test")
+    pairs: dict[str, list[frozenset[int]]] = {"yes": [], "no": []}
+    for i in range(benchmark.size):
+        example = benchmark.example(i)
+        pairs[example.target[0]].append(frozenset(example.meta["asked"]))
+        assert (example.target == ["yes"]) == (i % 2 == 0)
+    test = {frozenset(pair) for pair in graph.edge_index[:, edge_split(graph)["test"]].T.tolist()}
+    linked = {frozenset(pair) for pair in graph.edge_index.T.tolist()}
+    assert set(pairs["yes"]) == test and len(pairs["yes"]) == len(test)
+    assert len(set(pairs["no"])) == len(pairs["no"]) == len(test) and not set(pairs["no"]) & linked
+
+
+def test_relation_offers_k_or_all_and_accepts_every_true_one(kinship):
+    splits = {"train": np.array([1, 3, 4]), "val": np.array([5]), "test": np.array([0, 2])}
+    kinship = replace(kinship, edge_splits=splits)
+    benchmark = RelationPrediction(kinship, split="test")
+    examples = {example.meta["item"]: example for example in map(benchmark.example, range(benchmark.size))}
+    # Ada is parent and teacher of Bea: two items, and each accepts both.
+    assert set(examples) == {"relation:0-0-1", "relation:0-1-1"}
+    for example in examples.values():
+        choices = benchmark.choices(example)
+        assert {choices[label] for label in example.target} == {"parent of", "teacher of"}
+        assert len(choices) == 3 and benchmark.chance(example) == 2 / 3
+    assert len(benchmark.choices(RelationPrediction(kinship, split="test", knobs={"num_options": 2}).example(0))) == 2
+
+
+def test_more_options_than_letters_are_numbered():
+    rng = np.random.default_rng(0)
+    names = [f"kind {i}" for i in range(40)]
+    edges = np.array([(a, b) for a in range(30) for b in range(30) if a != b and rng.random() < 0.3])
+    graph = TextAttributedGraph.from_edges(
+        "kinds",
+        [f"thing {i}" for i in range(30)],
+        edges.T,
+        directed=True,
+        relations=np.arange(len(edges)) % 40,
+        relation_names=names,
+    )
+    benchmark = RelationPrediction(graph, split="test", level="all")
+    example = benchmark.example(0)
+    assert list(benchmark.choices(example)) == [str(i) for i in range(1, 41)]
+    assert "\n40: kind " in example.text and "then give one number" in example.text
+    assert benchmark.score(f"<answer>{benchmark.gold(example)}</answer>", example).value == 1
+
+
+@pytest.mark.parametrize("name", ["node", "link"])
+def test_the_items_are_the_same_whatever_the_prompt_shows(name):
+    kind, graph = BENCHMARKS.get(name), default_graph()
+    full, bare = kind(graph, split="test"), kind(graph, split="test", level="no-graph")
+    for i in range(50):
+        with_graph, without = full.example(i), bare.example(i)
+        assert with_graph.meta["item"] == without.meta["item"] and with_graph.target == without.target
+        assert full.choices(with_graph) == bare.choices(without)
+        assert len(without.meta["nodes"]) == (1 if name == "node" else 2) and "Edges: none shown." in without.text
+        # Taking the graph away leaves the asked nodes' own texts.
+        for node in without.meta["nodes"].values():
+            assert graph.texts[node] in without.text
+    assert sum(len(full.example(i).meta["nodes"]) for i in range(50)) > 150
+
+
+def test_the_first_items_of_a_seed_are_a_sample_and_another_seed_takes_others():
+    graph = default_graph()
+
+    def first(seed):
+        benchmark = NodeClassification(graph, split="test", seed=seed)
+        return [benchmark.example(i).meta["item"] for i in range(100)]
+
+    assert first(0) == first(0) and len(set(first(0)) & set(first(1))) < 40
+
+
+def test_only_training_edges_are_shown_for_node_classification():
+    graph = default_graph()
+    held_out = {frozenset(pair) for pair in graph.edge_index[:, edge_split(graph)["test"]].T.tolist()}
+    benchmark = NodeClassification(graph, split="test", level="two-hop", knobs={"fanout": 50})
+    for i in range(50):
+        assert not held_out & {frozenset(pair) for pair in benchmark.example(i).meta["edges"]}
+
+
+def test_graphs_that_lack_what_a_benchmark_needs(house):
+    with pytest.raises(NotApplicable, match="no labels, which node classification needs"):
+        NodeClassification(house, split="test")
+    with pytest.raises(NotApplicable, match="has no relations"):
+        RelationPrediction(default_graph(), split="test")
+    labelled = replace(house, labels=np.full(5, -1), label_names=["a", "b"])
+    with pytest.raises(NotApplicable, match="no labelled test nodes"):
+        NodeClassification(labelled, split="test")
+
+
+def test_letters_are_enough_for_twenty_six(house):
+    graph = replace(
+        house,
+        labels=np.zeros(5, dtype=int),
+        label_names=list(OPTION_LETTERS.lower()),
+        node_splits={"train": np.array([0]), "val": np.array([1]), "test": np.array([2, 3, 4])},
+    )
+    benchmark = NodeClassification(graph, split="test")
+    assert list(benchmark.choices(benchmark.example(0))) == list(OPTION_LETTERS)
