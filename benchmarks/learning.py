@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.citations import default_graph, link_posterior
-from ssl4rl.registry import TASKS
 from ssl4rl.records import environment
+from ssl4rl.registry import TASKS
 
 
 def train(task: str, level: str, seed: int, folder: Path) -> dict[str, Any]:

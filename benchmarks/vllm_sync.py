@@ -50,8 +50,8 @@ def moved(before: Path, after: Path, texts: list[str]) -> float:
 
 def measure(model: Path, name: str, steps: int, learning_rate: float, overrides: list[str]) -> dict[str, Any]:
     """One run; the differences of each of its steps."""
-    from ssl4rl.training.config import load_recipe
     from ssl4rl.records import read_lines
+    from ssl4rl.training.config import load_recipe
     from ssl4rl.training.run import train
 
     settings = {

@@ -46,6 +46,11 @@ class Reply:
 class Engine(Protocol):
     """Whatever answers conversations."""
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes its replies its own, as JSON: the model by content as far as it is known, and what runs it."""
+        ...
+
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished, in any order.
 

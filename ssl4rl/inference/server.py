@@ -72,7 +72,14 @@ class ServerEngine:
             names = ", ".join(str(one["id"]) for one in models)
             raise UserError(f"the server at {self.url} has {len(models)} models; name one with --model: {names}")
         self.model = model or str(models[0]["id"])
-        self._is_vllm = any(one["id"] == self.model and one.get("owned_by") == "vllm" for one in models)
+        listed: dict[str, Any] = next((one for one in models if one["id"] == self.model), {})
+        self._is_vllm = listed.get("owned_by") == "vllm"
+        self._root = listed.get("root")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The server and the model's name there, and with vLLM's the folder it was loaded from: no content."""
+        return {"engine": self.url, "model": self.model, "root": self._root}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished.
@@ -101,12 +108,17 @@ class ServerEngine:
                 raise UserError(f"{self.url} gave something else than a chat completion: {answer}") from error
             return Reply(text or "", tokens or 0, choice.get("finish_reason") == "length")
 
-        yield from self._all(ask, len(messages), "replies")
+        yield from _counted(self._all(ask, len(messages)), len(messages))
 
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and its choices' log-probabilities, from the prompt's that vLLM's server tells."""
+        yield from _counted(self._likelihoods(conversations, choices), len(conversations))
+
+    def _likelihoods(
+        self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, list[float]]]:
         messages = [_with_data_urls(conversation) for conversation in conversations]
         pairs = [(index, position) for index, several in enumerate(choices) for position in range(len(several))]
         if pairs:
@@ -114,10 +126,10 @@ class ServerEngine:
 
         def ask(number: int) -> list[_Token]:
             index, position = pairs[number]
-            return self._scored(_answered(messages[index], choices[index][position]), continue_final_message=True)
+            return self._scored(messages[index], choices[index][position])
 
         found: list[dict[int, list[_Token]]] = [{} for _ in messages]
-        for number, tokens in self._all(ask, len(pairs), "log-probabilities"):
+        for number, tokens in self._all(ask, len(pairs)):
             index, position = pairs[number]
             found[index][position] = tokens
             if len(found[index]) == len(choices[index]):
@@ -126,22 +138,26 @@ class ServerEngine:
 
     def _models(self, *, required: bool) -> list[dict[str, Any]]:
         try:
-            listed = self._request("/models", tries=1).get("data")
+            listed = self._request("/models", tries=1)
         except _Refused as error:
             if not required:
                 # Not every server lists its models.
                 return []
             raise UserError(f"{error}; is the address http://HOST:PORT/v1?") from error
-        return list(listed or [])
+        models: list[dict[str, Any]] = listed["data"] if isinstance(listed, dict) else listed
+        return models
 
     def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
         body = {"model": self.model, "messages": messages, **settings}
         answer: dict[str, Any] = self._request("/chat/completions", body)
         return answer
 
-    def _scored(self, messages: Messages, **settings: Any) -> list[_Token]:
-        """The prompt's tokens from the second on."""
-        settings |= {"add_generation_prompt": not settings, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+    def _scored(self, messages: Messages, choice: str | None = None) -> list[_Token]:
+        """The tokens from the second on of a prompt, answered by ``choice``."""
+        settings = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+        if choice is not None:
+            messages = [*messages, {"role": "assistant", "content": f"{ANSWER_OPEN}{choice}{ANSWER_CLOSE}"}]
+            settings |= {"add_generation_prompt": False, "continue_final_message": True}
         try:
             rows = self._complete(messages, **settings).get("prompt_logprobs")
         except _Refused as error:
@@ -153,9 +169,7 @@ class ServerEngine:
     def _check_template(self, messages: Messages, choice: str) -> None:
         """Refuses a chat template that writes something of its own between the prompt and the answer's text."""
         prompt = "".join(token.text for token in self._scored(messages))
-        answered = "".join(
-            token.text for token in self._scored(_answered(messages, choice), continue_final_message=True)
-        )
+        answered = "".join(token.text for token in self._scored(messages, choice))
         if answered != f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}":
             raise UserError(
                 f"the chat template at {self.url} ends a prompt with {prompt[-40:]!r}, and an answer to it with "
@@ -163,7 +177,7 @@ class ServerEngine:
                 "generate, or --engine vllm or transformers"
             )
 
-    def _all(self, ask: Callable[[int], T], n: int, what: str) -> Iterator[tuple[int, T]]:
+    def _all(self, ask: Callable[[int], T], n: int) -> Iterator[tuple[int, T]]:
         """``ask`` for each of 0 to n-1, ``concurrency`` at a time; after an error nothing new is asked."""
         todo: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(n):
@@ -189,7 +203,7 @@ class ServerEngine:
         for _ in range(working):
             # Not a pool, whose threads Python waits for when the user interrupts.
             threading.Thread(target=work, daemon=True).start()
-        done, failure = 0, None
+        failure = None
         try:
             while working:
                 result = finished.get()
@@ -198,12 +212,9 @@ class ServerEngine:
                 elif isinstance(result, Exception):
                     failure = failure or result
                 else:
-                    done += 1
                     yield result
         finally:
             stop.set()
-        if isinstance(failure, UserError):
-            raise UserError(f"{failure}; {done} of {n} {what} came before that and are not lost") from failure
         if failure is not None:
             raise failure
 
@@ -261,8 +272,18 @@ def _tail_log_probabilities(continued: Sequence[Sequence[_Token]]) -> list[float
     return [sum(token.logprob for token in tokens[common:]) for tokens in continued]
 
 
-def _answered(messages: Messages, choice: str) -> Messages:
-    return [*messages, {"role": "assistant", "content": f"{ANSWER_OPEN}{choice}{ANSWER_CLOSE}"}]
+def _counted(answers: Iterator[T], n: int) -> Iterator[T]:
+    """The answers; an error says how many there were."""
+    done = 0
+    try:
+        for answer in answers:
+            done += 1
+            yield answer
+    except UserError as error:
+        if not done:
+            raise
+        kept = f"{done} of {n} questions were answered before that and are kept; --resume goes on"
+        raise UserError(f"{error}; {kept}") from error
 
 
 def _with_data_urls(conversation: Messages) -> Messages:

@@ -40,6 +40,12 @@ class TransformersEngine:
         self.batch_size = batch_size
         self.context_length = files.context_length(context_length)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The content of the model's files, and that transformers runs it in this dtype."""
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return {"engine": "transformers", "model": self.files.fingerprint, "dtype": dtype}
+
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, a batch at a time; draws depend on the batches, too."""
         import torch

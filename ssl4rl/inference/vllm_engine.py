@@ -71,13 +71,25 @@ class VLLMEngine:
     """
 
     def __init__(self, files: ModelFiles, *, dtype: str, context_length: int | None = None) -> None:
+        import torch
+
         self.files = files
-        longest = -1 if context_length is None else files.context_length(context_length)
+        settings: dict[str, Any] = {"dtype": dtype, "enable_prefix_caching": True}
+        if not torch.cuda.is_available():
+            # Whole blocks of a shared prefix are cached, by default of 128 tokens on the CPU.
+            settings["block_size"] = 32
+        settings["max_model_len"] = -1 if context_length is None else files.context_length(context_length)
         try:
-            self.llm = start(files.path, dtype=dtype, max_model_len=longest, enable_prefix_caching=True)
-        except (ValueError, RuntimeError) as error:
+            self.llm = start(files.path, **settings)
+        except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"vLLM cannot start with model {files.name!r}: {error}") from error
         self.context_length: int = self.llm.llm_engine.model_config.max_model_len
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model's content, and that vLLM runs it in this dtype."""
+        dtype = str(self.llm.llm_engine.model_config.dtype).removeprefix("torch.")
+        return {"engine": "vllm", "model": self.files.fingerprint, "dtype": dtype}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished; a draw depends on the prompt and the seed."""

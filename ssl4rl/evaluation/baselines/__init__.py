@@ -77,6 +77,8 @@ def predict(
                 found.answers[name] = make()
             except LeftOut as reason:
                 found.notes.append(f"{name} is left out: {reason}")
+            except ModuleNotFoundError as error:
+                found.notes.append(f"{name} is left out: it needs {error.name}, pip install 'ssl4rl[graph]'")
     return found
 
 
@@ -85,11 +87,15 @@ _Makers: TypeAlias = Iterator[tuple[str, Callable[[], list[str]]]]
 
 
 def _best_offered(benchmark: GraphBenchmark, examples: Sequence[Example], scores: Callable[[int], Scores]) -> list[str]:
-    """The offered label whose class scores highest; ``scores(row)`` gives one value per class of the graph."""
+    """The offered label whose class scores highest, of equally good classes that of the graph's first.
+
+    ``scores(row)`` gives one value per class of the graph.
+    """
     answers = []
     for row, example in enumerate(examples):
-        labels = list(benchmark.choices(example))
-        answers.append(labels[int(np.argmax(scores(row)[np.asarray(example.meta["options"])]))])
+        values, options = scores(row), np.asarray(example.meta["options"])
+        best = np.lexsort((options, -values[options]))[0]
+        answers.append(list(benchmark.choices(example))[best])
     return answers
 
 

@@ -16,7 +16,7 @@ from ssl4rl.graph.graph import IntArray
 
 MAX_WORDS = 5000
 """Words that TF-IDF counts: those that occur most often in all texts."""
-MAX_TRIPLES = 100_000
+MAX_TRIPLES = 50_000
 """Training triples that the text classifier of relations is fitted to."""
 PROPAGATION_STEPS, PROPAGATION_SHARE = 50, 0.9
 """Steps, and the share of a node's label that comes from its neighbours in each (α; Zhou et al. 2004 use 0.99)."""

@@ -1,21 +1,21 @@
 """The graph neural network that a user would otherwise train: a two-layer GCN on TF-IDF features.
 
-Encoder and optimiser are those of Kipf & Welling 2017 ("Semi-Supervised Classification with Graph Convolutional
-Networks", §5.2). The products with the two sparse matrices are scipy's: gathering and scattering along half a million
-edges, as PyG does, takes several times longer on a CPU. The encoder equals PyG's ``GCNConv``, which a test checks.
-This module imports torch; import it only where a network is fitted.
+PyG's convolutions, in the encoder and with the optimiser of Kipf & Welling 2017 ("Semi-Supervised Classification with
+Graph Convolutional Networks", §5.2). This module imports torch and torch_geometric; import it only where a network is
+fitted.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch_geometric.nn import GCNConv
 
 from ssl4rl.evaluation.baselines.classical import Scores, SparseMatrix, joined
 from ssl4rl.graph.graph import IntArray
@@ -34,24 +34,6 @@ EVALUATE_EVERY = 5
 """Epochs between two looks at val."""
 
 
-class _Product(torch.autograd.Function):
-    """``matrix @ dense`` for a constant scipy matrix."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: SparseMatrix, dense: Tensor) -> Tensor:
-        ctx.matrix = matrix
-        return torch.from_numpy(matrix @ dense.detach().numpy())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, torch.from_numpy(ctx.matrix.T @ gradient.numpy())
-
-
-def _product(matrix: SparseMatrix, dense: Tensor) -> Tensor:
-    found: Tensor = _Product.apply(matrix, dense)  # type: ignore[no-untyped-call]
-    return found
-
-
 def normalised(matrix: SparseMatrix) -> SparseMatrix:
     """D^-½ (A + I) D^-½ of a symmetric 0/1 matrix, D being the degrees of A + I (Kipf & Welling 2017, eq. 2)."""
     from scipy.sparse import diags, identity
@@ -61,27 +43,40 @@ def normalised(matrix: SparseMatrix) -> SparseMatrix:
     return (scale @ looped @ scale).tocsr()
 
 
+def tensor(matrix: SparseMatrix) -> Tensor:
+    """A scipy matrix as a sparse tensor: with one, PyG's convolution is a product instead of a gather and scatter."""
+    with warnings.catch_warnings():
+        # torch says at the first one that its sparse tensors are in beta.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data),
+            size=matrix.shape,
+            check_invariants=False,
+        )
+
+
 class Encoder(torch.nn.Module):
-    """Two graph convolutions with a ReLU between, and dropout before each."""
+    """Two of PyG's graph convolutions with a ReLU between, and dropout before each."""
 
     def __init__(self, num_features: int, hidden: int, out: int, dropout: float) -> None:
         super().__init__()
-        self.first = torch.nn.Linear(num_features, hidden)
-        self.second = torch.nn.Linear(hidden, out)
-        for layer in (self.first, self.second):
-            torch.nn.init.xavier_uniform_(layer.weight)
-            torch.nn.init.zeros_(layer.bias)
+        self.first = GCNConv(num_features, hidden, normalize=False)
+        self.second = GCNConv(hidden, out, normalize=False)
         self.dropout = dropout
 
-    def forward(self, features: SparseMatrix, edges: SparseMatrix) -> Tensor:
-        """[N, out] from ``features`` [N, F] and the normalised adjacency ``edges`` [N, N]."""
+    def forward(self, features: Tensor, edges: Tensor) -> Tensor:
+        """[N, out] from ``features`` [N, F] and the normalised adjacency ``edges`` [N, N], both sparse."""
         if self.training and self.dropout:
             # The zeros stay zero, and there are a hundred times as many: only the others are drawn for.
-            features = features.copy()
-            features.data = functional.dropout(torch.from_numpy(features.data), self.dropout).numpy()
-        hidden = _product(edges, _product(features, self.first.weight.t())) + self.first.bias
-        hidden = functional.dropout(hidden.relu(), self.dropout, self.training)
-        return _product(edges, hidden @ self.second.weight.t()) + self.second.bias
+            kept = functional.dropout(features.values(), self.dropout)
+            features = torch.sparse_csr_tensor(
+                features.crow_indices(), features.col_indices(), kept, features.shape, check_invariants=False
+            )
+        hidden = functional.dropout(self.first(features, edges).relu(), self.dropout, self.training)
+        encoded: Tensor = self.second(hidden, edges)
+        return encoded
 
 
 def _fit(
@@ -132,7 +127,7 @@ def classify_nodes(
     ``labels`` [N] are read at ``train`` and, to choose the epoch, at ``val``; the edges are the nonzeros of
     ``matrix`` [N, N].
     """
-    edges = normalised(matrix)
+    x, edges = tensor(features), tensor(normalised(matrix))
     y, rows, val_rows = torch.from_numpy(labels), torch.from_numpy(train), torch.from_numpy(val)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -140,8 +135,8 @@ def classify_nodes(
         return _fit(
             model,
             model.first,
-            lambda: functional.cross_entropy(model(features, edges)[rows], y[rows]),
-            lambda: model(features, edges),
+            lambda: functional.cross_entropy(model(x, edges)[rows], y[rows]),
+            lambda: model(x, edges),
             lambda scores: _agreement(scores[val_rows], y[val_rows]),
         )
 
@@ -162,7 +157,7 @@ def score_pairs(
     """
     from sklearn.metrics import roc_auc_score
 
-    edges = normalised(matrix)
+    x, edges = tensor(features), tensor(normalised(matrix))
     both_ways = torch.from_numpy(np.stack(matrix.nonzero()).astype(np.int64))
     one_way = both_ways[:, both_ways[0] < both_ways[1]]
     ends = torch.from_numpy(val_pairs)
@@ -171,7 +166,7 @@ def score_pairs(
         return (encoded[nodes[0]] * encoded[nodes[1]]).sum(dim=1)
 
     def loss() -> Tensor:
-        encoded = model(features, edges)
+        encoded = model(x, edges)
         wrong = torch.stack([one_way[0], one_way[1][torch.randperm(one_way.shape[1])]])
         yes, no = inner(encoded, one_way), inner(encoded, wrong)
         return functional.softplus(-yes).mean() + functional.softplus(no).mean()
@@ -182,7 +177,7 @@ def score_pairs(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Encoder(features.shape[1], *PAIR_WIDTHS, dropout=0.0)
-        encoded = _fit(model, None, loss, lambda: model(features, edges), quality)
+        encoded = _fit(model, None, loss, lambda: model(x, edges), quality)
     return np.asarray((encoded[pairs[0]] * encoded[pairs[1]]).sum(axis=1))
 
 
@@ -207,10 +202,10 @@ def classify_pairs(
     asked = torch.from_numpy(np.concatenate([val[:, :SUPERVISED_TRIPLES], pairs], axis=1))
     gold = torch.from_numpy(val_relations[:SUPERVISED_TRIPLES])
 
-    edges = normalised(joined(features.shape[0], train))
+    x, edges = tensor(features), tensor(normalised(joined(features.shape[0], train)))
 
     def encode(shown: IntArray) -> Tensor:
-        encoded: Tensor = model["encoder"](features, normalised(joined(features.shape[0], shown)))
+        encoded: Tensor = model["encoder"](x, tensor(normalised(joined(features.shape[0], shown))))
         return encoded
 
     def judge(encoded: Tensor, ends: Tensor) -> Tensor:
@@ -236,7 +231,7 @@ def classify_pairs(
             model,
             None,
             loss,
-            lambda: judge(model["encoder"](features, edges), asked),
+            lambda: judge(model["encoder"](x, edges), asked),
             lambda found: _agreement(found[: len(gold)], gold),
         )
     return scores[len(gold) :]
