@@ -97,8 +97,8 @@ def evaluate(
         raise UserError("say which --benchmark (node, link or relation) or --suite paper")
     else:
         recipe = EvalRecipe.build({"benchmark": benchmark, **given})
-    for line in _defaults(recipe.dataset, recipe.model):
-        say(line)
+    for line in [] if as_json else _defaults(recipe.dataset, recipe.model):
+        typer.echo(line)
     try:
         folder = run(recipe, output, resume=resume, say=say)
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -34,6 +35,15 @@ def prepare_environment() -> None:
     """Sets what vLLM and torch read, unless the user did; to be called before either is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def quieten() -> None:
+    """Silences what transformers and vLLM print about themselves; errors still show."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("vllm").setLevel(logging.ERROR)
 
 
 def is_address(name: str) -> bool:
@@ -92,6 +102,7 @@ def open_engine(
 
         return ServerEngine(name, model.name if isinstance(model, ModelFiles) else model, concurrency=batch_size)
 
+    quieten()
     if model is None:
         raise UserError(f"engine {name} needs a model: a folder, a hub name or tiny")
     files = model if isinstance(model, ModelFiles) else ModelFiles(model)

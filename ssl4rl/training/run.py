@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ssl4rl import inference
 from ssl4rl.errors import UserError
-from ssl4rl.inference import prepare_environment
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import (
     COMPLETIONS,
@@ -116,7 +116,7 @@ def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, t
     """
     if num_processes() > 1 and output is None:
         raise UserError("with several processes, say where the run goes: --output")
-    prepare_environment()
+    inference.prepare_environment()
     plan, risks = check(recipe, num_processes())
     tasks = tasks or build_tasks(recipe)
     display = Display(plan.max_steps, tasks.levels)
@@ -124,10 +124,10 @@ def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, t
         for line in risks:
             display.say(f"risky: {line}")
     engine = resolve_engine(recipe)
+    quieten()
     files = ModelFiles(recipe.model.path)
     preflight(recipe, files, tasks)
     folder = _open_folder(recipe, tasks, output, resume)
-    quieten()
     return _Run(recipe, plan, tasks, files, engine, folder, display).go(resume)
 
 
@@ -156,12 +156,10 @@ def _open_folder(recipe: Recipe, tasks: Tasks, output: Path | None, resume: bool
 def quieten() -> None:
     """Silences what the libraries print about themselves; errors still show."""
     import datasets
-    import transformers
 
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    inference.quieten()
     datasets.disable_progress_bars()
-    for library in ("trl", "accelerate", "vllm"):
+    for library in ("trl", "accelerate"):
         logging.getLogger(library).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(torch|trl|transformers|peft|accelerate)\b")
     warnings.filterwarnings("ignore", category=FutureWarning)

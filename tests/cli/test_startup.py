@@ -26,7 +26,8 @@ def test_no_heavy_imports(arguments):
         "import sys\nfrom ssl4rl.cli.main import main\n"
         f"sys.argv = ['ssl4rl', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
-        "heavy = {'torch', 'transformers', 'trl', 'datasets', 'vllm', 'networkx', 'PIL', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'trl', 'datasets', 'vllm', 'networkx', 'PIL', 'scipy', 'sklearn'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

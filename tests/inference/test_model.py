@@ -67,5 +67,7 @@ def test_the_template_is_that_of_the_model(model_folder: Path) -> None:
     files = ModelFiles(str(model_folder))
     example = Letters(ToySource()).example(0)
     assert (
-        TEMPLATE and files.tokenizer.decode(files.prompt_ids(example.messages())) == f"<|user|>{example.text}<|end|><|assistant|>"
+        TEMPLATE
+        and files.tokenizer.decode(files.prompt_ids(example.messages()))
+        == f"<|user|>{example.text}<|end|><|assistant|>"
     )

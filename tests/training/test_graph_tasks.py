@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from toys import build_model
 
-from ssl4rl.training.config import load_recipe
 from ssl4rl.records import read_lines
+from ssl4rl.training.config import load_recipe
 from ssl4rl.training.run import build_tasks, train
 
 SMALL = [

@@ -7,8 +7,8 @@ import pytest
 from toys import build_model, toy_recipe, toy_tasks
 
 from ssl4rl.errors import UserError
-from ssl4rl.training import run as run_module
 from ssl4rl.records import read_lines
+from ssl4rl.training import run as run_module
 from ssl4rl.training.run import train
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")

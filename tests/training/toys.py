@@ -143,10 +143,10 @@ def toy_recipe(folder: Path, /, **overrides: Any) -> Any:
 
 def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: str = "transformers") -> Any:
     """The trainer of a recipe, without its run."""
-    from ssl4rl.training.checks import check
-    from ssl4rl.training.display import Display
     from ssl4rl.inference.model import ModelFiles
     from ssl4rl.records import RunFolder
+    from ssl4rl.training.checks import check
+    from ssl4rl.training.display import Display
     from ssl4rl.training.run import _Run, quieten
 
     quieten()

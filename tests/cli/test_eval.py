@@ -1,0 +1,81 @@
+"""``graph eval``, ``compare``, ``rescore`` and ``show`` from the command line, with the embedded model."""
+
+import json
+
+import pytest
+
+EVAL = ("graph", "eval", "--max-new-tokens", "48")
+
+
+def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    code, out, err = run(*EVAL, "--benchmark", "link", "--limit", "40", "--ablate", "10", "--output", first)
+    assert code == 0, err
+    assert "using the embedded procedural graph and the embedded tiny model" in out and "graph removed" in out
+    scores = json.loads((first / "scores.json").read_text())
+    assert {"benchmark", "dataset", "model", "n", "accuracy", "low", "high", "parsed", "chance"} <= scores.keys()
+    assert scores["n"] == 40 and scores["parsed"] > 0.9 and scores["low"] <= scores["accuracy"] <= scores["high"]
+    assert scores["baselines"].keys() == {
+        "graph removed", "first option", "majority", "text only", "common neighbours", "degree product", "gcn",
+    }  # fmt: skip
+    assert all({"accuracy", "low", "high", "n"} <= value.keys() for value in scores["baselines"].values())
+    assert scores["notes"] == []
+
+    code, out, err = run(
+        *EVAL, "--benchmark", "link", "--limit", "40", "--level", "no-graph", "--no-baselines", "--ablate", "0",
+        "--output", second, "--json",
+    )  # fmt: skip
+    assert code == 0 and json.loads(out)["benchmark"] == "link@no-graph"
+    code, out, _ = run("compare", first, second, "--json")
+    assert code == 0 and json.loads(out)["shared"] == 40
+    code, out, _ = run("rescore", first, "--extraction", "lenient")
+    assert code == 0 and (first / "scores.lenient.json").is_file()
+
+    record = json.loads((first / "predictions.jsonl").read_text().splitlines()[0])
+    code, out, _ = run("graph", "show", record["id"], "--run", first)
+    assert code == 0 and record["reply"] in out and f"answer: {record['accepted'][0]}" in out
+
+
+def test_show_a_benchmark(run):
+    code, out, _ = run("graph", "show", "--benchmark", "node", "-n", "2", "--json")
+    examples = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and len(examples) == 2 and examples[0]["chance"] == 1 / 8
+    for example in examples:
+        code, out, _ = run("graph", "show", example["id"])
+        assert code == 0 and example["prompt"] in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--benchmark", "nodes"], "did you mean node"),
+        (["--benchmark", "relation"], "has no relations"),
+        (["--benchmark", "node", "--level", "two-hops"], "did you mean two-hop"),
+        (["--benchmark", "node", "--dataset", "coraa"], "did you mean cora"),
+        (["--benchmark", "node", "--limit", "0"], "--limit 0"),
+        (["--benchmark", "node", "--scoring", "guess"], "--scoring 'guess'"),
+        (["--benchmark", "node", "--shots", "65"], "--shots 65"),
+        (["--benchmark", "node", "--set", "task.hops=1"], "num_hops"),
+        (["--benchmark", "node", "--engine", "vlm"], "did you mean vllm"),
+        (["--benchmark", "node", "--engine", "http://127.0.0.1:9/v1"], "does not answer"),
+        (["--benchmark", "node", "--dtype", "float8"], "float"),
+        (["--benchmark", "node", "--max-new-tokens", "100000"], "--max-new-tokens"),
+        (["--suite", "papers"], "did you mean paper"),
+        (["--suite", "paper", "--dataset", "cora"], "leave out"),
+        ([], "--benchmark"),
+        (["--resume"], "--output run"),
+        (["--resume", "--output", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes(refused, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("graph", "eval", *arguments).lower()
+
+
+def test_a_graph_of_ones_own_without_labels(refused, folder):
+    assert "has no labels" in refused("graph", "eval", "--benchmark", "node", "--dataset", folder)
+
+
+def test_nothing_is_written_over(refused, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "exists already" in refused("graph", "eval", "--benchmark", "node", "--output", tmp_path)

@@ -1,0 +1,47 @@
+"""What the engines are asked: prompts that the embedded model was trained on, of unequal lengths."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssl4rl.inference import open_engine
+from ssl4rl.inference.engine import Messages
+
+# The tiny models that are built for tests.
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+LABELS = ["yes", "no"]
+# Choices that share tokens, one that begins another, and two that share more than a block of vLLM's cache.
+PHRASES = ["[1] same", "[1]", "[2] same", "medicine " * 40 + "same", "medicine " * 40 + "botany"]
+
+
+@pytest.fixture(scope="session")
+def conversations() -> list[Messages]:
+    from ssl4rl.data import load_graph
+    from ssl4rl.registry import TASKS
+
+    task = TASKS.get("link")(load_graph(None), split="val")
+    once = [task.example(index).messages() for index in range(20)]
+    return [[{"role": "user", "content": one[0]["content"] * (1 + index % 3)}] for index, one in enumerate(once)]
+
+
+@pytest.fixture(scope="session")
+def choices(conversations: list[Messages]) -> list[list[str]]:
+    return [PHRASES if index % 4 == 0 else LABELS for index in range(len(conversations))]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Any:
+    """The embedded model, run by transformers in float32."""
+    return open_engine("transformers", "tiny", dtype="float32", batch_size=6)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from toys import build_model
+
+    return build_model(tmp_path_factory.mktemp("model"))
