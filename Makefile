@@ -26,6 +26,9 @@ format: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.learning
 	$(BIN)/python -m benchmarks.vllm_sync
+	$(BIN)/python -m benchmarks.gnn_baselines
+	$(BIN)/python -m benchmarks.eval_throughput
+	$(BIN)/python -m benchmarks.transfer
 
 audit-full: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.audit --examples 10000

@@ -2,7 +2,7 @@
 
     python -m benchmarks.transfer [--runs FOLDER] [--seeds 0 1 2]
 
-Every task is trained with the quickstart's recipe over several seeds (runs that are finished in FOLDER are used as
+Every task is trained for 80 steps of the quickstart's recipe over several seeds (runs that are finished in FOLDER are used as
 they are), and every trained model answers the same items as the untrained one: node classification and link
 prediction on the test split. The differences are paired over items (Newcombe's interval, McNemar's mid-p), and their
 p-values also stand corrected for the number of comparisons (Holm 1979).
@@ -22,6 +22,7 @@ from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import Model, evaluate
 from ssl4rl.records import environment
 
+STEPS = 80
 TASKS = {"link": "medium", "neighbor": "easy", "attribute": "easy"}
 BENCHMARKS = ("node", "link")
 
@@ -30,6 +31,7 @@ def train(task: str, seed: int, folder: Path) -> None:
     if (folder / "summary.json").is_file():
         return
     command = [sys.executable, "-m", "ssl4rl.cli.main", "graph", "train", "--task", task, "--level", TASKS[task]]
+    command += ["--set", f"grpo.max_steps={STEPS}"]
     subprocess.run([*command, "--set", f"seed={seed}", "--output", str(folder)], check=True)
 
 

@@ -113,7 +113,7 @@ def evaluate(
     console.print(f"run: {folder.path}\nits replies: {folder.path}/predictions.jsonl", soft_wrap=True)
 
 
-def _defaults(dataset: str | None, model: str) -> list[str]:
+def _defaults(dataset: str | None, model: str | None) -> list[str]:
     from ssl4rl.inference.model import TINY
 
     used = ["the embedded procedural graph"] if dataset is None else []

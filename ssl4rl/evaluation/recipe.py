@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssl4rl.errors import UserError
+from ssl4rl.inference import is_address
 from ssl4rl.inference.engine import Sampling
 from ssl4rl.inference.model import TINY
 
@@ -28,8 +29,8 @@ class EvalRecipe(BaseModel):
     """How much of the graph is shown; ``paper`` also samples replies as the paper does."""
     knobs: dict[str, Any] = {}
     """Knobs that differ from the level's."""
-    model: str = TINY
-    """``tiny``, a folder, a hub name, or the name under which a server serves it."""
+    model: str | None = TINY
+    """``tiny``, a folder, a hub name, or the name under which a server serves it (null: the only one that it has)."""
     dtype: str = "auto"
     """Type of the weights; auto is the checkpoint's on a GPU and float32 without one."""
     engine: str = "auto"
@@ -58,11 +59,13 @@ class EvalRecipe(BaseModel):
 
     @classmethod
     def build(cls, values: dict[str, Any]) -> EvalRecipe:
-        """Validated.
+        """Validated; with a server's address and no model named, the model is the server's.
 
         Raises:
             UserError: for a value that is not allowed, naming it.
         """
+        if is_address(values.get("engine", "")):
+            values = {"model": None, **values}
         try:
             return cls(**values)
         except ValidationError as error:

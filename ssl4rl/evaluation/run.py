@@ -171,7 +171,7 @@ def evaluate(
     found = {
         "benchmark": benchmark.label,
         "dataset": benchmark.source.name,
-        "model": recipe.model,
+        "model": recipe.model or model.engine.identity["model"],
         **scores(records),
         "scoring": recipe.scoring,
         "shots": recipe.shots,

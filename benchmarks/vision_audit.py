@@ -1,0 +1,239 @@
+"""Audit every vision task at every level: what do replies earn that do not look, or look at the wrong thing?
+
+    python -m benchmarks.vision_audit [--examples 5000]
+
+1. Replies that never looked: nothing, constants, lists, over-long ones, torn tags. None may earn more than chance.
+2. A classifier (gradient boosting, and logistic regression) that sees only what should say nothing: the sizes of the
+   pictures, what their objects carry besides pixels, the prompt's words, and how sharp each picture is. It is trained
+   on examples of the train split and tested on as many of the test split, at every default level and at the levels
+   where something is expected.
+
+Sharpness is the variance of the Laplacian, the energy of differences at 1, 2 and 4 pixels, and their ratios: of a
+picture, its turns and its mirror images they are the same. On real pictures they also tell of content: a sky is smooth
+and lies at the top. So the classifier is run on noise, too: pictures of equal statistics, without an up or a place or
+a kind of their own, where whatever it finds was left there by the task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from math import factorial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssl4rl.data.images import load_images
+from ssl4rl.example import Example
+from ssl4rl.records import environment
+from ssl4rl.task import seeded_rng
+from ssl4rl.vision.contrastive import Contrastive
+from ssl4rl.vision.images import ImageSet, IntArray
+from ssl4rl.vision.jigsaw import Jigsaw
+from ssl4rl.vision.position import Position
+from ssl4rl.vision.rotation import Rotation
+from ssl4rl.vision.task import VisionTask
+
+TASKS: tuple[type[VisionTask[Any]], ...] = (Rotation, Jigsaw, Contrastive, Position)
+SUSPECTS = {
+    "rotation": ("medium", "hard", "harder", "paper", "paper-45"),
+    "jigsaw": ("medium", "easy", "paper"),
+    "contrastive": ("medium", "easy", "hard", "paper"),
+    "position": ("medium", "hard", "paper"),
+}
+"""The levels that the classifier is set on, the default first."""
+
+Array = NDArray[np.float64]
+
+
+class Noise:
+    """Pictures of noise with a photograph's spectrum (amplitude 1/f), 320×240 and 240×320, kept in memory."""
+
+    def __init__(self, count: int) -> None:
+        self.images = [self._draw(seeded_rng("noise", index)) for index in range(count)]
+
+    def _draw(self, rng: np.random.Generator) -> Image.Image:
+        width, height = (320, 240) if rng.integers(2) else (240, 320)
+        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+        frequency[0, 0] = np.inf
+        waves = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency
+        grey = np.fft.irfft2(waves, s=(height, width))
+        values = 128 + 40 * grey / grey.std(axis=(1, 2), keepdims=True)
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+    def open(self, index: int, side: int | None) -> Image.Image:
+        return self.images[index]
+
+    def describe(self, index: int) -> str:
+        return f"noise {index}"
+
+    def take(self, indices: IntArray) -> Noise:
+        raise NotImplementedError
+
+
+def noise(count: int = 300) -> ImageSet:
+    """A set of noise pictures."""
+    return ImageSet("noise", Noise(count), [f"{index:064x}" for index in range(count)])
+
+
+def blind_answers(task: VisionTask[Any]) -> list[str]:
+    """Replies that a model could give without looking."""
+    answers = ["", "yes", "no", "yes, no", "0", "90", "0, 90, 180, 270", "45", "top left", "bottom right", "top"]
+    for places in (4, 9, 16, 25):
+        answers += [", ".join(["1"] * places), ", ".join(map(str, range(1, places + 1)))]
+    answers += ["1, 1", "2, 2", "3, 1", "1, 2, 3, 4, 1, 2, 3, 4", "9" * 5000, "1, " * 200]
+    replies = [f"<answer>{answer}</answer>" for answer in answers]
+    torn = ["", "90", "<answer>90", "<answer>yes</answer><answer>no</answer>", "<answer><answer>0</answer></answer>"]
+    return [*replies, *torn, "</think><answer>0</answer></think>"]
+
+
+def excess(task: VisionTask[Any], examples: Sequence[Example]) -> dict[str, float]:
+    """Blind replies that earn more than chance by over three standard errors, with the excess in standard errors."""
+    chance = np.array([task.chance(example) for example in examples])
+    found = {}
+    for reply in blind_answers(task):
+        gain = np.array([task.score(reply, example).value for example in examples]) - chance
+        # An answer that is right once in (n²)! may not have been right at all here: its error is known beforehand.
+        error = max(float(gain.std(ddof=1)), float(np.sqrt(chance * (1 - chance)).mean())) / len(examples) ** 0.5
+        if gain.mean() > 3 * error:
+            found[reply[:60]] = round(float(gain.mean()) / error, 2)
+    return found
+
+
+def sharpness(image: Image.Image) -> list[float]:
+    """Logarithms of the Laplacian's variance, of the energies of differences at 1, 2 and 4 pixels, and their ratios."""
+    grey = np.asarray(image.convert("L"), dtype=np.float32)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    energy = [float(laplacian.var())]
+    for gap in (1, 2, 4):
+        across, down = grey[:, gap:] - grey[:, :-gap], grey[gap:] - grey[:-gap]
+        energy.append(float(np.square(across).mean() + np.square(down).mean()) if across.size and down.size else 0.0)
+    logs = [round(float(np.log(value + 0.01)), 4) for value in energy]
+    return [*logs, logs[0] - logs[1], logs[1] - logs[2], logs[2] - logs[3]]
+
+
+def traits(image: Image.Image) -> list[float]:
+    """The size and whatever a picture's object carries besides its pixels."""
+    known = [image.mode == "RGB", getattr(image, "format", None) is None, not image.info, not dict(image.getexif())]
+    return [*image.size, *map(float, known)]
+
+
+def look(task: VisionTask[Any], count: int) -> tuple[Array, Array, NDArray[np.str_]]:
+    """What the classifier sees of ``count`` examples, and their answers: [N, F] without and [N, G] with sharpness.
+
+    Of every picture, and of its difference from the example's first. No picture is kept.
+    """
+    plain, sharp, answers = [], [], []
+    for example in map(task.example, range(count)):
+        words = example.text.lower().split()
+        hashed = [seeded_rng(word).random() for word in sorted(set(words))[:40]]
+        plain.append([len(example.text), len(words), *hashed, *_compared([traits(image) for image in example.images])])
+        views = [sharpness(image) for image in example.images]
+        ranks = np.argsort(np.argsort([view[0] for view in views]))
+        sharp.append([*_compared(views), *ranks])
+        answers.append(str(example.target))
+    width = max(map(len, plain))
+    without = np.array([row + [0.0] * (width - len(row)) for row in plain], dtype=np.float64)
+    return without, np.hstack([without, np.array(sharp, dtype=np.float64)]), np.array(answers)
+
+
+def _compared(views: Sequence[Sequence[float]]) -> list[float]:
+    each = [value for view in views for value in view]
+    return each + [b - a for view in views[1:] for a, b in zip(views[0], view, strict=True)]
+
+
+def classify(task: VisionTask[Any], held_out: VisionTask[Any], count: int) -> list[dict[str, Any]]:
+    """Held-out accuracy of two classifiers without and with sharpness, beside what guessing earns."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    (*train, answers), (*test, right) = look(task, count), look(held_out, count)
+    # As many trees for 24 answers as for 2.
+    rounds = max(10, 120 // len(set(answers)))
+    models = {
+        "boosting": HistGradientBoostingClassifier(max_iter=rounds, max_leaf_nodes=7, random_state=0),
+        "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+    }
+    chance = 1 / factorial(task.knobs.n**2) if isinstance(task, Jigsaw) else task.chance(task.example(0))
+    error = (chance * (1 - chance) / count) ** 0.5
+    rows = []
+    for sees, seen, unseen in zip(("traits, text", "traits, text, sharpness"), train, test, strict=True):
+        accuracy = {
+            name: round(float((model.fit(seen, answers).predict(unseen) == right).mean()), 4)
+            for name, model in models.items()
+        }
+        rows.append(
+            {
+                "source": task.source.name,
+                "task": task.label,
+                "sees": sees,
+                "examples": count,
+                "chance": round(chance, 4),
+                **accuracy,
+                "errors_above_chance": round((max(accuracy.values()) - chance) / error, 1),
+            }
+        )
+    return rows
+
+
+def scored(task: VisionTask[Any], indices: Iterable[int]) -> list[Example]:
+    """Examples without their pictures, of which no scorer has a use."""
+    return [replace(example, parts=(example.text,)) for example in map(task.example, indices)]
+
+
+def contract(task: VisionTask[Any], count: int) -> dict[str, Any]:
+    """What blind replies earn above chance in ``count`` examples, and how many gold answers score less than 1."""
+    examples = scored(task, range(count))
+    gold = [task.score(f"<think>?</think><answer>{task.gold(e)}</answer>", e).value for e in examples]
+    suspects = excess(task, examples)
+    if suspects:
+        # About one in 700 honest constants exceeds three standard errors: an excess has to show on fresh examples too.
+        again = excess(task, scored(task, range(count, 2 * count)))
+        suspects = {reply: again[reply] for reply in suspects if reply in again}
+    return {
+        "source": task.source.name,
+        "task": task.label,
+        "examples": count,
+        "gold_below_1": sum(value < 1 for value in gold),
+        "blind_above_chance": suspects,
+    }
+
+
+def sources(data: Path) -> Iterator[ImageSet]:
+    """Noise, the drawn scenes, and real photographs where they are."""
+    yield noise()
+    yield load_images(None)
+    if data.is_dir():
+        yield load_images(str(data / "photos"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=5000)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/vision_audit.json"))
+    options = parser.parse_args()
+    report: dict[str, Any] = {"environment": environment(), "contract": [], "classifier": []}
+    for source in sources(options.data):
+        for kind in TASKS:
+            for level in kind.levels if source.name != "noise" else ():
+                report["contract"].append(contract(kind(source, level=level), options.examples // 5))
+                print(json.dumps(report["contract"][-1]), flush=True)
+            for level in SUSPECTS[kind.name]:
+                rows = classify(kind(source, level=level), kind(source, level=level, split="test"), options.examples)
+                report["classifier"] += rows
+                print("\n".join(map(json.dumps, rows)), flush=True)
+                options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
