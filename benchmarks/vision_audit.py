@@ -158,7 +158,7 @@ def classify(task: VisionTask[Any], held_out: VisionTask[Any], count: int) -> li
 
     (*train, answers), (*test, right) = look(task, count), look(held_out, count)
     # As many trees for 24 answers as for 2.
-    rounds = max(10, 120 // len(set(answers)))
+    rounds = max(10, 80 // len(set(answers)))
     models = {
         "boosting": HistGradientBoostingClassifier(max_iter=rounds, max_leaf_nodes=7, random_state=0),
         "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),

@@ -231,3 +231,49 @@ def score_text(reply: str, gold: str, baseline: float, max_words: int) -> Score:
     # Words past the cap are cut rather than punished: a longer answer can gain nothing by them.
     f1 = token_f1(answer, gold, max_words)
     return Score.of(max(0.0, (f1 - baseline) / (1 - baseline)), answer)
+
+
+# Answers about pictures: angles, permutations and cells of a grid.
+
+_ANGLE = re.compile(r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º]|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise)?")
+_CELL = re.compile(
+    r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn)?\s*[:=]?\s*)?(\d{1,4})"
+)
+_BRACKETS = str.maketrans("", "", "()[]{}\"'`*")
+
+
+def score_angle(reply: str, degrees: int) -> Score:
+    """1 if the answer is that number of degrees, with or without the unit ("90", "90.0°", "90 degrees"), else 0."""
+    answer = extract(reply)
+    if answer is None:
+        return Score.unparsed()
+    found = _ANGLE.fullmatch(answer.translate(_BRACKETS).lower().strip(" ."))
+    return Score.of(float(found is not None and int(found[1]) == degrees), answer)
+
+
+def score_cell(reply: str, cell: Sequence[int]) -> Score:
+    """1 if the answer is that row and column, in this order ("2, 3", "row 2, column 3"), else 0."""
+    answer = extract(reply)
+    if answer is None:
+        return Score.unparsed()
+    found = _CELL.fullmatch(answer.translate(_BRACKETS).lower().strip(" ."))
+    return Score.of(float(found is not None and [int(found[1]), int(found[2])] == list(cell)), answer)
+
+
+def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact") -> Score:
+    """Compares a list of numbers ("3, 1, 2, 4") with the permutation ``gold``, place by place.
+
+    ``reward`` is ``exact`` (1 or 0), ``partial`` (the share of places that are right; an answer that is no permutation
+    is wrong) or ``slots`` (that share without the check, and what stands after the last place is not read: a list of
+    equal numbers earns one place in any case).
+    """
+    answer = extract(reply)
+    if answer is None:
+        return Score.unparsed()
+    items = split_items(answer)
+    if len(items) == 1:
+        items = items[0].split()
+    right = sum(item == str(number) for item, number in zip(items, gold, strict=False))
+    if reward != "slots" and sorted(items) != sorted(map(str, gold)):
+        right = 0
+    return Score.of(float(right == len(gold)) if reward == "exact" else right / len(gold), answer)

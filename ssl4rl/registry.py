@@ -88,6 +88,10 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "attribute": "ssl4rl.graph.attribute:Attribute",
         "neighbor": "ssl4rl.graph.neighbor:Neighbor",
         "link": "ssl4rl.graph.link:Link",
+        "rotation": "ssl4rl.vision.rotation:Rotation",
+        "jigsaw": "ssl4rl.vision.jigsaw:Jigsaw",
+        "contrastive": "ssl4rl.vision.contrastive:Contrastive",
+        "position": "ssl4rl.vision.position:Position",
     },
 )
 BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(

@@ -78,6 +78,8 @@ class Task(ABC, Generic[S, K]):
         UserError: for an unknown level, knob or split, or (``NotApplicable``) a source that lacks what is needed.
     """
 
+    side: ClassVar[str] = "graph"
+    """What sources it is for, and which of ``ssl4rl graph`` and ``ssl4rl vision`` runs it."""
     name: ClassVar[str]
     knobs_type: ClassVar[type[Knobs]]
     levels: ClassVar[Mapping[str, Mapping[str, Any]]]

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, complete_benchmark, knobs_of
+from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, complete_benchmark, knobs_of, of_side
 from ssl4rl.errors import UserError
 
 
 def evaluate(
+    context: typer.Context,
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", help="node, link or relation.", autocompletion=complete_benchmark)
     ] = None,
@@ -49,6 +50,7 @@ def evaluate(
     from ssl4rl.evaluation.recipe import EvalRecipe
     from ssl4rl.evaluation.run import evaluate as run
     from ssl4rl.evaluation.scores import SCORES
+    from ssl4rl.registry import BENCHMARKS
 
     given: dict[str, Any] = {
         "level": level,
@@ -96,6 +98,7 @@ def evaluate(
     elif benchmark is None:
         raise UserError("say which --benchmark (node, link or relation) or --suite paper")
     else:
+        of_side(BENCHMARKS.get(benchmark), context)
         recipe = EvalRecipe.build({"benchmark": benchmark, **given})
     for line in [] if as_json else _defaults(recipe.dataset, recipe.model):
         typer.echo(line)

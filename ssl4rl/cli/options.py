@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssl4rl.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl4rl.registry import Registry
+    from ssl4rl.task import Task
 
 
 def knobs_of(settings: list[str]) -> dict[str, Any]:
@@ -27,24 +31,47 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     return knobs
 
 
-def complete_task(incomplete: str) -> list[str]:
-    """Registered tasks, for the shell."""
+def side_of(context: typer.Context) -> str:
+    """Which of ``ssl4rl graph`` and ``ssl4rl vision`` this is."""
+    return (context.parent and context.parent.info_name) or "graph"
+
+
+def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any, Any]]:
+    """The task or benchmark, if it belongs to the command that was typed.
+
+    Raises:
+        UserError: naming the other command.
+    """
+    if kind.side != side_of(context):
+        raise UserError(f"{kind.name} is for ssl4rl {kind.side}, not for ssl4rl {side_of(context)}")
+    return kind
+
+
+def _of_side(registry: Registry[Any], context: typer.Context, incomplete: str) -> list[str]:
+    names = [name for name in registry.names() if name.startswith(incomplete)]
+    return [name for name in names if registry.get(name).side == side_of(context)]
+
+
+def complete_task(context: typer.Context, incomplete: str) -> list[str]:
+    """Registered tasks of this side, for the shell."""
     from ssl4rl.registry import TASKS
 
-    return [name for name in TASKS.names() if name.startswith(incomplete)]
+    return _of_side(TASKS, context, incomplete)
 
 
-def complete_benchmark(incomplete: str) -> list[str]:
-    """Registered benchmarks, for the shell."""
+def complete_benchmark(context: typer.Context, incomplete: str) -> list[str]:
+    """Registered benchmarks of this side, for the shell."""
     from ssl4rl.registry import BENCHMARKS
 
-    return [name for name in BENCHMARKS.names() if name.startswith(incomplete)]
+    return _of_side(BENCHMARKS, context, incomplete)
 
 
-def complete_dataset(incomplete: str) -> list[str]:
-    """Registered datasets, for the shell (a folder completes by itself)."""
+def complete_dataset(context: typer.Context, incomplete: str) -> list[str]:
+    """Registered graphs, for the shell (a folder or a file completes by itself)."""
     from ssl4rl.registry import GRAPHS
 
+    if side_of(context) == "vision":
+        return []
     return [name for name in GRAPHS.names() if name.startswith(incomplete)]
 
 
@@ -65,8 +92,8 @@ DatasetOption = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        metavar="NAME|FOLDER",
-        help="A registered dataset or a folder of your own; the embedded graph by default.",
+        metavar="NAME|PATH",
+        help="A registered dataset, or a folder or file of your own; the embedded one by default.",
         autocompletion=complete_dataset,
     ),
 ]

@@ -1,4 +1,4 @@
-"""``ssl4rl graph show``: what a model is asked, with the answer."""
+"""``ssl4rl graph|vision show``: what a model is asked, with the answer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from ssl4rl.cli.options import (
     complete_benchmark,
     complete_task,
     knobs_of,
+    of_side,
+    side_of,
 )
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.example import Example
     from ssl4rl.task import Task
+
+DEFAULT_IMAGES = "scenes"
 
 EXAMPLE_ID = re.compile(
     r"(?P<source>.+)/(?P<split>\w+)/(?P<task>[\w-]+)@(?P<level>[\w-]+)(\+(?P<knobs>.*))?/(?P<seed>\d+)/(?P<index>\d+)"
@@ -31,6 +35,7 @@ EXAMPLE_ID = re.compile(
 
 
 def show(
+    context: typer.Context,
     identity: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Rebuild the example of this id, from any run's files.")
     ] = None,
@@ -50,10 +55,13 @@ def show(
     run: Annotated[
         Path | None, typer.Option(help="A run's folder: show also the replies that it recorded for the ID.")
     ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Also draw the pictures of these examples, one example a row.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Shows what a model is asked, with answers: `show --task link -n 3`, or `show ID`."""
-    from ssl4rl.data import load_graph
+    from ssl4rl.data import load_source
     from ssl4rl.registry import BENCHMARKS, TASKS
 
     if sum(given is not None for given in (identity, task, benchmark)) != 1:
@@ -61,14 +69,20 @@ def show(
     if run is not None and identity is None:
         raise UserError("--run shows the replies to one example: give its ID too")
     if identity is not None:
-        asked, example = _rebuild(identity, dataset)
+        asked, example = _rebuild(identity, dataset, context)
         examples = [example]
     else:
-        kind = TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark))
+        kind: Any = of_side(TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark)), context)
         split = split or ("train" if task is not None else "test")
-        asked = kind(load_graph(dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed)
+        asked = kind(
+            load_source(kind.side, dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed
+        )
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
+    if png is not None:
+        from ssl4rl.vision.sheet import contact_sheet
+
+        contact_sheet(examples, [asked.gold(example) for example in examples]).save(png, "PNG")
     replies = [] if run is None else _replies(run, str(identity))
     for example in examples:
         answer, chance = asked.gold(example), asked.chance(example)
@@ -79,9 +93,10 @@ def show(
             )
             continue
         typer.secho(example.id, fg="cyan", bold=True)
-        typer.echo(example.text)
+        for part in example.parts:
+            typer.echo(part if isinstance(part, str) else f"<picture of {part.width}×{part.height} pixels>")
         typer.secho(f"answer: {answer}   (chance {chance:.2f})", fg="green")
-        if example.meta["dropped"]:
+        if example.meta.get("dropped"):
             pieces = sum(example.meta["dropped"].values())
             typer.secho(
                 f"cut: {pieces} pieces of {len(example.meta['dropped'])} texts; task.text_budget decides", fg="yellow"
@@ -93,17 +108,19 @@ def show(
         typer.echo()
 
 
-def _rebuild(identity: str, dataset: str | None) -> tuple[Task[Any, Any], Example]:
+def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tuple[Task[Any, Any], Example]:
     """The task or benchmark of an id, and the example itself."""
-    from ssl4rl.data import load_graph
+    from ssl4rl.data import load_source
     from ssl4rl.registry import BENCHMARKS, GRAPHS, TASKS
 
     found = EXAMPLE_ID.fullmatch(identity)
     if found is None:
         raise UserError(f"{identity!r} is not an example's id: SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH")
-    if dataset is None and found["source"] not in GRAPHS.names():
+    side = side_of(context)
+    known = GRAPHS.names() if side == "graph" else [DEFAULT_IMAGES]
+    if dataset is None and found["source"] not in known:
         raise UserError(f"{found['source']!r} is no registered dataset; add --dataset FOLDER")
-    graph = load_graph(dataset or found["source"])
+    source: Any = load_source(side, dataset or found["source"])
     name, level = found["task"], found["level"]
     kinds: list[type[Task[Any, Any]]] = [
         registry.get(name) for registry in (BENCHMARKS, TASKS) if name in registry.names()
@@ -114,7 +131,7 @@ def _rebuild(identity: str, dataset: str | None) -> tuple[Task[Any, Any], Exampl
     for kind in kinds:
         if any(knob not in kind.knobs_type.model_fields for knob in knobs) and kind is not kinds[-1]:
             continue
-        asked = kind(graph, split=found["split"], level=level, knobs=knobs, seed=int(found["seed"]))
+        asked = of_side(kind, context)(source, split=found["split"], level=level, knobs=knobs, seed=int(found["seed"]))
         example = asked.example(int(found["index"]))
         if example.id == identity:
             return asked, example

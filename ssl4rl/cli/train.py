@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task
+from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side
 from ssl4rl.errors import UserError
 
 
 def train(
+    context: typer.Context,
     task: Annotated[
         list[str] | None,
         typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),
@@ -27,6 +28,7 @@ def train(
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph itself provides."""
     from ssl4rl.inference.model import TINY
+    from ssl4rl.registry import TASKS
     from ssl4rl.training.config import load_recipe
 
     if resume:
@@ -38,6 +40,8 @@ def train(
         if not config.is_file():
             raise UserError(f"{output} is not a run: it has no config.yaml")
     recipe = load_recipe(config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model)
+    for entry in recipe.tasks:
+        of_side(TASKS.get(entry.name), context)
     defaults = []
     if all(entry.dataset is None for entry in recipe.tasks):
         defaults.append("the embedded procedural graph")

@@ -1,4 +1,7 @@
-"""Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder of plain files."""
+"""Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder of plain files.
+
+Pictures come from ``ssl4rl.data.images``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ssl4rl.registry import GRAPHS
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
+    from ssl4rl.vision.images import ImageSet
 
 DEFAULT = "citations"
 """The embedded graph: nothing to download."""
@@ -34,3 +38,16 @@ def load_graph(name: str | None = None) -> TextAttributedGraph:
     if len(folder.parts) > 1 or name.startswith((".", "~")):
         raise UserError(f"there is no folder {name}")
     raise UserError(f"{unknown('dataset', name, GRAPHS.names())} (nor is there a folder of that name here)")
+
+
+def load_source(side: str, name: str | None = None) -> TextAttributedGraph | ImageSet:
+    """The graph (``side`` is graph) or the pictures (vision) of that name; the embedded ones for None.
+
+    Raises:
+        UserError: as the loaders do.
+    """
+    if side == "vision":
+        from ssl4rl.data.images import load_images
+
+        return load_images(name)
+    return load_graph(name)

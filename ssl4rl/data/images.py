@@ -6,12 +6,10 @@ of its file; a file that changed is read again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from ssl4rl.data.files import SPLITS as SPLIT_NAMES
-from ssl4rl.data.store import home
+from ssl4rl.data.image_store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.tables import Problems, read_table, where
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
 from ssl4rl.task import SPLITS
-from ssl4rl.vision.images import ImageSet, IntArray, Pictures, decode
+from ssl4rl.vision.images import ImageSet, IntArray, decode
 
 DEFAULT = "scenes"
 """The embedded pictures: nothing to download."""
@@ -39,22 +37,7 @@ SHARDS = (".parquet", ".arrow", ".feather")
 """Tables with a column of pictures, in the form that ``datasets`` writes."""
 
 PATH_COLUMNS = ("path", "image", "file", "file_name")
-LABEL_COLUMNS = ("label", "class_name", "class")
-"""Columns of an index csv or a table that are understood; the first one that is there is taken."""
-
-
-@dataclass
-class Listing:
-    """What a reader found: one entry per picture, in order, some of them with a problem instead of a content hash."""
-
-    name: str
-    pictures: Pictures
-    hashes: Sequence[str]
-    labels: Sequence[str]
-    """Names; empty where unknown."""
-    splits: Sequence[str]
-    """As the data spells them; empty where it gives none."""
-    problems: Mapping[int, str] = field(default_factory=dict)
+"""Columns of an index csv that name the picture files; the first one that is there is taken."""
 
 
 @dataclass(frozen=True)
@@ -152,20 +135,19 @@ def _image_set(listing: Listing, skip_broken: bool) -> ImageSet:
 
 
 def _broken(listing: Listing) -> dict[int, str]:
-    """What is wrong with the pictures that cannot be decoded; remembered, because decoding them all takes long."""
-    content = hashlib.sha256("\n".join(listing.hashes).encode()).hexdigest()
-
-    def check() -> dict[str, str]:
-        problems = {}
-        for index in range(len(listing.hashes)):
-            if index not in listing.problems:
-                try:
-                    listing.pictures.open(index, side=1)
-                except UserError as error:
-                    problems[str(index)] = str(error)
-        return problems
-
-    return {int(index): problem for index, problem in remembered(f"broken-{content[:32]}", check).items()}
+    """What is wrong with the pictures that cannot be decoded; which ones is remembered, as finding out takes long."""
+    memory = f"broken-{hashlib.sha256(' '.join(listing.hashes).encode()).hexdigest()[:32]}"
+    known = recall(memory).get("broken")
+    problems = {}
+    for index in range(len(listing.hashes)) if known is None else known:
+        if index not in listing.problems:
+            try:
+                listing.pictures.open(index, side=1)
+            except UserError as error:
+                problems[index] = str(error)
+    if known is None:
+        remember(memory, {"broken": list(problems)})
+    return problems
 
 
 def _walk(root: Path, suffixes: tuple[str, ...]) -> list[str]:
@@ -227,9 +209,7 @@ def _list_index(path: Path) -> Listing:
     )
 
 
-def _file_hashes(
-    root: Path, paths: Sequence[str], place: Callable[[int], str]
-) -> tuple[list[str], dict[int, str]]:
+def _file_hashes(root: Path, paths: Sequence[str], place: Callable[[int], str]) -> tuple[list[str], dict[int, str]]:
     """SHA-256 of each file, and what is wrong with those that cannot be read; ``place`` says where one was named."""
     memory = f"files-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}"
     known = recall(memory)
@@ -252,6 +232,6 @@ def _file_hashes(
             continue
         now[name] = entry
         hashes.append(entry[2])
-    if now.items() - known.items() if False else any(known.get(name) != entry for name, entry in now.items()):
+    if any(known.get(name) != entry for name, entry in now.items()):
         remember(memory, {**known, **now})
     return hashes, problems

@@ -42,12 +42,12 @@ def build_benchmark(recipe: EvalRecipe, split: str = "test", knobs: Mapping[str,
     Raises:
         UserError: for an unknown benchmark, dataset, level or knob, or ones that do not fit together.
     """
-    from ssl4rl.data import load_graph
+    from ssl4rl.data import load_source
     from ssl4rl.registry import BENCHMARKS
 
     kind = BENCHMARKS.get(recipe.benchmark)
-    graph = load_graph(recipe.dataset)
-    return kind(graph, split=split, level=recipe.level, knobs={**recipe.knobs, **(knobs or {})}, seed=recipe.seed)
+    source = load_source(kind.side, recipe.dataset)
+    return kind(source, split=split, level=recipe.level, knobs={**recipe.knobs, **(knobs or {})}, seed=recipe.seed)
 
 
 AnyBenchmark = Benchmark[Any, Any]

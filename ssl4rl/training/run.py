@@ -59,17 +59,18 @@ def build_tasks(recipe: Recipe) -> Tasks:
     Raises:
         UserError: for an unknown task, level, knob or dataset, or one that does not fit the other.
     """
-    from ssl4rl.data import load_graph
+    from ssl4rl.data import load_source
     from ssl4rl.mixture import Mixture
     from ssl4rl.registry import TASKS
 
     kinds = [TASKS.get(entry.name) for entry in recipe.tasks]
-    graphs = {name: load_graph(name) for name in dict.fromkeys(entry.dataset for entry in recipe.tasks)}
+    wanted = [(kind.side, entry.dataset) for kind, entry in zip(kinds, recipe.tasks, strict=True)]
+    sources = {key: load_source(*key) for key in dict.fromkeys(wanted)}
 
     def on(split: str) -> TaskLike:
         built = [
-            kind(graphs[entry.dataset], split=split, level=entry.level, knobs=entry.knobs, seed=recipe.seed)
-            for kind, entry in zip(kinds, recipe.tasks, strict=True)
+            kind(sources[key], split=split, level=entry.level, knobs=entry.knobs, seed=recipe.seed)
+            for kind, key, entry in zip(kinds, wanted, recipe.tasks, strict=True)
         ]
         if len(built) == 1:
             task: TaskLike = built[0]
@@ -77,7 +78,7 @@ def build_tasks(recipe: Recipe) -> Tasks:
         return Mixture(built, [entry.weight for entry in recipe.tasks], recipe.seed)
 
     levels = list(kinds[0].levels) if len(kinds) == 1 else []
-    return Tasks(on("train"), on("val"), "+".join(graph.name for graph in graphs.values()), levels)
+    return Tasks(on("train"), on("val"), "+".join(source.name for source in sources.values()), levels)
 
 
 def num_processes() -> int:

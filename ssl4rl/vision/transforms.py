@@ -1,0 +1,182 @@
+"""What is done to pictures. Every function returns a new RGB picture and none draws a number by itself.
+
+Random changes take the numbers they need from the generator that they are given, and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+BICUBIC = Image.Resampling.BICUBIC
+QUARTERS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
+"""Counter-clockwise turns that move pixels and change none."""
+
+CHANGES: Mapping[str, str] = {
+    "flip": "mirrored left to right",
+    "jitter": "changed in brightness, contrast, saturation and hue",
+    "grayscale": "made grey",
+    "blur": "blurred",
+    "solarize": "solarized",
+    "equalize": "equalized in its histogram",
+}
+"""Random changes in the order in which they are made, with the words that tell of them."""
+
+BRIGHTNESS = CONTRAST = SATURATION = 0.8
+HUE = 0.2
+"""Strengths of the jitter as in the paper's code: factors from 0.2 to 1.8, hue by ±0.2 turns."""
+BLUR = (0.1, 2.0)
+"""Standard deviation of the Gaussian blur in pixels of a picture of side 224 (SimCLR: Chen et al. 2020, app. A)."""
+SOLARIZE_FROM = 128
+ASPECTS = (3 / 4, 4 / 3)
+"""Width over height of a random crop (Szegedy et al. 2015, §6; torchvision's default)."""
+
+
+def central(image: Image.Image) -> Image.Image:
+    """The centre square, as large as it is."""
+    edge = min(image.size)
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    return image.crop((left, top, left + edge, top + edge))
+
+
+def square(image: Image.Image, side: int) -> Image.Image:
+    """The centre square, scaled to ``side`` pixels with antialiasing."""
+    return central(image).resize((side, side), BICUBIC)
+
+
+def within(image: Image.Image, side: int) -> Image.Image:
+    """The whole picture, scaled down so that its shorter side has at most ``side`` pixels."""
+    scale = side / min(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), BICUBIC)
+
+
+def cut(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
+    """The part of a picture inside ``box`` (fractions of its width and height), scaled."""
+    left, top, right, bottom = box
+    pixels = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+    return image.resize((width, height), BICUBIC, box=pixels)
+
+
+def tilt_for(step: int) -> float:
+    """The turn in degrees that both views of a rotation share, given that angles are multiples of ``step``.
+
+    Where every angle is a quarter turn, none is needed: quarter turns change no pixel. Else half the step between the
+    tilts that occur modulo 90: then no view lies along the pixel grid, where resampling would leave it sharper than
+    the rest, and for steps of 45 all views are 22.5 degrees off, to one side or the other.
+    """
+    return 0.0 if step % 90 == 0 else math.gcd(step, 90) / 2
+
+
+def canvas_for(side: int) -> int:
+    """The side of a square that holds a centred square of ``side`` turned by any angle, with a pixel to spare."""
+    return math.ceil(side * math.sqrt(2)) + 2
+
+
+def turned(canvas: Image.Image, degrees: float, side: int) -> Image.Image:
+    """The centre of ``canvas``, ``side`` pixels a side, after a counter-clockwise turn about the centre; no zoom.
+
+    Quarters of the turn move pixels and change none; what is left of it is resampled once, bicubically.
+    """
+    quarters, rest = divmod(degrees % 360, 90)
+    if rest:
+        sine, cosine = math.sin(math.radians(rest)), math.cos(math.radians(rest))
+        # Output to input: the inverse of a counter-clockwise turn as seen, where y points down, about both centres.
+        out, into = side / 2, canvas.width / 2
+        matrix = (cosine, -sine, into - cosine * out + sine * out, sine, cosine, into - sine * out - cosine * out)
+        view = canvas.transform((side, side), Image.Transform.AFFINE, matrix, BICUBIC)
+    else:
+        edge = (canvas.width - side) // 2
+        view = canvas.crop((edge, edge, edge + side, edge + side))
+    return view.transpose(QUARTERS[int(quarters)]) if quarters else view
+
+
+def turned_inscribed(image: Image.Image, degrees: float) -> Image.Image:
+    """Turned counter-clockwise and cut to the largest upright rectangle inside, as in the paper's code.
+
+    The rectangle's size betrays the angle: 640×480 becomes 479×640 after 90 degrees, 639×479 after 180 and 339×339
+    after 45. (Rounding down what floating point leaves just under a whole number takes the odd pixel.)
+    """
+    width, height = image.size
+    sine, cosine = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
+    longer, shorter = max(image.size), min(image.size)
+    if shorter <= 2 * sine * cosine * longer or abs(sine - cosine) < 1e-10:
+        half = shorter / 2  # two corners touch the longer sides
+        inside = (half / sine, half / cosine) if width >= height else (half / cosine, half / sine)
+    else:
+        double = cosine * cosine - sine * sine
+        inside = ((width * cosine - height * sine) / double, (height * cosine - width * sine) / double)
+    view = image.rotate(degrees, expand=True)
+    wide, high = (max(1, int(length)) for length in inside)
+    left, top = (view.width - wide) // 2, (view.height - high) // 2
+    return view.crop((left, top, left + wide, top + high))
+
+
+def random_box(rng: np.random.Generator, scale: tuple[float, float]) -> Box:
+    """A box in the unit square: its area uniform in ``scale``, its shape log-uniform in ``ASPECTS``, anywhere."""
+    while True:
+        area = rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
+        width, height = math.sqrt(area * aspect), math.sqrt(area / aspect)
+        if width <= 1 and height <= 1:
+            left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+            return left, top, left + width, top + height
+
+
+def overlap(a: Box, b: Box) -> float:
+    """The area that two boxes share, as a fraction of the smaller one."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return max(0.0, width) * max(0.0, height) / smaller
+
+
+def changed(
+    image: Image.Image, chances: Mapping[str, float], rng: np.random.Generator
+) -> tuple[Image.Image, list[str]]:
+    """The picture after each of ``CHANGES`` with its probability, and the names of those that were made."""
+    made = [name for name in CHANGES if rng.random() < chances.get(name, 0.0)]
+    for name in made:
+        if name == "flip":
+            image = ImageOps.mirror(image)
+        elif name == "jitter":
+            image = jittered(image, rng)
+        elif name == "grayscale":
+            image = image.convert("L").convert("RGB")
+        elif name == "blur":
+            radius = rng.uniform(*BLUR) * max(image.size) / 224
+            image = image.filter(ImageFilter.GaussianBlur(radius))
+        elif name == "solarize":
+            image = ImageOps.solarize(image, SOLARIZE_FROM)
+        else:
+            image = ImageOps.equalize(image)
+    return image, made
+
+
+def told(names: Sequence[str]) -> str:
+    """What a prompt says of the changes that may have been made, to end a sentence with; empty without any."""
+    if not names:
+        return ""
+    *some, last = (CHANGES[name] for name in names)
+    return f"; then it may have been {', '.join(some)}{' or ' if some else ''}{last}"
+
+
+def jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Brightness, contrast, saturation and hue changed at random, in random order, as torchvision's ColorJitter."""
+    strengths = {ImageEnhance.Brightness: BRIGHTNESS, ImageEnhance.Contrast: CONTRAST, ImageEnhance.Color: SATURATION}
+    for which in rng.permutation(4):
+        if which == 3:
+            hue, saturation, value = image.convert("HSV").split()
+            shift = round(rng.uniform(-HUE, HUE) * 256)
+            image = Image.merge("HSV", (hue.point(lambda x, s=shift: (x + s) % 256), saturation, value)).convert("RGB")
+        else:
+            enhance, strength = list(strengths.items())[which]
+            image = enhance(image).enhance(rng.uniform(1 - strength, 1 + strength))
+    return image
