@@ -30,7 +30,7 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split
 from ssl4rl.graph.task import GraphTask
 from ssl4rl.registry import BENCHMARKS, TASKS
-from ssl4rl.task import NotApplicable
+from ssl4rl.task import Benchmark, NotApplicable
 
 TAGLAS = ("cora", "wn18rr", "fb15k237")
 NODE_LINE = re.compile(r"\[(\d+)\] (.*)")
@@ -40,9 +40,13 @@ SHORT_EDGES = re.compile(r"Edges: (.*)\.")
 
 def blind_answers(task: GraphTask[Any]) -> list[str]:
     """Replies that a model could give without looking: nothing, every constant, lists, over-long ones, torn tags."""
-    letters = OPTION_LETTERS[: getattr(task.knobs, "num_candidates", getattr(task.knobs, "num_options", 4))]
+    if isinstance(task, Benchmark):
+        letters = "".join(label for label in task.choices(task.example(0)) if label in OPTION_LETTERS)
+    else:
+        letters = OPTION_LETTERS[: getattr(task.knobs, "num_candidates", getattr(task.knobs, "num_options", 4))]
     answers = ["", "yes", "no", "yes, no", *letters, ", ".join(letters), ", ".join(letters[:2]), ", ".join(letters[:3])]
     answers += [", ".join(OPTION_LETTERS), "A, A", "1=A", "2=B", "1=A, 2=B, 3=C", "1=A, 2=A, 3=A, 4=A, 5=A", "the a of"]
+    answers += ["1", "2", "10", "200"]
     replies = [f"<answer>{answer}</answer>" for answer in answers]
     torn = ["", "yes", "<answer>yes", "<answer>yes</answer><answer>no</answer>", "<answer><answer>A</answer></answer>"]
     return [*replies, *torn, "<answer>" + "A, " * 200 + "</answer>", "</think><answer>yes</answer></think>"]

@@ -33,9 +33,9 @@ SHAPE = {
     "tie_word_embeddings": True,
 }
 CASES = {
-    "450-token prompts, 32 new": {"prompt": 450, "shared": 0, "new": 32, "count": 24, "at_least": 2.5},
-    "short prompts, 256 new": {"prompt": 24, "shared": 0, "new": 256, "count": 24, "at_least": 5.0},
-    "shared few-shot prefix, 32 new": {"prompt": 450, "shared": 416, "new": 32, "count": 24, "at_least": 5.0},
+    "450-token prompts, 32 new": {"prompt": 450, "shared": 0, "new": 32, "count": 16, "at_least": 2.5},
+    "short prompts, 256 new": {"prompt": 24, "shared": 0, "new": 256, "count": 12, "at_least": 5.0},
+    "shared few-shot prefix, 32 new": {"prompt": 450, "shared": 416, "new": 32, "count": 16, "at_least": 5.0},
 }
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.transfer [--runs FOLDER] [--seeds 0 1 2]
 
-Every task is trained for 80 steps of the quickstart's recipe over several seeds (runs that are finished in FOLDER are used as
-they are), and every trained model answers the same items as the untrained one: node classification and link
+Every task is trained for 80 steps of the quickstart's recipe over several seeds (runs that are finished in FOLDER are
+used as they are), and every trained model answers the same items as the untrained one: node classification and link
 prediction on the test split. The differences are paired over items (Newcombe's interval, McNemar's mid-p), and their
 p-values also stand corrected for the number of comparisons (Holm 1979).
 """
@@ -40,7 +40,14 @@ def answer(model: str, folder: Path, items: int, baselines: bool) -> dict[str, d
     found = {}
     opened: Model | None = None
     for benchmark in BENCHMARKS:
-        recipe = EvalRecipe(benchmark=benchmark, model=model, limit=items, max_new_tokens=64, baselines=baselines)
+        recipe = EvalRecipe(
+            benchmark=benchmark,
+            model=model,
+            limit=items,
+            max_new_tokens=64,
+            ablate=200 if baselines else 0,
+            baselines=baselines,
+        )
         run = folder / benchmark
         if not (run / "scores.json").is_file():
             opened = Model(opened.engine, opened.cache, recipe) if opened else Model.open(recipe)

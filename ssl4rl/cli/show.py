@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +80,8 @@ def show(
         )
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
+        if not examples:
+            raise UserError(f"--start {start}: {asked.label} on {asked.source.name} has {stop} items")
     if png is not None:
         from ssl4rl.vision.sheet import contact_sheet
 
@@ -128,13 +131,18 @@ def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tupl
     # A task and a benchmark may share a name, and even a level: the hash tells them apart.
     kinds = [kind for kind in kinds if level in kind.levels] or [TASKS.get(name)]
     knobs = _knobs_of(found["knobs"])
+    example = None
     for kind in kinds:
         if any(knob not in kind.knobs_type.model_fields for knob in knobs) and kind is not kinds[-1]:
             continue
         asked = of_side(kind, context)(source, split=found["split"], level=level, knobs=knobs, seed=int(found["seed"]))
+        if int(found["index"]) >= getattr(asked, "size", math.inf):
+            continue
         example = asked.example(int(found["index"]))
         if example.id == identity:
             return asked, example
+    if example is None:
+        raise UserError(f"{source.name} has no item {found['index']} in {name}@{level}: the dataset has changed")
     raise UserError(
         f"this data and version rebuild {example.id}, not {identity}: the dataset has changed, or the version of ssl4rl"
     )

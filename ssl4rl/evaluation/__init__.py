@@ -1,1 +1,1 @@
-"""Evaluation: statistics of scores."""
+"""Running benchmarks, scoring replies, comparing evaluations, and the paper's tables."""

@@ -29,20 +29,20 @@ def _pixels(image: Any) -> list[Any]:
 class ReplyCache:
     """What one model replied, whenever it was asked.
 
-    ``model`` identifies the model by content; the file is read once, when the cache is made. ``damaged`` counts the
-    lines that were not what had been written.
+    ``model`` identifies the model by content; None, for one whose content is not known (a server may serve another
+    tomorrow), keeps nothing. The file is read once, when the cache is made. ``damaged`` counts the lines that were not
+    what had been written.
     """
 
     def __init__(self, model: Any) -> None:
-        self.path: Path = home() / "replies" / f"{digest(model)[:16]}.jsonl"
+        self.path: Path | None = home() / "replies" / f"{digest(model)[:16]}.jsonl" if model is not None else None
         self.damaged = 0
         self._replies: dict[str, dict[str, Any]] = {}
         self._torn = False
-        if self.path.is_file():
-            self._read()
+        if self.path is not None and self.path.is_file():
+            self._read(self.path.read_bytes())
 
-    def _read(self) -> None:
-        content = self.path.read_bytes()
+    def _read(self, content: bytes) -> None:
         self._torn = bool(content) and not content.endswith(b"\n")
         for line in content.split(b"\n"):
             if not line.strip():
@@ -68,6 +68,8 @@ class ReplyCache:
 
     def put(self, key: str, reply: Mapping[str, Any]) -> None:
         """Keeps a reply (a JSON object), in one write."""
+        if self.path is None:
+            return
         record = {"key": key, **reply}
         line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,11 @@ from ssl4rl.records import CONFIG
 _ID = re.compile(r"(?P<dataset>.+?)/(?:train|val|test)/(?P<benchmark>[\w-]+)@")
 
 
+LEAST_SHARED = 0.9
+"""Of the smaller run's items, that both must have answered: those that happen to be shared are no sample. (Two seeds of
+`link` share all linked pairs and no others.)"""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A later run against the first, on the items that both answered."""
@@ -57,7 +62,17 @@ def compare(first: Path, second: Path) -> Comparison:
     pairs = [(record, later[record["item"]]) for record in old if record["item"] in later]
     if not pairs:
         raise UserError(f"{first} and {second} share no item; were they run with different seeds or limits?")
+    if len(pairs) < LEAST_SHARED * min(len(old), len(new)):
+        raise UserError(
+            f"{first} and {second} share only {len(pairs)} of {min(len(old), len(new))} items, which need not be like "
+            "the others; evaluate both with the same --seed and task.negatives"
+        )
     for a, b in pairs:
+        if sorted(a["choices"].values()) != sorted(b["choices"].values()):
+            raise UserError(
+                f"item {a['item']} has other options in {first} than in {second}; evaluate both with the same --seed "
+                "and task.num_options"
+            )
         if a["class"] != b["class"]:
             raise UserError(
                 f"item {a['item']} is {a['class']!r} in {first} and {b['class']!r} in {second}: "

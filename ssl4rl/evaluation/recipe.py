@@ -47,7 +47,7 @@ class EvalRecipe(BaseModel):
     """Items that are asked again without the graph, for the baseline beside the score; 0 leaves it out."""
     baselines: bool = True
     """Whether the models without language (text only, structure only, GCN) are fitted."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Decides which items ``limit`` takes, the options' order and the sampled neighbours."""
 
     @property
@@ -64,14 +64,20 @@ class EvalRecipe(BaseModel):
         Raises:
             UserError: for a value that is not allowed, naming it.
         """
-        if is_address(values.get("engine", "")):
+        served = is_address(str(values.get("engine")))
+        if served:
             values = {"model": None, **values}
         try:
-            return cls(**values)
+            recipe = cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             where = "--" + str(first["loc"][0]).replace("_", "-")
             raise UserError(f"{where} {first['input']!r}: {first['msg']}") from error
+        if served and recipe.dtype != "auto":
+            raise UserError(f"--dtype {recipe.dtype}: the type of the weights is the server's affair; leave it out")
+        if recipe.scoring == "likelihood" and recipe.max_new_tokens is not None:
+            raise UserError("--max-new-tokens: with --scoring likelihood nothing is written; leave it out")
+        return recipe
 
     @classmethod
     def load(cls, path: Path) -> EvalRecipe:
@@ -80,7 +86,10 @@ class EvalRecipe(BaseModel):
         Raises:
             UserError: if it is not an evaluation's.
         """
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{path} cannot be read ({type(error).__name__}); start anew elsewhere") from error
         if not isinstance(values, dict) or "benchmark" not in values:
             raise UserError(f"{path.parent} is not an evaluation's run (its config.yaml names no benchmark)")
         return cls.build(values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,11 @@ from ssl4rl.task import Benchmark
 
 CHUNK = 1024
 """Items asked at once: enough to keep an engine busy, few enough to hold in memory whatever the benchmark's size."""
+
+LONGEST_LABEL = 32
+"""Tokens that an answer with its tags may have."""
+
+ENVIRONMENT = "environment.json"
 
 SHOT_POOL = 512
 """Training items among which few-shot examples are looked for."""
@@ -95,7 +100,7 @@ class Model:
         from ssl4rl.inference import open_engine
 
         engine = open_engine(recipe.engine, recipe.model, dtype=recipe.dtype)
-        return cls(engine, ReplyCache(engine.identity), recipe)
+        return cls(engine, ReplyCache(engine.identity if engine.files is not None else None), recipe)
 
     def answers(self, conversations: Sequence[Messages], examples: Sequence[Choices]) -> Iterator[tuple[int, Answer]]:
         """Each conversation's index and answer, in any order; those in the cache first."""
@@ -154,16 +159,22 @@ def evaluate(
     """
     benchmark = build_benchmark(recipe)
     before = few_shot(benchmark, recipe.shots)
-    folder = _open_folder(recipe, benchmark, output, resume)
-    started = time.monotonic()
+    n = min(recipe.limit or benchmark.size, benchmark.size)
+    if resume:
+        _check_resumed(recipe, output)
+    # Nothing is written before everything that a prompt or the model can be refused for has been looked at.
     model = model or Model.open(recipe)
     if model.cache.damaged:
         say(f"{model.cache.damaged} damaged lines in {model.cache.path} are not used; what they held is asked again")
-    n = min(recipe.limit or benchmark.size, benchmark.size)
+    _check_lengths(model, (benchmark.example(index) for index in range(n)), before)
+    folder = _open_folder(recipe, benchmark, model, output, resume)
+    say(f"writing to {folder.path}")
+    started = time.monotonic()
     records = _predict(benchmark, before, model, folder, PREDICTIONS, n, say)
     ablations = {}
     for name, knobs in benchmark.ablations.items():
-        if recipe.ablate:
+        taken = all(getattr(benchmark.knobs, knob) == value for knob, value in knobs.items())
+        if recipe.ablate and not taken:
             ablated = build_benchmark(recipe, knobs=knobs)
             file = f"{Path(PREDICTIONS).stem}.{name.replace(' ', '-')}.jsonl"
             shots = few_shot(ablated, recipe.shots)
@@ -183,17 +194,35 @@ def evaluate(
     return folder
 
 
-def _open_folder(recipe: EvalRecipe, benchmark: AnyBenchmark, output: Path | None, resume: bool) -> RunFolder:
-    if resume:
-        if output is None:
-            raise UserError("--resume needs the run to go on with: --output RUN")
+def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
+    """Refuses to go on with a run that there is not, that is finished, or that was begun with other settings."""
+    if output is None or not (output / CONFIG).is_file():
+        raise UserError(f"--resume needs the run to go on with: --output RUN ({output} is none)")
+    if (output / SCORES).is_file():
+        raise UserError(f"{output} is finished; nothing is left to resume")
+    begun = EvalRecipe.load(output / CONFIG)
+    # These two change no reply: a server may have moved, and the baselines come last.
+    free = {"engine": recipe.engine, "baselines": recipe.baselines}
+    if begun.model_copy(update=free) != recipe:
+        raise UserError(f"{output} was begun with other settings; give the same ones, or another --output")
+
+
+def _open_folder(
+    recipe: EvalRecipe, benchmark: AnyBenchmark, model: Model, output: Path | None, resume: bool
+) -> RunFolder:
+    # A server's model is known by name alone.
+    content = model.engine.identity["model"]
+    evaluated = {"model": content, "source": benchmark.source.fingerprint}
+    if resume and output is not None:
         folder = RunFolder.open(output)
-        if (output / SCORES).is_file():
-            raise UserError(f"{output} is finished; nothing is left to resume")
+        begun = json.loads((output / ENVIRONMENT).read_text(encoding="utf-8")).get("evaluated")
+        if begun is not None and begun != evaluated:
+            changed = "dataset" if begun["model"] == content else "model"
+            raise UserError(f"the {changed} has changed since {output} was begun; start anew with another --output")
         return folder
     folder = RunFolder.create(output or default_folder(benchmark.name, benchmark.source.name))
     folder.write(CONFIG, yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True))
-    folder.write_json("environment.json", environment())
+    folder.write_json(ENVIRONMENT, {**environment(), "evaluated": evaluated})
     return folder
 
 
@@ -214,7 +243,6 @@ def _predict(
         for start in range(0, len(pending), CHUNK):
             chunk = [benchmark.example(index) for index in pending[start : start + CHUNK]]
             choices = [benchmark.choices(example) for example in chunk]
-            _check_lengths(model, chunk, before)
             conversations = [[*before, *example.messages()] for example in chunk]
             for place, answer in model.answers(conversations, choices):
                 index = pending[start + place]
@@ -245,11 +273,17 @@ def _kept(benchmark: AnyBenchmark, folder: RunFolder, file: str, n: int, say: Sa
     return records
 
 
-def _check_lengths(model: Model, examples: Sequence[Example], before: Messages) -> None:
-    files = getattr(model.engine, "files", None)
-    if files is not None:
-        reply = 16 if model.recipe.scoring == "likelihood" else model.recipe.sampling.max_new_tokens
-        files.check_lengths(examples, reply, files.context_length(), before=before, reply_setting="--max-new-tokens")
+def _check_lengths(model: Model, examples: Iterable[Example], before: Messages) -> None:
+    """Refuses prompts that leave no room for the reply; those of a server are its own to refuse."""
+    files = model.engine.files
+    if files is None:
+        return
+    limit = files.context_length(getattr(model.engine, "context_length", None))
+    if model.recipe.scoring == "likelihood":
+        reply, setting = LONGEST_LABEL, "--shots"
+    else:
+        reply, setting = model.recipe.sampling.max_new_tokens, "--max-new-tokens or --shots"
+    files.check_lengths(examples, reply, limit, before=before, reply_setting=setting)
 
 
 def _record(benchmark: AnyBenchmark, index: int, example: Example, choices: Choices, answer: Answer) -> dict[str, Any]:

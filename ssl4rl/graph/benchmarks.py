@@ -22,7 +22,7 @@ from ssl4rl.graph.pairs import PairKnobs, PairTask
 from ssl4rl.graph.splits import node_split, pair_keys
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
-from ssl4rl.task import REPLY_FORMAT, Benchmark, Draft, NotApplicable, seeded_rng
+from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, SPLITS, Benchmark, Draft, NotApplicable, seeded_rng
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},
@@ -33,7 +33,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 """How much of the graph a prompt shows."""
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {"graph removed": {"num_hops": 0}}
-"""The same questions and texts of the asked nodes, without a neighbour or an edge."""
+"""The same questions, and of the asked nodes the same texts to the word, without a neighbour or an edge."""
 
 
 class NodeKnobs(ContextKnobs):
@@ -103,27 +103,45 @@ class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKno
         # Parallel edges are one question.
         _, first = np.unique(pair_keys(self.source, self.asked), return_index=True)
         self.positives: IntArray = self.source.edge_index[:, _order(self).permutation(self.asked[first])]
+        self._found: list[tuple[int, int]] = []
+        self._draws = _order(self, self.knobs.negatives)
 
     @property
     def size(self) -> int:
         return 2 * int(self.positives.shape[1])
 
-    @cached_property
-    def negatives(self) -> list[tuple[int, int]]:
-        """As many different unlinked pairs as there are linked ones."""
-        rng = _order(self, self.knobs.negatives)
-        found: dict[tuple[int, int], None] = {}
-        for _ in range(20 * self.positives.shape[1]):
-            first, second = self.negative(self.knobs.negatives, rng)
-            found[min(first, second), max(first, second)] = None
-            if len(found) == self.positives.shape[1]:
-                return list(found)
+    def unlinked(self, place: int) -> tuple[int, int]:
+        """The ``place``-th unlinked pair: no two are the same, and none is asked about in a later split.
+
+        Raises:
+            NotApplicable: if the graph has too few such pairs.
+        """
+        for _ in range(MAX_DRAWS * (place + 1)):
+            if place < len(self._found):
+                return self._found[place]
+            first, second = self.negative(self.knobs.negatives, self._draws)
+            pair = min(first, second), max(first, second)
+            if pair not in self._taken:
+                self._taken.add(pair)
+                self._found.append(pair)
         raise NotApplicable(
             f"graph {self.source.name} has too few unlinked pairs for task.negatives={self.knobs.negatives}"
         )
 
+    @cached_property
+    def _taken(self) -> set[tuple[int, int]]:
+        # A few-shot example, or a pair that a threshold is chosen on, must not be one that the test asks about.
+        taken = set()
+        for split in SPLITS[SPLITS.index(self.split) + 1 :]:
+            if len(self.view.asked[split]):
+                later = type(self)(self.source, split=split, knobs=self.knobs.model_dump(), seed=self.seed)
+                taken |= {later.unlinked(place) for place in range(later.positives.shape[1])}
+        return taken
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        first, second = self.negatives[index // 2] if index % 2 else map(int, self.positives[:, index // 2])
+        if index >= self.size:
+            raise IndexError(index)
+        first, second = self.unlinked(index // 2) if index % 2 else map(int, self.positives[:, index // 2])
         draft = self.ask_edge((first, second), self.knobs.negatives, rng)
         more = {"item": f"link:{min(first, second)}-{max(first, second)}", "class": draft.target}
         return replace(draft, target=[draft.target], meta={**draft.meta, **more})

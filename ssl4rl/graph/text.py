@@ -68,15 +68,15 @@ class Budget:
 def fit_texts(texts: Mapping[int, str], budget: int, keep: Collection[int] = ()) -> Budget:
     """Cuts the texts fairly to ``budget`` pieces in all; those in ``keep`` are cut last.
 
-    The others always have a quarter of the budget (if they need it): a prompt with no context left in it would be
-    another task.
+    The others have what those leave, at least a quarter of the budget: a prompt with no context left in it would be
+    another task. That quarter is theirs even where they need less, so that the texts in ``keep`` read the same
+    whatever is shown around them, be it nothing.
     """
     lengths = {key: count_pieces(text) for key, text in texts.items()}
     kept, others = [key for key in texts if key in keep], [key for key in texts if key not in keep]
-    reserved = min(sum(lengths[key] for key in others), budget // 4)
     shares: dict[int, int] = {}
     left = budget
-    for group, set_aside in ((kept, reserved), (others, 0)):
+    for group, set_aside in ((kept, budget // 4), (others, 0)):
         fair = fair_shares([lengths[key] for key in group], left - set_aside)
         shares.update(zip(group, fair, strict=True))
         left -= sum(fair)

@@ -10,7 +10,10 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ssl4rl.inference.model import ModelFiles
 
 Messages = list[dict[str, Any]]
 
@@ -45,6 +48,11 @@ class Reply:
 
 class Engine(Protocol):
     """Whatever answers conversations."""
+
+    @property
+    def files(self) -> ModelFiles | None:
+        """The model's configuration and tokenizer; None where they are a server's."""
+        ...
 
     @property
     def identity(self) -> dict[str, Any]:

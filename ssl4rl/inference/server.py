@@ -61,6 +61,7 @@ class ServerEngine:
     """
 
     def __init__(self, url: str, model: str | None = None, *, concurrency: int = 16, timeout: float = 600.0) -> None:
+        self.files = None
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         self.timeout = timeout
@@ -139,13 +140,17 @@ class ServerEngine:
     def _models(self, *, required: bool) -> list[dict[str, Any]]:
         try:
             listed = self._request("/models", tries=1)
+            models: list[dict[str, Any]] = listed["data"] if isinstance(listed, dict) else listed
+            if not all(isinstance(one["id"], str) for one in models):
+                raise TypeError("an id is no text")
+            return models
         except _Refused as error:
             if not required:
                 # Not every server lists its models.
                 return []
             raise UserError(f"{error}; is the address http://HOST:PORT/v1?") from error
-        models: list[dict[str, Any]] = listed["data"] if isinstance(listed, dict) else listed
-        return models
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{self.url}/models is no list of models; is the address http://HOST:PORT/v1?") from error
 
     def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
         body = {"model": self.model, "messages": messages, **settings}

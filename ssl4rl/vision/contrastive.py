@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ssl4rl.answers import score_any_of
 from ssl4rl.example import Example, Score
-from ssl4rl.task import REPLY_FORMAT, Draft, NotApplicable, Redraw
+from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable, Redraw
 from ssl4rl.vision.task import VisionKnobs, VisionTask
 from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, overlap, random_box, told
 
@@ -81,10 +81,10 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         # The boxes are drawn before the answer is, so that views that overlap are no larger than views that cannot.
         boxes = self._boxes(rng)
         same = bool(rng.integers(2))
-        first = self.pick(rng)
-        second = first if same else self._other(first, rng)
-        one, changes = self._view(first, boxes[0], rng)
-        other, more = self._view(second, boxes[1], rng)
+        first, image = self._usable(rng)
+        second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
+        one, changes = self._view(image, boxes[0], rng)
+        other, more = self._view(another, boxes[1], rng)
         after = told([name for name, chance in self._chances.items() if chance])
         parts = (
             "The first view:",
@@ -106,16 +106,28 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
                 return boxes
         raise Redraw(f"no two views share task.min_overlap={self.knobs.min_overlap:g} of their area")
 
-    def _other(self, first: int, rng: np.random.Generator) -> int:
-        while True:
-            second = self.pick(rng)
-            if not self.knobs.distinct or self.source.hashes[second] != self.source.hashes[first]:
-                return second
+    def _usable(self, rng: np.random.Generator, unlike: int | None = None) -> tuple[int, Image.Image]:
+        """A random picture that is large enough, with other bytes than ``unlike``.
 
-    def _view(self, index: int, box: Box, rng: np.random.Generator) -> tuple[Image.Image, list[str]]:
-        image = self.open(index, self._side)
-        if self.knobs.shape == "square":
-            image = central(image)
+        Pictures that are too small are passed over here, one by one: were the example drawn again for each, a "no",
+        which needs two pictures, would come up less often than a "yes".
+        """
+        reason = "one picture alone is left"
+        for _ in range(MAX_DRAWS):
+            index = self.pick(rng)
+            if unlike is None or self.source.hashes[index] != self.source.hashes[unlike]:
+                try:
+                    image = self.open(index, self._side)
+                except Redraw as small:
+                    reason = str(small)
+                    continue
+                return index, central(image) if self.knobs.shape == "square" else image
+        raise NotApplicable(
+            f"task {self.label} found no usable picture on {self.source.name}/{self.split} in {MAX_DRAWS} draws "
+            f"({reason})"
+        )
+
+    def _view(self, image: Image.Image, box: Box, rng: np.random.Generator) -> tuple[Image.Image, list[str]]:
         return changed(cut(image, box, self.knobs.size, self.knobs.size), self._chances, rng)
 
     def score(self, reply: str, example: Example) -> Score:

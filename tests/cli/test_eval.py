@@ -63,6 +63,10 @@ def test_show_a_benchmark(run):
         (["--suite", "papers"], "did you mean paper"),
         (["--suite", "paper", "--dataset", "cora"], "leave out"),
         ([], "--benchmark"),
+        (["--benchmark", "node", "--seed", "-1"], "--seed -1"),
+        (["--benchmark", "node", "--engine", "http://127.0.0.1:9/v1", "--dtype", "float32"], "--dtype"),
+        (["--benchmark", "node", "--scoring", "likelihood", "--max-new-tokens", "9"], "--max-new-tokens"),
+        (["--benchmark", "rotation"], "unknown benchmark"),
         (["--resume"], "--output run"),
         (["--resume", "--output", "nowhere"], "nowhere"),
     ],
@@ -70,6 +74,17 @@ def test_show_a_benchmark(run):
 def test_mistakes(refused, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused("graph", "eval", *arguments).lower()
+
+
+def test_an_id_of_a_task_that_shares_name_and_level_with_a_benchmark(run, refused):
+    _, out, _ = run("graph", "show", "--task", "link", "--level", "paper", "--split", "val", "--start", "1500")
+    identity = out.splitlines()[0]
+    code, again, _ = run("graph", "show", identity)
+    assert code == 0 and again == out
+    assert "has no item 900000" in refused(
+        "graph", "show", identity.replace("/1500#", "/900000#").replace("link", "node")
+    )
+    assert "has 900 items" in refused("graph", "show", "--benchmark", "node", "--start", "1000")
 
 
 def test_a_graph_of_ones_own_without_labels(refused, folder):

@@ -20,7 +20,10 @@ RECIPE = EvalRecipe(benchmark="link", limit=12, ablate=4, baselines=False)
 class Parrot:
     """Says "yes" to everything, from the last question to the first, and dies after ``lives`` replies."""
 
+    files = None
+
     def __init__(self, lives: int = 10_000) -> None:
+        self.identity = {"engine": "parrot", "model": "polly"}
         self.lives = lives
         self.asked: list[str] = []
 
@@ -116,9 +119,47 @@ def test_predictions_of_another_recipe_are_not_gone_on_with(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(UserError):
         evaluate(RECIPE, run, model=parrot(lives=6))
-    other = RECIPE.model_copy(update={"knobs": {"fanout": 3}})
+    for change in ({"knobs": {"fanout": 3}}, {"shots": 2}, {"scoring": "likelihood"}, {"model": "other"}):
+        other = RECIPE.model_copy(update=change)
+        with pytest.raises(UserError, match="begun with other settings"):
+            evaluate(other, run, resume=True, model=parrot(other))
+    retrained = parrot()
+    retrained.engine.identity["model"] = "polly the second"
+    with pytest.raises(UserError, match="the model has changed since"):
+        evaluate(RECIPE, run, resume=True, model=retrained)
+    # A line that was put there by hand, or by a version whose prompts differ.
+    records = lines(run)
+    records[0]["id"] = records[0]["id"][:-1] + "x"
+    (run / "predictions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(UserError, match="which this recipe does not ask"):
-        evaluate(other, run, resume=True, model=parrot())
+        evaluate(RECIPE, run, resume=True, model=parrot())
+    # Where the model runs, and what is fitted beside it, changes no reply.
+    moved = RECIPE.model_copy(update={"engine": "http://elsewhere/v1"})
+    (run / "predictions.jsonl").unlink()
+    evaluate(moved, run, resume=True, model=parrot(moved))
+
+
+def test_nothing_is_written_when_a_prompt_or_the_model_is_refused(tmp_path):
+    for change, message in (
+        ({"model": "./nowhere"}, "does not exist"),
+        ({"max_new_tokens": 10**6}, "--max-new-tokens"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate(RECIPE.model_copy(update=change), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_servers_replies_are_kept_in_the_run_alone(tmp_path):
+    first, second = Model(Parrot(), ReplyCache(None), RECIPE), Model(Parrot(), ReplyCache(None), RECIPE)
+    evaluate(RECIPE, tmp_path / "one", model=first)
+    evaluate(RECIPE, tmp_path / "two", model=second)
+    assert len(second.engine.asked) == 16 and not (tmp_path / "home" / "replies").exists()
+
+
+def test_there_is_nothing_to_remove_where_no_graph_is_shown(tmp_path):
+    recipe = RECIPE.model_copy(update={"level": "no-graph"})
+    evaluate(recipe, tmp_path / "run", model=parrot(recipe))
+    assert json.loads((tmp_path / "run" / "scores.json").read_text())["baselines"] == {}
 
 
 def test_the_same_question_is_asked_once_in_a_lifetime(tmp_path):
@@ -205,5 +246,12 @@ def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_d
     assert (again, same) == (folder, rows) and len(models[1].engine.asked) == 0
     with pytest.raises(UserError, match="other settings"):
         suite.run_suite("paper", settings | {"limit": 5}, tmp_path / "suite", resume=True, say=said.append)
+    with pytest.raises(UserError, match="did you mean one-hop"):
+        suite.run_suite("paper", {"level": "one-hopp"}, tmp_path / "x", resume=False, say=said.append)
+    with pytest.raises(UserError, match="num_hops"):
+        suite.run_suite("paper", {"knobs": {"hops": 1}}, tmp_path / "x", resume=False, say=said.append)
+    with pytest.raises(UserError, match="--resume needs"):
+        suite.run_suite("paper", settings, tmp_path / "nowhere", resume=True, say=said.append)
+    assert len(json.loads((folder / "suite.json").read_text())) == 7
     with pytest.raises(UserError, match="unknown suite"):
         suite.run_suite("papers", settings, tmp_path / "x", resume=False, say=said.append)

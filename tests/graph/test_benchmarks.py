@@ -131,3 +131,33 @@ def test_letters_are_enough_for_twenty_six(house):
     )
     benchmark = NodeClassification(graph, split="test")
     assert list(benchmark.choices(benchmark.example(0))) == list(OPTION_LETTERS)
+
+
+def test_taking_the_graph_away_changes_no_word_of_the_asked_texts():
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{i}" for i in range(500)])
+    texts = [" ".join(rng.choice(words, size=int(rng.integers(5, 200)))) for _ in range(300)]
+    graph = TextAttributedGraph.from_edges("long", texts, rng.integers(0, 300, size=(2, 500)))
+    full, bare = (LinkPrediction(graph, split="test", level=level) for level in ("one-hop", "no-graph"))
+    cut = 0
+    for i in range(full.size):
+        prompts = [benchmark.example(i).text for benchmark in (full, bare)]
+        shown = [line.split("] ", 1)[1] for line in prompts[1].splitlines() if line.startswith("[")]
+        assert len(shown) == 2 and all(f"] {text}\n" in prompts[0] for text in shown)
+        cut += sum(text.endswith("…") for text in shown)
+    assert cut > 20
+
+
+def test_no_pair_that_the_test_asks_about_is_an_example_elsewhere():
+    rng = np.random.default_rng(1)
+    edges = rng.integers(0, 16, size=(2, 60))
+    graph = TextAttributedGraph.from_edges("dense", [f"text {i}" for i in range(16)], edges)
+    asked = {}
+    for split in ("train", "val", "test"):
+        benchmark = LinkPrediction(graph, split=split, knobs={"negatives": "random"})
+        asked[split] = {benchmark.example(i).meta["item"] for i in range(benchmark.size if split != "train" else 20)}
+    assert not asked["test"] & (asked["train"] | asked["val"]) and not asked["val"] & asked["train"]
+    crowded = TextAttributedGraph.from_edges("crowded", graph.texts, rng.integers(0, 16, size=(2, 200)))
+    with pytest.raises(NotApplicable, match="too few unlinked pairs"):
+        benchmark = LinkPrediction(crowded, split="train", knobs={"negatives": "random"})
+        benchmark.example(benchmark.size - 1)
