@@ -91,3 +91,18 @@ def test_runs_that_cannot_be_paired_are_refused(runs, prediction, write_run) -> 
     (broken / "config.yaml").write_text("model: {")
     with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
         compare(first, broken)
+
+
+def test_runs_that_ask_something_else_are_not_compared(prediction, write_run):
+    def answered(items, choices):
+        return [prediction(str(i), [next(iter(choices))], "<answer>yes</answer>", choices) for i in items]
+
+    first = write_run("first", answered(range(20), NAMES))
+    # What two seeds of `link` share is the linked pairs alone.
+    other_seed = write_run("other_seed", answered([*range(10), *range(20, 30)], NAMES))
+    with pytest.raises(UserError, match="share only 10 of 20 items"):
+        compare(first, other_seed)
+    more_options = write_run("more_options", answered(range(20), {**NAMES, "maybe": "maybe"}))
+    with pytest.raises(UserError, match="has other options"):
+        compare(first, more_options)
+    assert compare(first, write_run("limited", answered(range(5), NAMES))).shared == 5
