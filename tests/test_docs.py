@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from ssl4rl.registry import TASKS
+from ssl4rl.registry import BENCHMARKS, TASKS
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["attribute", "neighbor", "link"])
-def test_every_level_and_knob_is_on_the_page_of_tasks(name):
-    page = (ROOT / "docs" / "tasks.md").read_text()
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("tasks", name) for name in ("attribute", "neighbor", "link")]
+    + [("vision", name) for name in ("rotation", "jigsaw", "contrastive", "position")],
+)
+def test_every_level_and_knob_is_on_the_page_of_tasks(page, name):
+    page = (ROOT / "docs" / f"{page}.md").read_text()
     section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
     kind = TASKS.get(name)
     for level in kind.levels:
@@ -20,6 +24,14 @@ def test_every_level_and_knob_is_on_the_page_of_tasks(name):
     for knob, field in kind.knobs_type.model_fields.items():
         assert f"| `{knob}` |" in section + shared
         assert field.description
+
+
+def test_every_benchmark_and_level_is_on_the_page_of_evaluation():
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    for name in ("node", "link", "relation"):
+        assert f"| `{name}` |" in page
+        for level in BENCHMARKS.get(name).levels:
+            assert f"`{level}`" in page
 
 
 def test_links_in_the_readme_lead_somewhere():
