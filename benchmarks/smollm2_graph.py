@@ -3,10 +3,10 @@
     python scripts/make_smollm2.py FOLDER
     python -m benchmarks.smollm2_graph --model FOLDER [--runs RUNS]
 
-Prompts of at most 512 tokens, replies of at most 64, greedy; 500 items where a reply is written, 200 where labels are
-scored by their likelihood, and 200 again with the graph removed. Weights are dequantised from Q4_1. Data:
-SSL4RL_TEST_DATA (default ../shared/data). Evaluations that are finished in RUNS are used as they are, and unfinished
-ones go on.
+Prompts of at most 512 tokens, replies of at most 64, greedy; 500 items where a reply is written (and 200 again with
+the graph removed), 100 where labels are scored by their likelihood (and all again with the graph removed). Weights are
+dequantised from Q4_1. Data: SSL4RL_TEST_DATA (default ../shared/data). Evaluations that are finished in RUNS are used
+as they are, and unfinished ones go on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import environment
 
 ASKED = (("node", "cora"), ("link", "cora"), ("relation", "wn18rr"), ("relation", "fb15k237"))
-ITEMS = {"generate": 500, "likelihood": 200}
+ITEMS = {"generate": 500, "likelihood": 100}
 LONGEST_PROMPT = 512
 
 
@@ -58,7 +58,7 @@ def main() -> None:
                 engine="vllm",
                 scoring=scoring,  # type: ignore[arg-type]
                 limit=items,
-                max_new_tokens=64,
+                max_new_tokens=64 if scoring == "generate" else None,
                 knobs={"text_budget": 140},
             )
             run = options.runs / f"{benchmark}-{dataset}-{scoring}"
