@@ -141,12 +141,12 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if the graph has fewer relations than that.
         """
+        gold = int(self.relations[edge])
         if len(self.source.relation_names) < count:
             raise NotApplicable(
                 f"graph {self.source.name} has {len(self.source.relation_names)} relations; "
                 f"task.num_options={count} is too many"
             )
-        gold = int(self.relations[edge])
         near = self._relations_near(*(int(node) for node in self.source.edge_index[:, edge]))
         near = rng.permutation(near[near != gold])[: count - 1]
         rest = np.setdiff1d(np.arange(len(self.source.relation_names)), [gold, *near])
