@@ -159,19 +159,19 @@ def show_suite(rows: list[dict[str, Any]], console: Any) -> None:
     """Ours and the paper's cells, a column per dataset and benchmark."""
     from rich.table import Table
 
-    table = Table(title="percent, ours beside the paper's Table 5", title_justify="left")
-    table.add_column("")
+    table = Table(title="percent, ours above the cells of the paper's Table 5", title_justify="left", box=None)
+    table.add_column("", no_wrap=True)
     for row in rows:
-        table.add_column(f"{row['dataset']}\n{row['benchmark']}", justify="right")
+        table.add_column(f"{row['dataset']}\n{row['benchmark']}", justify="right", no_wrap=True)
     table.add_row("ours", *(f"{100 * row['accuracy']:.1f}" if "accuracy" in row else "–" for row in rows), style="bold")
     table.add_row(
         "  interval",
-        *(f"{100 * row['low']:.1f}–{100 * row['high']:.1f}" if "accuracy" in row else "" for row in rows),
+        *(f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if "accuracy" in row else "" for row in rows),
     )
     table.add_row("  items", *(str(row.get("n", "")) for row in rows), end_section=True)
     for name in rows[0]["paper"]:
-        table.add_row(f"paper {name}", *(f"{100 * row['paper'][name]:.1f}" for row in rows))
-    table.add_row("  items (inferred)", *(str(row["paper_n"]) for row in rows))
+        table.add_row(name, *(f"{100 * row['paper'][name]:.1f}" for row in rows))
+    table.add_row("  items", *(str(row["paper_n"]) for row in rows))
     console.print(table)
     console.print(
         "The paper does not say which items it scored; its numbers of items are the smallest that fit its decimals. "
