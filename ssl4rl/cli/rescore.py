@@ -26,7 +26,7 @@ def rescore(
             help="strict: one closed <answer> with a label; lenient: also a name, or an answer in plain words.",
             autocompletion=complete_extraction,
         ),
-    ],
+    ] = "lenient",
     as_json: JsonOption = False,
 ) -> None:
     """Scores a run's recorded replies again; no model is asked. Writes RUN/scores.EXTRACTION.json."""
