@@ -41,8 +41,8 @@ SHOT_POOL = 512
 Say = Callable[[str], None]
 
 
-def build_benchmark(recipe: EvalRecipe, split: str = "test", knobs: Mapping[str, Any] | None = None) -> AnyBenchmark:
-    """The recipe's benchmark; ``knobs`` are set on top of its own.
+def build_benchmark(recipe: EvalRecipe, knobs: Mapping[str, Any] | None = None) -> AnyBenchmark:
+    """The recipe's benchmark on the test split; ``knobs`` are set on top of its own.
 
     Raises:
         UserError: for an unknown benchmark, dataset, level or knob, or ones that do not fit together.
@@ -52,7 +52,7 @@ def build_benchmark(recipe: EvalRecipe, split: str = "test", knobs: Mapping[str,
 
     kind = BENCHMARKS.get(recipe.benchmark)
     source = load_source(kind.side, recipe.dataset)
-    return kind(source, split=split, level=recipe.level, knobs={**recipe.knobs, **(knobs or {})}, seed=recipe.seed)
+    return kind(source, split="test", level=recipe.level, knobs={**recipe.knobs, **(knobs or {})}, seed=recipe.seed)
 
 
 AnyBenchmark = Benchmark[Any, Any]

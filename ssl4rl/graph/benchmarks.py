@@ -7,7 +7,7 @@ graph (none, with ``num_hops=0``) are asked the same questions and can be compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -85,8 +85,7 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
         return Draft(parts, [labels[options.index(label)]], self.meta(subgraph, written, **more))
 
     def choices(self, example: Example) -> dict[str, str]:
-        names = [self.source.label_names[option] for option in example.meta["options"]]
-        return dict(zip(option_labels(len(names)), names, strict=True))
+        return _by_label(self.source.label_names, example)
 
 
 class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKnobs]):
@@ -195,8 +194,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
         return replace(draft, meta={**draft.meta, **more})
 
     def choices(self, example: Example) -> dict[str, str]:
-        names = [self.source.relation_names[option] for option in example.meta["options"]]
-        return dict(zip(option_labels(len(names)), names, strict=True))
+        return _by_label(self.source.relation_names, example)
 
 
 def _order(benchmark: GraphTask[Any], *more: object) -> np.random.Generator:
@@ -206,3 +204,9 @@ def _order(benchmark: GraphTask[Any], *more: object) -> np.random.Generator:
 
 def _of_item(benchmark: GraphTask[Any], *item: object) -> np.random.Generator:
     return _order(benchmark, "options", *item)
+
+
+def _by_label(names: Sequence[str], example: Example) -> dict[str, str]:
+    """The names of an example's options, by the label that each has there."""
+    options = example.meta["options"]
+    return {label: names[option] for label, option in zip(option_labels(len(options)), options, strict=True)}
