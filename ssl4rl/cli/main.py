@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ssl4rl.cli import compare, data, evaluate, log, rescore, show, train
+from ssl4rl.cli import attend, compare, data, evaluate, export, log, rescore, show, train
 from ssl4rl.errors import UserError
 
 app = typer.Typer(
@@ -18,8 +18,12 @@ graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchm
 graph.command("train")(train.train)
 graph.command("eval")(evaluate.evaluate)
 graph.command("show")(show.show)
-vision = typer.Typer(no_args_is_help=True, help="Self-supervised tasks on pictures.")
+vision = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on pictures.")
+vision.command("train")(train.train)
+vision.command("eval")(evaluate.evaluate)
 vision.command("show")(show.show)
+vision.command("attend")(attend.attend)
+vision.command("export")(export.export)
 app.add_typer(graph, name="graph")
 app.add_typer(vision, name="vision")
 app.add_typer(data.app, name="data")

@@ -1,4 +1,4 @@
-"""``ssl4rl graph train``: trains a model on self-supervised tasks and says what it learned."""
+"""``ssl4rl graph train`` and ``ssl4rl vision train``: train a model and say what it learned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side
+from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, side_of
 from ssl4rl.errors import UserError
 
 
@@ -20,14 +20,16 @@ def train(
     ] = None,
     level: LevelOption = None,
     dataset: DatasetOption = None,
-    model: Annotated[str | None, typer.Option("--model", help="A folder, a hub name, or tiny.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A folder or a hub name; the embedded one by default.")
+    ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="A recipe (YAML).")] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
 ) -> None:
-    """Trains a model by GRPO on the rewards that the graph itself provides."""
-    from ssl4rl.inference.model import TINY
+    """Trains a model by GRPO on the rewards that the graph or the pictures themselves provide."""
+    from ssl4rl.inference.model import TINY, TINY_VISION
     from ssl4rl.registry import TASKS
     from ssl4rl.training.config import load_recipe
 
@@ -39,14 +41,17 @@ def train(
         config = output / "config.yaml"
         if not config.is_file():
             raise UserError(f"{output} is not a run: it has no config.yaml")
-    recipe = load_recipe(config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model)
+    side = side_of(context)
+    recipe = load_recipe(
+        config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model, side=side
+    )
     for entry in recipe.tasks:
         of_side(TASKS.get(entry.name), context)
     defaults = []
     if all(entry.dataset is None for entry in recipe.tasks):
-        defaults.append("the embedded procedural graph")
-    if recipe.model.path == TINY:
-        defaults.append("the embedded tiny model")
+        defaults.append("the embedded drawn scenes" if side == "vision" else "the embedded procedural graph")
+    if recipe.model.path in (TINY, TINY_VISION):
+        defaults.append(f"the embedded model {recipe.model.path}")
     if defaults and not resume:
         typer.echo(f"using {' and '.join(defaults)}")
 
@@ -57,7 +62,7 @@ def train(
         folder = run(recipe, output, resume=resume)
     except KeyboardInterrupt:
         where = f" --output {output}" if output else " --output with the run's folder"
-        typer.echo(f"\nstopped; go on with: ssl4rl graph train --resume{where}", err=True)
+        typer.echo(f"\nstopped; go on with: ssl4rl {side} train --resume{where}", err=True)
         raise typer.Exit(130) from None
     if is_main_process():
         summary = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.inference.engine import Messages
-from ssl4rl.inference.tokens import prompt_ids
+from ssl4rl.inference.processor import load_processor, pictures, scaled
+from ssl4rl.inference.tokens import encode
 
 TINY = "tiny"
-"""The name of the small model that comes with the package."""
+TINY_VISION = "tiny-vision"
+"""The names of the small models that come with the package: a language model and a vision-language model."""
 
 # Knobs that decide how long a prompt is, the most direct first.
-SIZE_KNOBS = ("text_budget", "max_nodes", "num_hops")
+SIZE_KNOBS = ("text_budget", "max_nodes", "num_hops", "size")
 
 
 def resolve(path: str) -> str:
@@ -29,6 +33,10 @@ def resolve(path: str) -> str:
         from ssl4rl.data.tiny import model_path
 
         return str(model_path())
+    if path == TINY_VISION:
+        from ssl4rl.data import tiny_vision
+
+        return str(tiny_vision.model_path())
     folder = Path(path).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -43,24 +51,51 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """How long a prompt is for a model."""
+
+    example: str
+    tokens: int
+    pictures: int
+    picture_tokens: int
+    """How many of the tokens stand for its pictures."""
+
+    def __str__(self) -> str:
+        shown = f", {self.picture_tokens} of them for {self.pictures} picture(s)" if self.pictures else ""
+        return f"{self.tokens} tokens{shown} ({self.example})"
+
+
 class ModelFiles:
-    """Configuration and tokenizer of a model, without its weights.
+    """Configuration and tokenizer (and processor, of a vision-language model) of a model, without its weights.
+
+    Pictures with fewer pixels than ``min_pixels`` or more than ``max_pixels`` are scaled before the processor sees
+    them, whatever bounds it has of its own.
 
     Raises:
         UserError: if they cannot be read, or the tokenizer has no chat template.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, min_pixels: int | None = None, max_pixels: int | None = None) -> None:
         from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
         self.name = path
         self.path = resolve(path)
+        self.min_pixels, self.max_pixels = min_pixels, max_pixels
         try:
             self.config: Any = AutoConfig.from_pretrained(self.path)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(self.path, padding_side="left")
-        except (OSError, ValueError) as error:
+            self.reads_images = self.config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+            self.tokenizer: Any
+            self.processor: Any
+            if self.reads_images:
+                self.processor = load_processor(self.path, self.config.model_type)
+                self.tokenizer = self.processor.tokenizer
+            else:
+                self.processor = self.tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="left")
+        except (OSError, ValueError, ImportError) as error:
             raise UserError(f"cannot load model {path!r}: {_first_line(error)}") from error
-        if not self.tokenizer.chat_template:
+        if not self.processor.chat_template:
             raise UserError(
                 f"model {path!r} has no chat template; take an instruct model, or save its tokenizer with one"
             )
@@ -86,9 +121,49 @@ class ModelFiles:
         limits = [configured, getattr(self.config.get_text_config(), "max_position_embeddings", None)]
         return min(limit for limit in [*limits, 1 << 30] if limit)
 
+    def messages(self, example: Example) -> Messages:
+        """The example's chat form, its pictures scaled into the bounds on their pixels."""
+        return [
+            {**turn, "content": [self._scaled(part) for part in turn["content"]]} if pictures([turn]) else turn
+            for turn in example.messages()
+        ]
+
+    def _scaled(self, part: dict[str, Any]) -> dict[str, Any]:
+        return {**part, "image": scaled(part["image"], self.min_pixels, self.max_pixels)} if "image" in part else part
+
     def prompt_ids(self, messages: Messages) -> list[int]:
-        """A conversation as token ids, ending where the reply begins."""
-        return prompt_ids(self.tokenizer, [messages])[0]
+        """A conversation as token ids, ending where the reply begins.
+
+        Raises:
+            UserError: if it has pictures and the model reads none.
+        """
+        if pictures(messages) and not self.reads_images:
+            raise UserError(
+                f"model {self.name!r} reads no pictures; take a vision-language model, such as {TINY_VISION}"
+            )
+        return encode(self.processor, [messages]).ids[0]
+
+    def check_length(
+        self,
+        example: Example,
+        length: int,
+        max_completion_length: int,
+        context_length: int,
+        reply_setting: str = "grpo.max_completion_length",
+    ) -> None:
+        """Refuses a prompt of ``length`` tokens that leaves no room for the reply: nothing is ever cut silently.
+
+        ``reply_setting`` is what sets the reply's length.
+
+        Raises:
+            UserError: naming the example and the knob to lower.
+        """
+        if length + max_completion_length > context_length:
+            raise UserError(
+                f"the prompt of example {example.id} has {length} tokens; with {max_completion_length} for the "
+                f"reply that is more than the {context_length} of model {self.name!r}; lower "
+                f"{_size_knob(example.task)} or {reply_setting}"
+            )
 
     def check_lengths(
         self,
@@ -98,22 +173,33 @@ class ModelFiles:
         *,
         before: Sequence[dict[str, Any]] = (),
         reply_setting: str = "grpo.max_completion_length",
-    ) -> None:
-        """Refuses a prompt that leaves no room for the reply: nothing is ever cut silently.
-
-        ``before`` are turns that stand in front of every prompt; ``reply_setting`` is what sets the reply's length.
+    ) -> Measured | None:
+        """Measures prompts, with the turns of ``before`` in front of each, and returns the longest of them.
 
         Raises:
-            UserError: naming the example and the knob to lower.
+            UserError: for one that leaves no room for the reply.
         """
+        longest = None
+        image_token: int = getattr(self.processor, "image_token_id", -1)
         for example in examples:
-            length = len(self.prompt_ids([*before, *example.messages()]))
-            if length + max_completion_length > context_length:
-                raise UserError(
-                    f"the prompt of example {example.id} has {length} tokens; with {max_completion_length} for the "
-                    f"reply that is more than the {context_length} of model {self.name!r}; lower "
-                    f"{_size_knob(example.task)} or {reply_setting}"
-                )
+            ids = self.prompt_ids([*before, *self.messages(example)])
+            self.check_length(example, len(ids), max_completion_length, context_length, reply_setting)
+            if longest is None or len(ids) > longest.tokens:
+                longest = Measured(example.id, len(ids), len(example.images), ids.count(image_token))
+        return longest
+
+    def save(self, folder: Path) -> None:
+        """Writes tokenizer and processor beside a model's weights."""
+        from transformers.utils import cached_file
+
+        self.processor.save_pretrained(folder)
+        if self.reads_images:
+            # As they were: what was not read here (how videos are processed) another program may need.
+            for name in ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"):
+                found = cached_file(self.path, name, _raise_exceptions_for_missing_entries=False)
+                (folder / name).unlink(missing_ok=True)
+                if found is not None:
+                    shutil.copyfile(found, folder / name)
 
     @property
     def fingerprint(self) -> str:

@@ -1,23 +1,50 @@
-"""From conversations to token ids, the same for every engine that has the tokenizer at hand."""
+"""From conversations to token ids, the same for every engine that has the tokenizer or processor at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.engine import ANSWER_CLOSE, ANSWER_OPEN, Messages
+from ssl4rl.inference.processor import pictures, typed
 
 
-def prompt_ids(tokenizer: Any, conversations: Sequence[Messages]) -> list[list[int]]:
-    """Each conversation as token ids, ending where the reply begins."""
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as token ids, and what a vision-language model is given beside them."""
+
+    ids: list[list[int]]
+    marks: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Further numbers for each token, by name: which of them stand for a picture, as some models want to be told."""
+    pixels: dict[str, Any] = field(default_factory=dict)
+    """What is made of all the texts' pictures, in order: arrays by name."""
+
+    @classmethod
+    def of(cls, output: Mapping[str, Any]) -> Encoded:
+        """What a tokenizer or a processor returns, unpadded."""
+        ids = [list(one) for one in output["input_ids"]]
+        marks, pixels = {}, {}
+        for name, value in output.items():
+            if name in ("input_ids", "attention_mask"):
+                continue
+            if isinstance(value, list) and value and [len(one) for one in value] == [len(one) for one in ids]:
+                marks[name] = value
+            else:
+                pixels[name] = value
+        return cls(ids, marks, pixels)
+
+
+def encode(processor: Any, conversations: Sequence[Messages]) -> Encoded:
+    """Conversations as token ids, ending where the reply begins; ``processor`` may be a tokenizer, without pictures."""
     if not conversations:
-        return []
-    encoded = tokenizer.apply_chat_template(
-        list(conversations), add_generation_prompt=True, tokenize=True, return_dict=True
+        return Encoded([])
+    if hasattr(processor, "tokenizer"):
+        conversations = [typed(conversation) for conversation in conversations]
+    return Encoded.of(
+        processor.apply_chat_template(list(conversations), add_generation_prompt=True, tokenize=True, return_dict=True)
     )
-    return [list(ids) for ids in encoded["input_ids"]]
 
 
 def common_length(texts: Sequence[Sequence[Any]]) -> int:
@@ -27,34 +54,75 @@ def common_length(texts: Sequence[Sequence[Any]]) -> int:
     return min(next(differing, shortest), shortest - 1)
 
 
+def unexpanded(processor: Any, conversation: Messages) -> list[int]:
+    """As ``encode``, with the one placeholder per picture that the template writes.
+
+    vLLM expands them itself, and expands those that are expanded already once more (huggingface/trl#6294).
+    """
+    tokenizer = getattr(processor, "tokenizer", processor)
+    return list(tokenizer(_text(processor, conversation), add_special_tokens=False)["input_ids"])
+
+
+def _text(processor: Any, conversation: Messages) -> str:
+    """What the template makes of it, special tokens included."""
+    if hasattr(processor, "tokenizer"):
+        conversation = typed(conversation)
+    return str(processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False))
+
+
 @dataclass(frozen=True)
 class ChoiceIds:
-    """A prompt continued by each of its choices; the first ``common`` tokens are those of all of them."""
+    """A prompt that each of its choices continues, cut where they begin to differ."""
 
-    continued: list[list[int]]
-    common: int
+    prefix: Encoded
+    """What all of them begin with."""
+    unexpanded: list[int]
+    """The same with one placeholder per picture."""
+    tails: list[list[int]]
+    """What is left of each choice."""
+
+    @property
+    def common(self) -> int:
+        """Tokens that all choices begin with."""
+        return len(self.prefix.ids[0])
+
+    @property
+    def continued(self) -> list[list[int]]:
+        """Each choice after the prompt, whole."""
+        return [self.prefix.ids[0] + tail for tail in self.tails]
 
 
-def choice_ids(tokenizer: Any, conversation: Messages, choices: Sequence[str]) -> ChoiceIds:
+def choice_ids(processor: Any, conversation: Messages, choices: Sequence[str]) -> ChoiceIds:
     """The conversation, answered by each of its choices, as token ids.
 
     Prompt and answer are tokenised as one text: where a choice begins may fall within a token.
     """
-    prompt = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+    prompt = _text(processor, conversation)
     texts = [f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}" for choice in choices]
     # The template has written the special tokens already.
+    tokenizer = getattr(processor, "tokenizer", processor)
     continued = [list(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    return ChoiceIds(continued, common_length(continued))
+    common = common_length(continued)
+    head, tails = continued[0][:common], [ids[common:] for ids in continued]
+    images = pictures(conversation)
+    if not images:
+        return ChoiceIds(Encoded([head]), head, tails)
+    # Pictures come before the choices: their placeholders are expanded once for all of them.
+    whole = Encoded.of(processor(text=texts[:1], images=[images], add_special_tokens=False))
+    expanded = len(whole.ids[0]) - len(tails[0])
+    marks = {name: [one[0][:expanded]] for name, one in whole.marks.items()}
+    return ChoiceIds(Encoded([whole.ids[0][:expanded]], marks, whole.pixels), head, tails)
 
 
-def check_lengths(lengths: Sequence[int], reply: int, limit: int) -> None:
+def check_lengths(lengths: Sequence[int], reply: int, limit: int, indices: Sequence[int] | None = None) -> None:
     """Refuses prompts that with ``reply`` further tokens are longer than the model's ``limit``.
 
     Raises:
-        UserError: naming the first such conversation.
+        UserError: naming the first such conversation, by its place or by its one of ``indices``.
     """
-    for index, length in enumerate(lengths):
+    for place, length in enumerate(lengths):
         if length + reply > limit:
+            index = place if indices is None else indices[place]
             raise UserError(
                 f"the prompt of conversation {index} has {length} tokens; with {reply} for the reply that is more than "
                 f"the {limit} that the model takes here; shorten the prompt or the reply"

@@ -10,7 +10,8 @@ from typing import Any
 from ssl4rl.errors import UserError
 from ssl4rl.inference.engine import Messages, Reply, Sampling
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import ChoiceIds, check_lengths, choice_ids, prompt_ids
+from ssl4rl.inference.processor import pictures, typed
+from ssl4rl.inference.tokens import ChoiceIds, Encoded, check_lengths, choice_ids, encode
 
 
 def load(files: ModelFiles, dtype: str) -> Any:
@@ -20,10 +21,11 @@ def load(files: ModelFiles, dtype: str) -> Any:
         UserError: if its weights cannot be read.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+    kind = AutoModelForImageTextToText if files.reads_images else AutoModelForCausalLM
     try:
-        model = AutoModelForCausalLM.from_pretrained(files.path, dtype=dtype)
+        model = kind.from_pretrained(files.path, dtype=dtype)
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load model {files.name!r}: {str(error).strip().splitlines()[0]}") from error
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
@@ -50,28 +52,35 @@ class TransformersEngine:
         """Each conversation's index and reply, a batch at a time; draws depend on the batches, too."""
         import torch
 
-        prompts = prompt_ids(self.files.tokenizer, conversations)
-        check_lengths([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
         config = self._generation_config(sampling)
-        for batch, indices in enumerate(self._batches([len(prompt) for prompt in prompts])):
-            ids, mask = self._pad_left([prompts[index] for index in indices])
+        for batch, indices in enumerate(self._batches([_size(one) for one in conversations])):
+            encoded = encode(self.files.processor, [conversations[index] for index in indices])
+            check_lengths([len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices)
+            inputs = self._pad_left(encoded)
             with self._evaluating(), torch.random.fork_rng():
                 torch.manual_seed(sampling.seed + batch)
-                output = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-            for index, tokens in zip(indices, output[:, ids.shape[1] :].tolist(), strict=True):
+                output = self.model.generate(**inputs, generation_config=config)
+            for index, tokens in zip(indices, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 yield index, self._reply(tokens)
 
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and its choices' log-probabilities; what choices share is run once."""
-        asked = [
-            choice_ids(self.files.tokenizer, conversation, several)
-            for conversation, several in zip(conversations, choices, strict=True)
-        ]
-        check_lengths([max(map(len, one.continued)) for one in asked], 0, self.context_length)
-        for indices in self._batches([one.common for one in asked]):
-            yield from zip(indices, self._log_probabilities([asked[index] for index in indices]), strict=True)
+        kept: list[int] = []
+        for index, (conversation, several) in enumerate(zip(conversations, choices, strict=True)):
+            if pictures(conversation):
+                # One at a time: its choices make up a batch, and pictures of several sizes need not fit together.
+                asked = choice_ids(self.files.processor, conversation, several)
+                check_lengths([max(map(len, asked.continued))], 0, self.context_length, [index])
+                yield index, self._log_probabilities([asked])[0]
+            else:
+                kept.append(index)
+        plain = [choice_ids(self.files.processor, conversations[index], choices[index]) for index in kept]
+        check_lengths([max(map(len, one.continued)) for one in plain], 0, self.context_length, kept)
+        for places in self._batches([one.common for one in plain]):
+            found = self._log_probabilities([plain[place] for place in places])
+            yield from zip([kept[place] for place in places], found, strict=True)
 
     def _generation_config(self, sampling: Sampling) -> Any:
         """All that was asked for and nothing else: what is None here, ``generate`` would fill in from the model."""
@@ -103,14 +112,30 @@ class TransformersEngine:
         tokens = tokens[: ends[0] + 1] if ends else tokens
         return Reply(self.files.tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), truncated=not ends)
 
-    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
+    def _batches(self, lengths: Sequence[Any]) -> list[list[int]]:
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
-    def _pad_left(self, texts: Sequence[list[int]]) -> tuple[Any, Any]:
-        padded = self.files.tokenizer.pad({"input_ids": list(texts)}, padding_side="left", return_tensors="pt")
-        padded = padded.to(self.model.device)
-        return padded["input_ids"], padded["attention_mask"]
+    def _pad_left(self, encoded: Encoded) -> dict[str, Any]:
+        """The model's inputs, on its device: ids and mask, (B, L), what is said of each token, and the pictures."""
+        import numpy as np
+        import torch
+
+        lengths = [len(ids) for ids in encoded.ids]
+
+        def padded(rows: Sequence[list[int]], padding: int) -> Any:
+            return torch.tensor([[padding] * (max(lengths) - len(row)) + row for row in rows])
+
+        inputs = {
+            "input_ids": padded(encoded.ids, self.files.tokenizer.pad_token_id),
+            "attention_mask": padded([[1] * length for length in lengths], 0),
+            **{name: padded(rows, 0) for name, rows in encoded.marks.items()},
+            **{name: torch.as_tensor(np.asarray(value)) for name, value in encoded.pixels.items()},
+        }
+        return {
+            name: value.to(self.model.device, self.model.dtype if value.is_floating_point() else None)
+            for name, value in inputs.items()
+        }
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -130,18 +155,19 @@ class TransformersEngine:
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self.model.config.get_text_config())
-        ids, mask = self._pad_left([one.continued[0][: one.common] for one in asked])
+        # Only a single prefix has pictures, so there is nothing to merge.
+        inputs = self._pad_left(
+            Encoded([one.prefix.ids[0] for one in asked], asked[0].prefix.marks, asked[0].prefix.pixels)
+        )
+        mask = inputs["attention_mask"]
+        if not asked[0].prefix.pixels:
+            # Models whose positions depend on the pictures (Qwen-VL) count them themselves, the others from the mask.
+            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
         rows = [(row, tokens[one.common :]) for row, one in enumerate(asked) for tokens in one.continued]
         found: list[list[float]] = [[] for _ in asked]
         with self._evaluating():
-            output = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            output = self.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            shift = getattr(self.model.base_model, "rope_deltas", None) if asked[0].prefix.pixels else None
             first = output.logits[:, -1].float().log_softmax(-1)
             for start in range(0, len(rows), self.batch_size):
                 part = rows[start : start + self.batch_size]
@@ -163,7 +189,7 @@ class TransformersEngine:
                     output = self.model(
                         input_ids=rest_ids[:, :-1],
                         attention_mask=seen,
-                        position_ids=(seen.cumsum(1) - 1)[:, -width:],
+                        position_ids=(seen.cumsum(1) - 1)[:, -width:] + (0 if shift is None else shift.to(seen)),
                         past_key_values=copied,
                         use_cache=True,
                     )
@@ -172,3 +198,9 @@ class TransformersEngine:
                 for (row, _), total in zip(part, totals.tolist(), strict=True):
                     found[row].append(total)
         return found
+
+
+def _size(conversation: Messages) -> tuple[int, int]:
+    """Orders conversations by their pictures, then by their text: those of a batch should be about as long."""
+    text = sum(len(part.get("text", "")) for turn in typed(conversation) for part in turn["content"])
+    return len(pictures(conversation)), text

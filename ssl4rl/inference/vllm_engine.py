@@ -15,10 +15,13 @@ from ssl4rl.errors import UserError
 from ssl4rl.inference import prepare_environment
 from ssl4rl.inference.engine import Messages, Reply, Sampling, request_seeds
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import ChoiceIds, check_lengths, choice_ids, prompt_ids
+from ssl4rl.inference.processor import pictures
+from ssl4rl.inference.tokens import ChoiceIds, check_lengths, choice_ids, encode, unexpanded
 
-_Request: TypeAlias = tuple[int, list[int], Any]
-"""A number, a prompt's token ids and vLLM's sampling parameters."""
+_Prompt: TypeAlias = dict[str, Any]
+"""A prompt as vLLM takes it: token ids, and pictures beside them."""
+_Request: TypeAlias = tuple[int, _Prompt, Any]
+"""A number, a prompt and vLLM's sampling parameters."""
 
 # More than vLLM runs at once, and few enough that it need not hold all of a benchmark.
 IN_FLIGHT = 1024
@@ -95,7 +98,7 @@ class VLLMEngine:
         """Each conversation's index and reply, as soon as it is finished; a draw depends on the prompt and the seed."""
         from vllm import SamplingParams
 
-        prompts = prompt_ids(self.files.tokenizer, conversations)
+        prompts = encode(self.files.processor, conversations).ids
         check_lengths([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
         seeds = request_seeds([repr(prompt) for prompt in prompts], sampling.seed)
 
@@ -112,7 +115,9 @@ class VLLMEngine:
                     logit_bias=dict.fromkeys(self.files.suppressed_tokens, -100.0) or None,
                     detokenize=False,
                 )
-                yield index, prompts[index], params
+                images = pictures(conversations[index])
+                ids = unexpanded(self.files.processor, conversations[index]) if images else prompts[index]
+                yield index, _prompt(ids, images), params
 
         for index, output in self._run(requests()):
             [completion] = output.outputs
@@ -124,7 +129,7 @@ class VLLMEngine:
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and its choices' log-probabilities; the prompt is run once for all of them."""
         asked = [
-            choice_ids(self.files.tokenizer, conversation, several)
+            choice_ids(self.files.processor, conversation, several)
             for conversation, several in zip(conversations, choices, strict=True)
         ]
         # vLLM always writes a token.
@@ -136,7 +141,7 @@ class VLLMEngine:
         # more, the request is made again without the cache.
         for use_cache in (True, False):
             again = []
-            for number, output in self._run(self._scored(asked, pairs, use_cache)):
+            for number, output in self._run(self._scored(asked, conversations, pairs, use_cache)):
                 index, choice = pairs[number]
                 total = _tail_log_probability(output, asked[index].common)
                 if total is None:
@@ -150,7 +155,11 @@ class VLLMEngine:
             raise RuntimeError("vLLM did not score the end of a prompt")
 
     def _scored(
-        self, asked: Sequence[ChoiceIds], pairs: Sequence[tuple[int, int]], use_cache: bool
+        self,
+        asked: Sequence[ChoiceIds],
+        conversations: Sequence[Messages],
+        pairs: Sequence[tuple[int, int]],
+        use_cache: bool,
     ) -> Iterator[_Request]:
         from vllm import SamplingParams
 
@@ -164,7 +173,8 @@ class VLLMEngine:
                 skip_reading_prefix_cache=not use_cache,
                 detokenize=False,
             )
-            yield number, asked[index].continued[choice], params
+            ids = asked[index].unexpanded + asked[index].tails[choice]
+            yield number, _prompt(ids, pictures(conversations[index])), params
 
     def _run(self, requests: Iterator[_Request]) -> Iterator[tuple[int, Any]]:
         """Each request's number and output; vLLM's own ``generate`` returns when the last is finished."""
@@ -174,9 +184,9 @@ class VLLMEngine:
         waiting: set[str] = set()
         try:
             while True:
-                for number, ids, params in islice(requests, IN_FLIGHT - len(waiting)):
+                for number, prompt, params in islice(requests, IN_FLIGHT - len(waiting)):
                     params.output_kind = RequestOutputKind.FINAL_ONLY
-                    engine.add_request(str(number), {"prompt_token_ids": ids}, params)
+                    engine.add_request(str(number), prompt, params)
                     waiting.add(str(number))
                 if not waiting:
                     return
@@ -189,6 +199,11 @@ class VLLMEngine:
         finally:
             # Whoever asked has stopped listening.
             engine.abort_request(list(waiting))
+
+
+def _prompt(ids: list[int], images: list[Any]) -> _Prompt:
+    """Token ids with one placeholder per picture, and the pictures."""
+    return {"prompt_token_ids": ids, **({"multi_modal_data": {"image": images}} if images else {})}
 
 
 def _tail_log_probability(output: Any, common: int) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl4rl.errors import UserError, unknown
-from ssl4rl.inference.model import TINY
+from ssl4rl.inference.model import TINY, TINY_VISION
 from ssl4rl.training.config import Recipe
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
@@ -147,8 +147,8 @@ def _risks(recipe: Recipe) -> list[str]:
     # learns at 3e-4 and a model like it collapsed at 5e-4.
     if lora is not None:
         kind, low, high = "LoRA", 5e-6, 1e-3
-    elif recipe.model.path == TINY:
-        kind, low, high = "the tiny model", 1e-5, 4e-4
+    elif recipe.model.path in (TINY, TINY_VISION):
+        kind, low, high = "a tiny model", 1e-5, 4e-4
     else:
         kind, low, high = "full fine-tuning", 1e-7, 2e-5
     lines = []

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssl4rl.errors import UserError, unknown
-from ssl4rl.inference.model import TINY
+from ssl4rl.inference.model import TINY, TINY_VISION
 
 # For `tiny` on the embedded graph, on two cores: many prompts a step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. Settings are trl.GRPOConfig's.
@@ -39,6 +39,11 @@ QUICKSTART_GRPO: dict[str, Any] = {
     "save_steps": 40,
     "save_total_limit": 2,
 }
+
+# The same for `tiny-vision` on drawn scenes.
+QUICKSTART_VISION_GRPO: dict[str, Any] = {**QUICKSTART_GRPO}
+
+QUICKSTART = {TINY: QUICKSTART_GRPO, TINY_VISION: QUICKSTART_VISION_GRPO}
 
 # For any other model where a recipe says nothing: the same 32 prompts x 8 completions a step, in small micro-batches,
 # with the learning rate that full fine-tuning of instruct models takes (the paper's, section 4.1).
@@ -76,9 +81,9 @@ class TaskEntry(Section):
     """One task of the run."""
 
     name: str = "link"
-    """A registered task: attribute, neighbor, link, or a third party's."""
+    """A registered task: attribute, neighbor, link, rotation, jigsaw, contrastive, position, or a third party's."""
     dataset: str | None = None
-    """A registered dataset or a folder; null is the embedded procedural graph."""
+    """A registered dataset, or a folder or file of one's own; null is the embedded graph, or the drawn scenes."""
     level: str | None = None
     """A named bundle of the task's knobs; null is the task's default level."""
     weight: float = Field(default=1.0, gt=0)
@@ -104,13 +109,19 @@ class ModelSettings(Section):
     """The model that is trained."""
 
     path: str = TINY
-    """``tiny`` (comes with the package), a folder, or a name on the Hugging Face hub."""
+    """``tiny`` or ``tiny-vision`` (they come with the package), a folder, or a name on the Hugging Face hub."""
     lora: Lora | None = None
     """Adapters; null trains all weights."""
     dtype: str = "float32"
     """Type of the weights: float32, bfloat16, float16 or auto (the checkpoint's). float32 with grpo.bf16 is mixed."""
     attn_implementation: str | None = None
     """As in transformers; null is its choice. The shared prompt needs sdpa (the usual choice) or eager."""
+    freeze_vision: bool = False
+    """Of a vision-language model, train the language part alone."""
+    min_pixels: int | None = Field(default=None, ge=1)
+    """Pictures with fewer pixels are scaled up before the model's processor sees them; null leaves it to that."""
+    max_pixels: int | None = Field(default=None, ge=1)
+    """Pictures with more pixels are scaled down before the model's processor sees them; null leaves it to that."""
 
 
 class Heldout(Section):
@@ -170,8 +181,12 @@ def load_recipe(
     level: str | None = None,
     dataset: str | None = None,
     model: str | None = None,
+    side: str = "graph",
 ) -> Recipe:
     """Reads a recipe (or starts from the defaults) and applies the command line to it, ``--set`` last.
+
+    ``side`` (graph or vision) decides what is trained where nothing says: ``tiny`` on link, or ``tiny-vision`` on
+    rotation.
 
     Raises:
         UserError: for a missing file, an unknown key or a value that is not allowed, naming the place.
@@ -180,6 +195,11 @@ def load_recipe(
     if file is not None:
         values = _read(file)
     _reject_unknown(values, Recipe, str(file))
+    if side == "vision":
+        values.setdefault("tasks", [{"name": "rotation"}])
+        values.setdefault("model", {"path": TINY_VISION})
+        if isinstance(values["model"], dict):
+            values["model"].setdefault("path", TINY_VISION)
     _apply_names(values, list(tasks), level, dataset, model)
     knobs: dict[str, Any] = {}
     for override in overrides:
@@ -282,8 +302,9 @@ def _default_grpo(values: dict[str, Any]) -> None:
     model = values.get("model")
     if not isinstance(model, dict):
         model = {}
-    if model.get("path", TINY) == TINY:
-        values["grpo"] = dict(QUICKSTART_GRPO)
+    path = model.get("path", TINY)
+    if path in QUICKSTART:
+        values["grpo"] = dict(QUICKSTART[path])
     else:
         values["grpo"] = dict(MODEL_GRPO)
         if model.get("lora") is not None:

@@ -7,26 +7,34 @@ transformers' generation, and vLLM in process on the CPU.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
-from trl.trainer.utils import split_tensor_dict
+from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
 from ssl4rl.example import Example, Outcome, Score
 from ssl4rl.inference import engine as inference
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import prompt_ids
+from ssl4rl.inference.processor import pictures
+from ssl4rl.inference.tokens import encode, unexpanded
 from ssl4rl.inference.transformers_engine import TransformersEngine
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.checks import BatchPlan
 from ssl4rl.training.rollout import Sampling, sample_groups
+from ssl4rl.training.shared_images import Images
 
 Record = dict[str, Any]
+
+VISION_TOWER = re.compile(r"(^|\.)(visual|vision_tower|vision_model)\.")
+"""What transformers calls the part of a vision-language model that reads pictures, in a parameter's name."""
 
 
 class TaskLike(Protocol):
@@ -100,6 +108,13 @@ class _StepCallback(TrainerCallback):  # type: ignore[misc]
             self.on_step(state.global_step, logs)
 
 
+def _reordered(value: Any, order: torch.Tensor) -> Any:
+    """The rows of a tensor or list in another order; what has no rows as it is."""
+    if isinstance(value, torch.Tensor) and value.ndim:
+        return value[order.to(value.device)]
+    return [value[row] for row in order.tolist()] if isinstance(value, list) else value
+
+
 class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     """GRPO on a task.
 
@@ -117,6 +132,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         files: ModelFiles,
         plan: BatchPlan,
         args: GRPOConfig,
+        freeze_vision: bool = False,
         share_prompt: bool = True,
         vllm_in_process: bool = False,
         peft_config: Any = None,
@@ -135,14 +151,21 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             reward_funcs=self._reward,
             args=args,
             train_dataset=rows,
-            processing_class=files.tokenizer,
+            processing_class=files.processor,
             callbacks=[_StepCallback(on_step)] if on_step else None,
             peft_config=peft_config,
         )
         base = self.accelerator.unwrap_model(self.model)
+        if freeze_vision:
+            for name, parameter in base.named_parameters():
+                if VISION_TOWER.search(name):
+                    parameter.requires_grad_(False)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         self.sharing = shared_prompt.unsupported(base) if share_prompt else "share_prompt is off"
         self._share = self.sharing is None
+        for shared in (base, self.ref_model) if self._share else ():
+            if shared is not None:
+                shared_prompt.prepare(self.accelerator.unwrap_model(shared))
         # Sampling with anything else than these settings is left to transformers' own `generate`.
         plain = set(args.generation_kwargs or {}) <= {"suppress_tokens"} and args.repetition_penalty == 1
         elsewhere = args.use_vllm or vllm_in_process or args.use_transformers_continuous_batching
@@ -175,8 +198,9 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Nothing: the run folder says how the model was made."""
 
-    def answer(self, conversations: Sequence[inference.Messages], batch_size: int) -> list[str]:
-        """The greedy reply to each conversation, of the vLLM that training samples from or of the model itself."""
+    def answer(self, examples: Sequence[Example], batch_size: int) -> list[str]:
+        """The greedy reply to each example, of the vLLM that training samples from or of the model itself."""
+        conversations = [self._files.messages(example) for example in examples]
         if not self.use_vllm:
             model = self.accelerator.unwrap_model(self.model)
             engine = TransformersEngine(model, self._files, batch_size=batch_size)
@@ -188,10 +212,13 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             self._last_loaded_step = self.state.global_step
         if not conversations:
             return []
-        prompts = prompt_ids(self._files.tokenizer, conversations)
+        prompts = [self._for_vllm(conversation) for conversation in conversations]
+        images = [pictures(conversation) or None for conversation in conversations]
         temperature, generation.temperature = generation.temperature, 0.0
         try:
-            _, replies, _, _ = generation.generate(prompts=prompts, images=None, num_generations=1)
+            _, replies, _, _ = generation.generate(
+                prompts=prompts, images=images if any(images) else None, num_generations=1
+            )
         finally:
             generation.temperature = temperature
         return list(self._files.tokenizer.batch_decode(replies, skip_special_tokens=True))
@@ -199,13 +226,38 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         indices = [row["index"] for row in inputs]
         self._reward.load(indices)
-        examples = self._reward.examples
-        self._files.check_lengths(examples.values(), self.max_completion_length, self._context_length)
-        rows = [{"prompt": examples[index].messages(), "index": index} for index in indices]
+        self._asked = indices
+        # The completions of an example share its prompt, pictures included.
+        prompts = {index: self._files.messages(example) for index, example in self._reward.examples.items()}
+        rows = [{"prompt": prompts[index], "index": index} for index in indices]
         output: dict[str, Any] = super()._generate_and_score_completions(rows)
         if self._on_generation is not None:
             self._on_generation(self.state.global_step + 1, self._reward.records)
         return output
+
+    def _tokenize_prompts(self, prompts: list[inference.Messages]) -> tuple[list[list[int]], Any, dict[str, Any]]:
+        """TRL's, for each example instead of each completion; and here prompts are measured."""
+        asked = dict(zip(self._asked, prompts, strict=True))
+        encoded = {index: encode(self._files.processor, [messages]) for index, messages in asked.items()}
+        for index, one in encoded.items():
+            example, [ids] = self._reward.examples[index], one.ids
+            self._files.check_length(example, len(ids), self.max_completion_length, self._context_length)
+        images = [pictures(messages) or None for messages in prompts]
+        if any(images) and self.use_vllm:
+            short = {index: self._for_vllm(messages) for index, messages in asked.items()}
+            self._vllm_prompts = [short[index] for index in self._asked]
+        rows = [encoded[index] for index in self._asked]
+        first = rows[0]
+        fields: dict[str, Any] = {name: [row.marks[name][0] for row in rows] for name in first.marks}
+        for name in first.pixels:
+            fields[name] = torch.cat([torch.as_tensor(np.asarray(row.pixels[name])) for row in rows])
+        return [row.ids[0] for row in rows], images if any(images) else None, fields
+
+    def _for_vllm(self, messages: inference.Messages) -> list[int]:
+        """A prompt as TRL's vLLM takes it: its server alone wants pictures expanded to their tokens."""
+        if self.args.vllm_mode == "server":
+            return encode(self._files.processor, [messages]).ids[0]
+        return unexpanded(self._files.processor, messages)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         whole = len(generation_batch) % self.num_generations == 0 if isinstance(generation_batch, list) else False
@@ -218,11 +270,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             batch = self._generate_and_score_completions(generation_batch)
             groups = torch.randperm(len(generation_batch) // self.num_generations)
             order = (groups[:, None] * self.num_generations + torch.arange(self.num_generations)).flatten()
-            batch = {
-                key: value[order.to(value.device)] if isinstance(value, torch.Tensor) and value.ndim else value
-                for key, value in batch.items()
-            }
-            self._buffered_inputs = split_tensor_dict(batch, steps)
+            batch = {key: _reordered(value, order) for key, value in split_pixel_values_by_grid(batch).items()}
+            self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split_tensor_dict(batch, steps)]
         return self._buffered_inputs[self._step % steps]
 
     def _get_per_token_logps_and_entropies(
@@ -237,7 +286,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         pixel_values: torch.Tensor | None = None,
         **inputs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        if not self._share or compute_aux_loss or pixel_values is not None:
+        if not self._share or compute_aux_loss:
             result: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = (
                 super()._get_per_token_logps_and_entropies(
                     model,
@@ -252,6 +301,9 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 )
             )
             return result
+        images = None
+        if pixel_values is not None:
+            images = Images.of(pixel_values, inputs["num_images"], inputs.get("image_grid_thw"))
         with self.accelerator.autocast():
             logps, entropies = shared_prompt.logps_and_entropies(
                 model,
@@ -259,6 +311,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 attention_mask,
                 logits_to_keep,
                 temperature=self.temperature,
+                images=images,
                 batch_size=batch_size,
                 entropy_gradient=self._entropy_bonus_enabled,
             )
@@ -272,10 +325,17 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         num_generations: int,
         has_tool_images: bool = False,
     ) -> tuple[list[list[int]], Any]:
-        group = len(prompt_ids) // max(1, len(set(map(tuple, prompt_ids))))
-        unique = prompt_ids[::group]
-        whole = [prompt for prompt in unique for _ in range(group)] == prompt_ids
-        if not self._share_sampling or images or not whole or min(map(len, prompt_ids)) < 2:
+        # A process may hold a part of a group only.
+        group = math.gcd(len(prompt_ids), num_generations)
+        shown = Images.none(len(prompt_ids))
+        if self._share_sampling and images is not None:
+            counts = [len(several or ()) for several in images]
+            shown = Images.of(multimodal_fields["pixel_values"], counts, multimodal_fields.get("image_grid_thw"))
+        prompts = list(zip(prompt_ids, shown.rows, strict=True))
+        whole = prompts == [prompt for prompt in prompts[::group] for _ in range(group)]
+        if not self._share_sampling or not whole or min(map(len, prompt_ids)) < 2:
+            if self.use_vllm and images is not None:
+                prompt_ids = self._vllm_prompts
             result: tuple[list[list[int]], Any] = super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, has_tool_images
             )
@@ -297,5 +357,6 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 min_p=self.min_p,
                 suppress_tokens=(self.args.generation_kwargs or {}).get("suppress_tokens"),
             )
-            groups = sample_groups(model, unique, group, sampling)
+            shown = shown.of_prompts(range(0, len(prompt_ids), group)).to(model.device)
+            groups = sample_groups(model, prompt_ids[::group], group, sampling, shown)
         return [completion for completions in groups for completion in completions], None

@@ -22,6 +22,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from ssl4rl.training.shared_images import Images
+from ssl4rl.training.shared_prompt import additive
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -66,12 +69,12 @@ def draw(scores: Tensor) -> Tensor:
 
 
 def sample_groups(
-    model: Any, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling
+    model: Any, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, images: Images | None = None
 ) -> list[list[list[int]]]:
     """``group`` completions of each prompt, up to and with the token that ends them.
 
     ``model`` must be one that :func:`ssl4rl.training.shared_prompt.unsupported` has nothing against; prompts have at
-    least two tokens.
+    least two tokens; ``images`` are those of the prompts.
     """
     device = model.device
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -79,24 +82,29 @@ def sample_groups(
     present = torch.arange(width, device=device) >= width - lengths[:, None]
     ids = torch.zeros(present.shape, dtype=torch.long, device=device)
     ids[present] = torch.tensor([token for prompt in prompts for token in prompt], device=device)
-    position = (present.long().cumsum(1) - 1).clamp(min=0)
+    every = range(len(prompts))
+    images = images or Images.none(len(prompts))
+    position = images.positions(model, every, ids, present)
 
     # All but the prompt's last token, which the first step feeds to each completion.
     cache = DynamicCache(config=model.config.get_text_config())
-    model(
-        input_ids=ids[:, :-1],
-        attention_mask=present[:, :-1],
-        position_ids=position[:, :-1],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    with images.given(model, every) as pictures:
+        model(
+            input_ids=ids[:, :-1],
+            attention_mask=present[:, :-1],
+            position_ids=position[..., :-1],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **pictures,
+        )
     processors = sampling.processors(device)
     ends = torch.tensor(list(sampling.eos_token_ids), device=device)
     own = torch.eye(group, dtype=torch.bool, device=device)
     tokens = ids[:, -1:].expand(-1, group)
     seen = present[:, None, :-1].expand(-1, group, -1)
-    at = lengths - 1
+    # A prompt ends in text, which along every axis stands at the same place.
+    at = position[..., -1].reshape(-1, len(prompts))[0]
     rows = torch.arange(len(prompts), device=device)
     drawn = torch.full((len(prompts), group, sampling.max_new_tokens), -1, dtype=torch.long, device=device)
     done = torch.zeros(len(prompts), group, dtype=torch.bool, device=device)
@@ -104,7 +112,7 @@ def sample_groups(
         seen = torch.cat([seen, own.expand(len(rows), -1, -1)], 2)
         output = model(
             input_ids=tokens,
-            attention_mask=_mask(model, seen),
+            attention_mask=additive(model, seen)[:, None],
             position_ids=(at[:, None] + step).expand(-1, group),
             past_key_values=cache,
             use_cache=True,
@@ -122,11 +130,3 @@ def sample_groups(
             cache.batch_select_indices(kept)
             rows, tokens, seen, at = rows[kept], tokens[kept], seen[kept], at[kept]
     return [[[token for token in one if token >= 0] for one in several] for several in drawn.tolist()]
-
-
-def _mask(model: Any, seen: Tensor) -> Tensor:
-    """The (rows, 1, queries, keys) form of what each query sees, as the model's attention takes it."""
-    if model.config._attn_implementation != "eager":
-        return seen[:, None]
-    lowest = torch.finfo(model.dtype).min
-    return torch.zeros(seen.shape, dtype=model.dtype, device=seen.device).masked_fill(~seen, lowest)[:, None]

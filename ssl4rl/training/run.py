@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
@@ -19,7 +20,7 @@ import yaml
 
 from ssl4rl import inference
 from ssl4rl.errors import UserError
-from ssl4rl.inference.model import ModelFiles
+from ssl4rl.inference.model import Measured, ModelFiles
 from ssl4rl.records import (
     COMPLETIONS,
     CONFIG,
@@ -65,6 +66,8 @@ def build_tasks(recipe: Recipe) -> Tasks:
 
     kinds = [TASKS.get(entry.name) for entry in recipe.tasks]
     wanted = [(kind.side, entry.dataset) for kind, entry in zip(kinds, recipe.tasks, strict=True)]
+    if len({side for side, _ in wanted}) > 1:
+        raise UserError("tasks on graphs and tasks on pictures cannot be mixed in one run")
     sources = {key: load_source(*key) for key in dict.fromkeys(wanted)}
 
     def on(split: str) -> TaskLike:
@@ -126,19 +129,32 @@ def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, t
             display.say(f"risky: {line}")
     engine = resolve_engine(recipe)
     quieten()
-    files = ModelFiles(recipe.model.path)
-    preflight(recipe, files, tasks)
+    files = ModelFiles(recipe.model.path, min_pixels=recipe.model.min_pixels, max_pixels=recipe.model.max_pixels)
+    if recipe.model.freeze_vision and not files.reads_images:
+        raise UserError(f"model.freeze_vision: model {recipe.model.path!r} has no vision tower")
+    longest = preflight(recipe, files, tasks)
+    if is_main_process():
+        display.say(f"longest prompt measured: {longest}")
     folder = _open_folder(recipe, tasks, output, resume)
     return _Run(recipe, plan, tasks, files, engine, folder, display).go(resume)
 
 
-def preflight(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> None:
-    """Measures some prompts with the model's tokenizer before the model is loaded."""
+def preflight(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured:
+    """Measures some prompts with the model's tokenizer or processor before the model is loaded; the longest of them.
+
+    Raises:
+        UserError: for a prompt that leaves no room for the reply, or pictures that the model does not read.
+    """
     limit = files.context_length(recipe.grpo.get("vllm_max_model_length"))
     reply = recipe.grpo.get("max_completion_length", 256)
-    files.check_lengths((tasks.train.example(index) for index in range(PREFLIGHT_EXAMPLES)), reply, limit)
-    measured = min(PREFLIGHT_EXAMPLES, recipe.heldout.examples)
-    files.check_lengths((tasks.heldout.example(index) for index in range(measured)), reply, limit)
+    heldout = min(PREFLIGHT_EXAMPLES, recipe.heldout.examples)
+    examples = itertools.chain(
+        (tasks.train.example(index) for index in range(PREFLIGHT_EXAMPLES)),
+        (tasks.heldout.example(index) for index in range(heldout)),
+    )
+    longest = files.check_lengths(examples, reply, limit)
+    assert longest is not None
+    return longest
 
 
 def _open_folder(recipe: Recipe, tasks: Tasks, output: Path | None, resume: bool) -> RunFolder:
@@ -214,7 +230,7 @@ class _Run:
         from transformers import PrinterCallback
         from trl import GRPOConfig
 
-        from ssl4rl.training.grpo import TaskTrainer
+        from ssl4rl.training.grpo import VISION_TOWER, TaskTrainer
 
         try:
             args = GRPOConfig(**self._grpo_settings())
@@ -230,6 +246,7 @@ class _Run:
                 lora_alpha=settings.alpha,
                 lora_dropout=settings.dropout,
                 target_modules=settings.target_modules,
+                exclude_modules=VISION_TOWER.pattern + ".*" if self.recipe.model.freeze_vision else None,
                 task_type="CAUSAL_LM",
             )
         trainer = TaskTrainer(
@@ -237,6 +254,7 @@ class _Run:
             files=self.files,
             plan=self.plan,
             args=args,
+            freeze_vision=self.recipe.model.freeze_vision,
             share_prompt=self.recipe.share_prompt,
             vllm_in_process=self.engine == "vllm-in-process",
             peft_config=lora,
@@ -331,7 +349,7 @@ class _Run:
             trainer.save_model(str(unfinished))
             (unfinished / "training_args.bin").unlink(missing_ok=True)
         if self.main:
-            self.files.tokenizer.save_pretrained(unfinished)
+            self.files.save(unfinished)
             # A run that was stopped between this and its summary has one already.
             shutil.rmtree(final, ignore_errors=True)
             unfinished.replace(final)

@@ -18,9 +18,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
-SUPPORTED_MODELS = ("llama", "qwen2", "qwen3")
-SUPPORTED_ATTENTION = ("sdpa", "eager")
+from ssl4rl.training.shared_images import Images, bare
+
+TEXT_MODELS = ("llama", "qwen2", "qwen3")
+VISION_MODELS = ("qwen2_5_vl", "llava")
+ATTENTION = "shared_prompt"
+"""The name under which :func:`attention` is registered with transformers."""
 
 # Rows of one forward pass on the CPU, where small batches stay in the cache; on a GPU the caller's batch size rules.
 CPU_ROWS = 8
@@ -29,16 +37,69 @@ CPU_ROWS = 8
 def unsupported(model: Any) -> str | None:
     """Why prompts cannot be shared with this model, in a few words; None when they can."""
     config = model.config
-    if config.model_type not in SUPPORTED_MODELS:
-        return f"model type {config.model_type!r} is not one of {', '.join(SUPPORTED_MODELS)}"
-    if config._attn_implementation not in SUPPORTED_ATTENTION:
-        return f"attn_implementation {config._attn_implementation!r} takes no block mask; sdpa and eager do"
-    if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or []):
+    text = config.get_text_config()
+    if config.model_type not in (*TEXT_MODELS, *VISION_MODELS):
+        return f"model type {config.model_type!r} is not one of {', '.join((*TEXT_MODELS, *VISION_MODELS))}"
+    if config.model_type == "llava":
+        if text.model_type not in TEXT_MODELS:
+            return f"its text model {text.model_type!r} is not one of {', '.join(TEXT_MODELS)}"
+        if config.vision_config.model_type == "pixtral":
+            return "its vision tower, Pixtral, takes images of several sizes"
+    if text._attn_implementation not in ("sdpa", "eager", ATTENTION):
+        return f"attn_implementation {text._attn_implementation!r} takes no block mask; sdpa and eager do"
+    if any(kind != "full_attention" for kind in getattr(text, "layer_types", None) or []):
         return "the model has sliding-window layers"
-    rope = getattr(config, "rope_parameters", None) or {}
+    rope = getattr(text, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") in ("dynamic", "longrope"):
         return f"rope type {rope['rope_type']!r} depends on the sequence's length"
     return None
+
+
+def prepare(model: Any) -> None:
+    """Lets a supported model's text layers take the masks made here; everything else runs as it did."""
+    text = model.config.get_text_config()
+    if text._attn_implementation == "sdpa":
+        text._attn_implementation = ATTENTION
+
+
+def attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **settings: Any,
+) -> tuple[Tensor, None]:
+    """As transformers' sdpa; where the mask has fewer rows than there are queries, its rows are the last of them.
+
+    The queries before those, the prompt's, are causal then. So no mask is ever as large as the prompt squared, and the
+    prompt's part goes to the kernels that take none.
+    """
+    above = query.shape[2] - (query.shape[2] if attention_mask is None else attention_mask.shape[2])
+    if above <= 0:
+        output: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **settings
+        )
+        return output
+    key, value = (repeat_kv(states, query.shape[1] // states.shape[1]) for states in (key, value))
+    prompt = scaled_dot_product_attention(
+        query[:, :, :above],
+        key[:, :, :above],
+        value[:, :, :above],
+        dropout_p=dropout,
+        is_causal=True,
+        scale=scaling,
+    )
+    rest = scaled_dot_product_attention(
+        query[:, :, above:], key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling
+    )
+    return torch.cat([prompt.transpose(1, 2), rest.transpose(1, 2)], 1), None
+
+
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 @dataclass(frozen=True)
@@ -48,9 +109,9 @@ class Packed:
     input_ids: Tensor
     """(R, L)"""
     position_ids: Tensor
-    """(R, L)"""
+    """(R, L), or (3, R, L) for a model that counts along three axes."""
     segments: Tensor
-    """(R, L): 0 in the prompt, 1, 2, … in the completions, -1 where there is padding."""
+    """(R, L): 0 in the prompt, 1, 2, … in the completions, -1 where there is padding (on the right of either)."""
     labels: Tensor
     """(R, W): the token whose log-probability is wanted there, -100 in padding."""
     rows: Tensor
@@ -62,30 +123,58 @@ class Packed:
     offsets: Tensor
     """(N,): its place in that completion."""
 
-    def attention_mask(self) -> Tensor:
-        """(R, 1, L, L), True where a query (third axis) sees a key (fourth axis)."""
-        query, key = self.segments[:, :, None], self.segments[:, None, :]
-        causal = torch.ones(query.shape[1], query.shape[1], dtype=torch.bool, device=key.device).tril()
-        return (causal & ((key == 0) | (key == query)))[:, None]
+    def attention_mask(self, queries: int | None = None) -> Tensor:
+        """(R, 1, Q, L), True where a query (third axis) sees a key (fourth axis).
+
+        The queries are the last ``queries`` of the L, by default the W of the completions.
+        """
+        length = self.segments.shape[1]
+        queries = self.labels.shape[1] if queries is None else queries
+        query, key = self.segments[:, length - queries :, None], self.segments[:, None, :]
+        at = torch.arange(length, device=key.device)
+        return ((at <= at[length - queries :, None]) & ((key == 0) | (key == query)))[:, None]
 
 
-def pack(prompts: Tensor, prompt_mask: Tensor, completions: Tensor, completion_mask: Tensor) -> Packed:
-    """Lays completions with equal prompts out behind one copy of the prompt.
+def find_groups(prompts: Tensor, prompt_mask: Tensor, images: Images) -> Tensor:
+    """(B,): 0, 1, … for each of the B rows, the same where the prompts are: their tokens and their images."""
+    _, group = torch.unique(torch.where(prompt_mask.bool(), prompts, -1), dim=0, return_inverse=True)
+    keys: dict[Any, int] = {}
+    found = [keys.setdefault(key, len(keys)) for key in zip(group.tolist(), images.rows, strict=True)]
+    return torch.tensor(found, device=group.device)
+
+
+def pack(
+    model: Any,
+    prompts: Tensor,
+    prompt_mask: Tensor,
+    completions: Tensor,
+    completion_mask: Tensor,
+    group: Tensor,
+    images: Images,
+) -> tuple[Packed, list[int]]:
+    """Lays completions of the same group out behind one copy of the prompt.
 
     ``prompts`` and ``prompt_mask`` are (B, P), padded on the left; ``completions`` and ``completion_mask`` are (B, C),
-    padded on the right. Equal prompts need not be neighbours.
+    padded on the right; ``group`` is (B,). The groups need not be neighbours. Also given is, for each row of the
+    layout, a row of the micro-batch that has its prompt; ``images`` are those of the B rows.
     """
-    # Columns that only this selection of rows leaves empty are dropped.
-    width = int(prompt_mask.sum(1).max())
-    prompts, prompt_mask = prompts[:, -width:], prompt_mask[:, -width:]
-    known = torch.where(prompt_mask.bool(), prompts, -1)
-    unique, group = torch.unique(known, dim=0, return_inverse=True)
-    present = unique >= 0
-    lengths = completion_mask.sum(1)
+    _, group = torch.unique(group, return_inverse=True)
+    count = int(group.max()) + 1
+    first = torch.full((count,), len(group), device=group.device)
+    first = first.scatter_reduce(0, group, torch.arange(len(group), device=group.device), "amin")
+    # Prompts are moved to the left, where plain causal attention does not see their padding.
+    sizes = prompt_mask[first].sum(1)
+    present = torch.arange(int(sizes.max()), device=sizes.device) < sizes[:, None]
+    unique = prompts.new_zeros(present.shape)
+    unique[present] = prompts[first][prompt_mask[first].bool()]
+    every = torch.arange(count, device=group.device)
+    chosen = first.tolist()
+    where = images.positions(model, chosen, unique, present)
 
     # A stable sort brings each group's completions together; each starts where the one before it ends.
+    lengths = completion_mask.sum(1)
     order = torch.argsort(group, stable=True)
-    totals = torch.zeros(len(unique), dtype=lengths.dtype, device=lengths.device).index_add_(0, group, lengths)
+    totals = torch.zeros(count, dtype=lengths.dtype, device=lengths.device).index_add_(0, group, lengths)
     ends = lengths[order].cumsum(0)
     starts = torch.empty_like(lengths)
     starts[order] = ends - lengths[order] - (totals.cumsum(0) - totals)[group[order]]
@@ -94,36 +183,37 @@ def pack(prompts: Tensor, prompt_mask: Tensor, completions: Tensor, completion_m
 
     owner, offset = completion_mask.nonzero(as_tuple=True)
     row, column = group[owner], starts[owner] + offset
-    shape = (len(unique), max(int(totals.max()), 1))
+    shape = (count, max(int(totals.max()), 1))
     previous = completions[owner, (offset - 1).clamp(min=0)]
     inputs = prompts.new_zeros(shape)
-    inputs[row, column] = torch.where(offset == 0, unique[row, -1], previous)
+    inputs[row, column] = torch.where(offset == 0, unique[every, sizes - 1][row], previous)
     labels = completions.new_full(shape, -100)
     labels[row, column] = completions[owner, offset]
-    positions = prompts.new_zeros(shape)
-    positions[row, column] = present.sum(1)[row] - 1 + offset
+    positions = where.new_zeros((*where.shape[:-1], shape[1]))
+    positions[..., row, column] = where[..., every, sizes - 1][..., row] + offset
     segments = group.new_full(shape, -1)
     segments[row, column] = segment[owner]
 
-    return Packed(
-        input_ids=torch.cat([unique.clamp(min=0)[:, :-1], inputs], 1),
-        position_ids=torch.cat([(present.long().cumsum(1) - 1).clamp(min=0)[:, :-1], positions], 1),
-        segments=torch.cat([present.long()[:, :-1] - 1, segments], 1),
+    prompt = present[:, 1:].long() - 1  # one fewer: the segments have the last token
+    packed = Packed(
+        input_ids=torch.cat([unique[:, :-1].masked_fill(prompt < 0, 0), inputs], 1),
+        position_ids=torch.cat([where[..., :-1], positions], -1),
+        segments=torch.cat([prompt, segments], 1),
         labels=labels,
         rows=row,
         columns=column,
         completions=owner,
         offsets=offset,
     )
+    return packed, chosen
 
 
-def _chunks(prompts: Tensor, lengths: Tensor, batch_size: int, max_rows: int | None) -> Iterator[Tensor]:
+def _chunks(group: Tensor, lengths: Tensor, batch_size: int, max_rows: int | None) -> Iterator[Tensor]:
     """Indices of completions, whole groups at a time: at most ``batch_size`` of them and ``max_rows`` groups.
 
     Groups of similar total length go together, so that little of a chunk is padding. A group of more than
     ``batch_size`` completions is a chunk of its own.
     """
-    _, group = torch.unique(prompts, dim=0, return_inverse=True)
     members = [(group == g).nonzero()[:, 0] for g in range(int(group.max()) + 1)]
     members.sort(key=lambda indices: int(lengths[indices].sum()))
     chunk: list[Tensor] = []
@@ -144,43 +234,67 @@ def logps_and_entropies(
     logits_to_keep: int,
     *,
     temperature: float,
+    images: Images | None = None,
     batch_size: int | None = None,
     entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the completion tokens and entropies of their distributions, both (B, C), 0 in padding.
 
     ``input_ids`` and ``attention_mask`` are (B, P + C) with C = ``logits_to_keep``: prompts padded on the left,
-    completions on the right. Entropies carry a gradient only with ``entropy_gradient``.
+    completions on the right. ``model`` is one that :func:`prepare` has seen; ``images`` are those of the B rows.
+    Entropies carry a gradient only with ``entropy_gradient``.
     """
     prompts, completions = input_ids[:, :-logits_to_keep], input_ids[:, -logits_to_keep:]
     prompt_mask, completion_mask = attention_mask[:, :-logits_to_keep], attention_mask[:, -logits_to_keep:]
     on_cpu = input_ids.device.type == "cpu"
     logps = torch.zeros(completions.shape, dtype=torch.float32, device=input_ids.device)
     entropies = torch.zeros_like(logps)
-    lengths = completion_mask.sum(1)
-    chunks = _chunks(prompts, lengths, batch_size or len(prompts), CPU_ROWS if on_cpu else None)
-    for chosen in chunks:
-        packed = pack(prompts[chosen], prompt_mask[chosen], completions[chosen], completion_mask[chosen])
+    images = images or Images.none(len(prompts))
+    group = find_groups(prompts, prompt_mask, images)
+    for chosen in _chunks(group, completion_mask.sum(1), batch_size or len(prompts), CPU_ROWS if on_cpu else None):
+        theirs = images.of_prompts(chosen.tolist())
+        packed, shown = pack(
+            model,
+            prompts[chosen],
+            prompt_mask[chosen],
+            completions[chosen],
+            completion_mask[chosen],
+            group[chosen],
+            theirs,
+        )
         if not len(packed.rows):
             continue
         where = (chosen[packed.completions], packed.offsets)
-        scored, entropy = _forward(model, packed, temperature, fused=not on_cpu, entropy_gradient=entropy_gradient)
+        with theirs.given(model, shown) as inputs:
+            scored, entropy = _forward(
+                model, packed, inputs, temperature, fused=not on_cpu, entropy_gradient=entropy_gradient
+            )
         logps = logps.index_put(where, scored)
         entropies = entropies.index_put(where, entropy)
     return logps, entropies
 
 
+def additive(model: Any, seen: Tensor) -> Tensor:
+    """A mask to add to the scores, 0 where ``seen`` is True, in the dtype that the model attends in."""
+    device = seen.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else bare(model).dtype
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+
+
 def _forward(
-    model: Any, packed: Packed, temperature: float, *, fused: bool, entropy_gradient: bool
+    model: Any,
+    packed: Packed,
+    images: dict[str, Tensor],
+    temperature: float,
+    *,
+    fused: bool,
+    entropy_gradient: bool,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropies of the packed tokens, both (N,)."""
-    mask = packed.attention_mask()
-    config = getattr(model, "module", model).config
-    if config._attn_implementation == "eager":
-        # Eager attention adds its mask to the scores instead of selecting by it.
-        lowest = torch.finfo(torch.float32).min
-        mask = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, lowest)
-    inputs = {"input_ids": packed.input_ids, "attention_mask": mask, "position_ids": packed.position_ids}
+    whole = bare(model).config.get_text_config()._attn_implementation != ATTENTION
+    # Made into what is added to the scores once, and not by every layer, which keeps its own for the backward pass.
+    mask = additive(model, packed.attention_mask(packed.input_ids.shape[1] if whole else None))
+    inputs = {"input_ids": packed.input_ids, "attention_mask": mask, "position_ids": packed.position_ids, **images}
     width = packed.labels.shape[1]
     if fused:
         # TRL's head never holds the logits of more than one tile of tokens, and on GPUs scores labelled ones only.

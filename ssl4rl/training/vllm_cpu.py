@@ -32,6 +32,9 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
             max_num_seqs=self.max_num_seqs,
             seed=self.seed,
             logprobs_mode="processed_logprobs",
+            # The completions of a group share the prompt's blocks, which by default are of 128 tokens on the CPU.
+            enable_prefix_caching=True,
+            block_size=32,
         )
 
     def generate(self, *arguments: Any, **settings: Any) -> Any:
@@ -43,11 +46,13 @@ class InProcessVLLM(VLLMGeneration):  # type: ignore[misc]
         """Loads the trainer's current weights (adapters merged) into the engine."""
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self._weights()})
         self.llm.reset_prefix_cache()
+        # What the old weights made of a picture; the engine would else take it again for the same picture.
+        self.llm.llm_engine.reset_encoder_cache()
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
         names = set()
-        tied = self.model.config.get_text_config().tie_word_embeddings
         embedding = self.model.get_input_embeddings().weight
+        tied = self.model.get_output_embeddings().weight is embedding
         for name, weight in self._iter_named_params():
             names.add(name)
             # Copies, because the merged weights of an adapter are taken back when this iterator ends.

@@ -1,0 +1,125 @@
+"""The images of a batch of prompts: which are equal, and how one pass of the vision tower serves all of them.
+
+A trainer's batch repeats the images of a prompt for each of its completions, and prompts with the same words may show
+different ones. Both are told by comparing pixels, as the processor made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def bare(model: Any) -> Any:
+    """The transformers model inside what accelerate and PEFT have wrapped around it."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of B prompts, equal ones kept once; ``none(B)`` for prompts of text alone."""
+
+    pixels: list[Tensor]
+    """What the vision tower takes, one entry per distinct image: (patches, values) for Qwen, (1, 3, H, W) for LLaVA."""
+    grids: Tensor | None
+    """(distinct images, 3): Qwen's number of patches in time, height and width."""
+    rows: list[tuple[int, ...]]
+    """For each prompt, its images in order, counted among the distinct ones."""
+
+    @classmethod
+    def none(cls, prompts: int) -> Images:
+        """Of prompts that have no images."""
+        return cls([], None, [()] * prompts)
+
+    def of_prompts(self, chosen: Sequence[int]) -> Images:
+        """Of some of the prompts."""
+        return Images(self.pixels, self.grids, [self.rows[prompt] for prompt in chosen])
+
+    def to(self, device: torch.device) -> Images:
+        """On that device."""
+        grids = None if self.grids is None else self.grids.to(device)
+        return Images([image.to(device) for image in self.pixels], grids, self.rows)
+
+    @classmethod
+    def of(cls, pixel_values: Tensor, num_images: Sequence[int], image_grid_thw: Tensor | None = None) -> Images:
+        """From the tensors that a processor makes of a batch; ``num_images`` says how many each prompt has."""
+        sizes = [1] * len(pixel_values) if image_grid_thw is None else image_grid_thw.prod(-1).tolist()
+        shapes = [()] * len(sizes) if image_grid_thw is None else [tuple(grid) for grid in image_grid_thw.tolist()]
+        distinct: list[int] = []
+        which = []
+        images = torch.split(pixel_values, sizes)
+        for index, image in enumerate(images):
+            # The latest first: a prompt's images come again with its next completion.
+            known = (
+                place
+                for place, other in reversed(list(enumerate(distinct)))
+                if shapes[other] == shapes[index] and torch.equal(images[other], image)
+            )
+            place = next(known, len(distinct))
+            if place == len(distinct):
+                distinct.append(index)
+            which.append(place)
+        rows = [tuple(which[sum(num_images[:row]) :][:count]) for row, count in enumerate(num_images)]
+        grids = None if image_grid_thw is None else image_grid_thw[distinct]
+        return cls([images[index] for index in distinct], grids, rows)
+
+    def places(self, prompts: Sequence[int]) -> list[int]:
+        """The images of some prompts one after the other, counted among the distinct ones."""
+        return [image for prompt in prompts for image in self.rows[prompt]]
+
+    @contextmanager
+    def given(self, model: Any, prompts: Sequence[int]) -> Iterator[dict[str, Tensor]]:
+        """What a forward pass of ``model`` over these prompts is given for their images.
+
+        While open, the vision tower's features of the distinct images are dealt out to all places where they stand.
+        """
+        places = self.places(prompts)
+        used = list(dict.fromkeys(places))
+        if not used:
+            yield {}
+            return
+        inputs = {"pixel_values": torch.cat([self.pixels[image] for image in used])}
+        if self.grids is not None:
+            inputs["image_grid_thw"] = self.grids[used]
+        if len(used) == len(places):
+            yield inputs
+            return
+        backbone = bare(model).model
+        once = backbone.get_image_features
+
+        def dealt(*arguments: Any, **settings: Any) -> Any:
+            output = once(*arguments, **settings)
+            output.pooler_output = [output.pooler_output[used.index(image)] for image in places]
+            return output
+
+        backbone.get_image_features = dealt
+        try:
+            yield inputs
+        finally:
+            del backbone.get_image_features
+
+    def positions(self, model: Any, prompts: Sequence[int], tokens: Tensor, present: Tensor) -> Tensor:
+        """Where the tokens of these prompts stand: (R, P), or (3, R, P) for a model that counts along three axes.
+
+        ``tokens`` and ``present`` are (R, P), padded on either side.
+        """
+        places = self.places(prompts)
+        if self.grids is None or not places:
+            return text_positions(present)
+        model = bare(model)
+        kinds = (tokens == model.config.image_token_id) & present
+        found: Tensor = model.model.get_rope_index(
+            tokens, mm_token_type_ids=kinds.long(), image_grid_thw=self.grids[places], attention_mask=present.long()
+        )[0]
+        return found
+
+
+def text_positions(present: Tensor) -> Tensor:
+    """Positions of the tokens of (R, P) padded prompts, 0 in padding on the left."""
+    return (present.long().cumsum(1) - 1).clamp(min=0)

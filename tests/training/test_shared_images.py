@@ -1,0 +1,163 @@
+"""Images and the shared prompt: one pass of the vision tower per distinct image, and TRL's numbers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from qwen_vl import build_llava, build_qwen_vl
+from transformers import AutoModelForImageTextToText
+from trl import GRPOConfig, GRPOTrainer
+
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.training import shared_prompt
+from ssl4rl.training.rollout import Sampling, sample_groups
+from ssl4rl.training.shared_images import Images
+
+BUILDERS = {"qwen2_5_vl": build_qwen_vl, "llava": build_llava}
+
+
+@pytest.fixture(scope="module", params=list(BUILDERS))
+def folder(request, tmp_path_factory):
+    return BUILDERS[request.param](tmp_path_factory.mktemp("vlm") / request.param)
+
+
+def picture(seed, width=84, height=56):
+    generator = torch.Generator().manual_seed(seed)
+    return Image.fromarray(torch.randint(0, 255, (height, width, 3), generator=generator, dtype=torch.uint8).numpy())
+
+
+def ask(images, words):
+    return [
+        {"role": "user", "content": [*({"type": "image", "image": i} for i in images), {"type": "text", "text": words}]}
+    ]
+
+
+def micro_batch(processor, prompts, counts, longest=5, seed=0):
+    """Each prompt with its number of completions of unequal lengths, in shuffled order, as TRL would pass it."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [row for row, count in enumerate(counts) for _ in range(count)]
+    rows = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
+    conversations = [ask(*prompts[row]) for row in rows]
+    text = processor.apply_chat_template(conversations, add_generation_prompt=True, tokenize=False)
+    images = [prompts[row][0] for row in rows]
+    some = [several for several in images if several]
+    encoded = processor(images=some or None, text=text, padding=True, padding_side="left", return_tensors="pt")
+    size = torch.randint(1, longest + 1, (len(rows), 1), generator=generator)
+    completion_mask = (torch.arange(longest) < size).long()
+    completions = torch.randint(10, 290, completion_mask.shape, generator=generator) * completion_mask
+    more = {key: value for key, value in encoded.items() if key not in ("input_ids", "attention_mask")}
+    if "mm_token_type_ids" in more:
+        more["mm_token_type_ids"] = torch.cat([more["mm_token_type_ids"], torch.zeros_like(completions)], 1)
+    if some:
+        more["num_images"] = [len(several) for several in images]
+    ids = torch.cat([encoded["input_ids"], completions], 1)
+    mask = torch.cat([encoded["attention_mask"], completion_mask], 1)
+    return ids, mask, longest, more
+
+
+def stock_trainer(folder, output):
+    from datasets import Dataset
+
+    arguments = GRPOConfig(output_dir=str(output), bf16=False, use_cpu=True, report_to="none", temperature=0.7)
+    rows = Dataset.from_dict({"prompt": [ask([], "?")]})
+    return GRPOTrainer(
+        str(folder), lambda **_: [0.0], arguments, rows, processing_class=ModelFiles(str(folder)).processor
+    )
+
+
+def numbers(model, logps, entropies, mask, keep):
+    present = mask[:, -keep:]
+    weights = torch.linspace(-1, 1, present.numel()).view(present.shape)
+    model.zero_grad()
+    (logps * present * weights).sum().backward()
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    return logps.detach() * present, entropies.detach() * present, gradient
+
+
+CASES = {
+    "several prompts, unequal groups and pictures": (
+        [
+            ([picture(0), picture(1)], "how is it turned?"),
+            ([picture(2, 56, 56)], "which?"),
+            ([picture(0)], "what is it"),
+        ],
+        (3, 1, 2),
+    ),
+    "the same words with other pictures": ([([picture(0)], "what?"), ([picture(1)], "what?")], (2, 2)),
+    "a picture shown twice": ([([picture(0), picture(0)], "equal?"), ([picture(0), picture(1)], "equal?")], (2, 2)),
+    "one picture, other ways up": ([([picture(0, 84, 56)], "what?"), ([picture(0, 56, 84)], "what?")], (2, 2)),
+    "words alone": ([([], "how many degrees?"), ([], "which piece")], (3, 2)),
+    "words alone beside pictures": ([([], "how many degrees?"), ([picture(0)], "which piece")], (3, 2)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equals_trl_on_the_same_micro_batch(folder: Path, tmp_path: Path, case: str) -> None:
+    trainer = stock_trainer(folder, tmp_path)
+    model = trainer.model
+    assert shared_prompt.unsupported(model) is None
+    ids, mask, keep, more = micro_batch(trainer.processing_class, *CASES[case])
+    logps, entropies, _ = trainer._get_per_token_logps_and_entropies(
+        model, ids, mask, keep, compute_entropy=True, **more
+    )
+    theirs = numbers(model, logps, entropies, mask, keep)
+    shared_prompt.prepare(model)
+    images = None
+    if "num_images" in more:
+        images = Images.of(more["pixel_values"], more["num_images"], more.get("image_grid_thw"))
+    for size in (None, 2):
+        logps, entropies = shared_prompt.logps_and_entropies(
+            model, ids, mask, keep, temperature=0.7, images=images, batch_size=size
+        )
+        for mine, their in zip(numbers(model, logps, entropies, mask, keep), theirs, strict=True):
+            torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
+
+
+def test_the_vision_tower_runs_once_per_distinct_image(folder: Path, tmp_path: Path) -> None:
+    trainer = stock_trainer(folder, tmp_path)
+    model = trainer.model
+    a, b, c = picture(0), picture(1), picture(2)
+    prompts = [([a, b], "which?"), ([a, c], "which?"), ([a, a], "which?")]
+    ids, mask, keep, more = micro_batch(trainer.processing_class, prompts, (4, 4, 4))
+    images = Images.of(more["pixel_values"], more["num_images"], more.get("image_grid_thw"))
+    assert len(images.pixels) == 3
+    assert len(set(images.rows)) == 3
+    tower = model.model.visual if hasattr(model.model, "visual") else model.model.vision_tower
+    seen = []
+    tower.register_forward_hook(lambda module, arguments, output: seen.append(len(arguments[0])))
+    shared_prompt.logps_and_entropies(model, ids, mask, keep, temperature=1.0, images=images)
+    assert seen == [sum(len(image) for image in images.pixels)]
+
+
+def test_swapped_images_change_the_log_probabilities(folder: Path, tmp_path: Path) -> None:
+    trainer = stock_trainer(folder, tmp_path)
+    found = []
+    for order in ([picture(0), picture(1)], [picture(1), picture(0)]):
+        ids, mask, keep, more = micro_batch(trainer.processing_class, [(order, "which?")], (2,))
+        images = Images.of(more["pixel_values"], more["num_images"], more.get("image_grid_thw"))
+        logps, _ = shared_prompt.logps_and_entropies(trainer.model, ids, mask, keep, temperature=1.0, images=images)
+        found.append(logps)
+    assert (found[0] - found[1]).abs().max() > 1e-3
+
+
+def test_the_most_likely_tokens_are_those_of_generate(folder: Path) -> None:
+    files = ModelFiles(str(folder))
+    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    prompts = [([picture(0), picture(1)], "how is it turned?"), ([picture(2, 56, 56)], "which?"), ([], "what")]
+    expected, ids, pixels, grids = [], [], [], []
+    with torch.no_grad():
+        for images, words in prompts:
+            encoded = files.processor.apply_chat_template(
+                [ask(images, words)], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            )
+            found = model.generate(**encoded, do_sample=False, max_new_tokens=8, eos_token_id=[2], pad_token_id=0)
+            ids.append(encoded["input_ids"][0].tolist())
+            expected.append(found[0, len(ids[-1]) :].tolist())
+            if images:
+                pixels.append(encoded["pixel_values"])
+                grids.append(encoded.get("image_grid_thw"))
+        shown = Images.of(torch.cat(pixels), [2, 1, 0], None if grids[0] is None else torch.cat(grids))
+        shared_prompt.prepare(model)
+        sampling = Sampling(max_new_tokens=8, eos_token_ids=[2], top_k=1)
+        assert sample_groups(model, ids, 2, sampling, shown) == [[tokens] * 2 for tokens in expected]
