@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, side_of
 from ssl4rl.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl4rl.training.config import Recipe
 
 
 def train(
@@ -27,6 +30,9 @@ def train(
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe and measure prompts; train and write nothing.")
+    ] = False,
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph or the pictures themselves provide."""
     from ssl4rl.inference.model import TINY, TINY_VISION
@@ -55,6 +61,11 @@ def train(
     if defaults and not resume:
         typer.echo(f"using {' and '.join(defaults)}")
 
+    if dry_run:
+        for line in plan_of(recipe):
+            typer.echo(line)
+        return
+
     from ssl4rl.training.run import is_main_process
     from ssl4rl.training.run import train as run
 
@@ -68,6 +79,21 @@ def train(
         summary = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))
         for line in learned(summary, folder.path):
             typer.echo(line)
+
+
+def plan_of(recipe: Recipe) -> list[str]:
+    """What training would do, in plain words, everything checked that needs no weights."""
+    from ssl4rl.training.run import prepare
+
+    run = prepare(recipe)
+    plan = run.plan
+    return [
+        *(f"risky: {line}" for line in run.risks),
+        f"{run.tasks.train.label} on {run.tasks.dataset}, model {recipe.model.path}",
+        f"{plan.max_steps} optimiser steps; {plan.prompts_per_generation} prompts x {plan.num_generations} completions "
+        f"are sampled at once, {plan.num_prompts} prompts in all",
+        f"longest prompt measured: {run.longest}",
+    ]
 
 
 def learned(summary: dict[str, Any], run: Path) -> list[str]:

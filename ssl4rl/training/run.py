@@ -112,6 +112,35 @@ def resolve_engine(recipe: Recipe) -> str:
     return "vllm-in-process"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run of which everything has been looked at that needs no weights."""
+
+    plan: BatchPlan
+    tasks: Tasks
+    files: ModelFiles
+    risks: list[str]
+    """Settings that are seldom meant, a line each."""
+    longest: Measured
+    """The longest of the prompts that were measured."""
+
+
+def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
+    """Checks the recipe, builds its tasks and measures prompts; ``tasks`` replaces what the recipe names.
+
+    Raises:
+        UserError: for whatever the user can put right.
+    """
+    inference.prepare_environment()
+    plan, risks = check(recipe, num_processes())
+    tasks = tasks or build_tasks(recipe)
+    quieten()
+    files = ModelFiles(recipe.model.path, min_pixels=recipe.model.min_pixels, max_pixels=recipe.model.max_pixels)
+    if recipe.model.freeze_vision and not files.reads_images:
+        raise UserError(f"model.freeze_vision: model {recipe.model.path!r} has no vision tower")
+    return Prepared(plan, tasks, files, risks, preflight(recipe, files, tasks))
+
+
 def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, tasks: Tasks | None = None) -> RunFolder:
     """Trains as the recipe says and returns the run's folder; ``tasks`` replaces what the recipe names.
 
@@ -120,23 +149,15 @@ def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, t
     """
     if num_processes() > 1 and output is None:
         raise UserError("with several processes, say where the run goes: --output")
-    inference.prepare_environment()
-    plan, risks = check(recipe, num_processes())
-    tasks = tasks or build_tasks(recipe)
-    display = Display(plan.max_steps, tasks.levels)
-    if is_main_process():
-        for line in risks:
-            display.say(f"risky: {line}")
+    run = prepare(recipe, tasks)
     engine = resolve_engine(recipe)
-    quieten()
-    files = ModelFiles(recipe.model.path, min_pixels=recipe.model.min_pixels, max_pixels=recipe.model.max_pixels)
-    if recipe.model.freeze_vision and not files.reads_images:
-        raise UserError(f"model.freeze_vision: model {recipe.model.path!r} has no vision tower")
-    longest = preflight(recipe, files, tasks)
+    display = Display(run.plan.max_steps, run.tasks.levels)
     if is_main_process():
-        display.say(f"longest prompt measured: {longest}")
-    folder = _open_folder(recipe, tasks, output, resume)
-    return _Run(recipe, plan, tasks, files, engine, folder, display).go(resume)
+        for line in run.risks:
+            display.say(f"risky: {line}")
+        display.say(f"longest prompt measured: {run.longest}")
+    folder = _open_folder(recipe, run.tasks, output, resume)
+    return _Run(recipe, run.plan, run.tasks, run.files, engine, folder, display).go(resume)
 
 
 def preflight(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured:

@@ -12,13 +12,14 @@ import torch
 from qwen_vl import build_qwen_vl
 from toys import build_model, make_trainer
 
+import ssl4rl
 from ssl4rl.data import load_source
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, Score
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import read_lines
 from ssl4rl.training.config import load_recipe
-from ssl4rl.training.run import Tasks, build_tasks, train
+from ssl4rl.training.run import Tasks, build_tasks, prepare, train
 from ssl4rl.vision.jigsaw import Jigsaw
 
 SMALL = [
@@ -33,6 +34,7 @@ SMALL = [
     "heldout.examples=4",
     "engine=transformers",
 ]
+CONFIGS = Path(__file__).parents[2] / "configs"
 MULTIMODAL = Path(sys.prefix) / "multimodal"
 
 
@@ -202,3 +204,42 @@ train(recipe, Path({str(tmp_path / "run")!r}), tasks=letters())
     assert max(step["sampling/sampling_logp_difference/mean"] for step in steps) < 0.05
     before, after = _weights(qwen), _weights(tmp_path / "run" / "model")
     assert any("visual" in name and not torch.equal(before[name], after[name]) for name in before)
+
+
+def grids() -> list[tuple[str, ...]]:
+    """What the paper trains for its tables, as ``task@level``, the combination included."""
+    variants = {
+        "rotation": "rotation@paper",
+        "jigsaw": "jigsaw@paper",
+        "contrastive": "contrastive@paper",
+        "position": "position@paper",
+        "rotation-90": "rotation@paper",
+        "rotation-45": "rotation@paper-45",
+        "contrastive-weak": "contrastive@paper",
+        "contrastive-strong": "contrastive@paper-strong",
+        **{f"{task}-2x2": f"{task}@paper" for task in ("jigsaw", "position")},
+        **{f"{task}-{n}x{n}": f"{task}@paper-{n}x{n}" for task in ("jigsaw", "position") for n in (3, 4, 5)},
+    }
+    tables = json.loads((Path(ssl4rl.__file__).parent / "evaluation" / "paper_tables.json").read_text())
+    tables = [table for name, table in tables.items() if name.startswith("table") and "graph" not in name]
+    rows = {row for table in tables for row in table["rows"]}
+    combination = tuple(variants[task] for task in ("rotation", "jigsaw", "contrastive", "position"))
+    found = {combination if row == "combination" else (variants[row],) for row in rows - {"base"}}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("variants", grids(), ids="+".join)
+def test_every_grid_of_the_paper_is_one_recipe_and_a_level(
+    variants: tuple[str, ...], qwen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    tasks, levels = zip(*(variant.split("@") for variant in variants), strict=True)
+    for model in ("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"):
+        recipe = load_recipe(CONFIGS / "paper-vision.yaml", tasks=tasks, level=levels[0], model=model, side="vision")
+        # Its own files are a download away; a tiny model of its kind measures the prompts.
+        recipe.model.path = str(qwen)
+        recipe.heldout.examples = 0
+        recipe.grpo["max_completion_length"] = 512
+        run = prepare(recipe)
+        assert run.plan.prompts_per_generation == 512 and run.plan.generation_batch_size == 2560 and run.risks == []
+        assert run.tasks.train.label == "+".join(variants) and run.longest.pictures >= 1
