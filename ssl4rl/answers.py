@@ -93,17 +93,22 @@ def find_choice(reply: str, choices: Mapping[str, str]) -> str | None:
     'B'
     >>> find_choice("A paper on B-trees or theory of networks.", {"A": "Neural Networks", "B": "Case Based"})
     """
+    return _only(_found(reply, choices))
+
+
+def _found(reply: str, choices: Mapping[str, str]) -> set[str]:
+    """The labels of all options that a reply names where :func:`find_choice` looks for one."""
     said = _END_OF_THOUGHT.split(reply)[-1]
     tags = list(_TAG.finditer(said))
     opened = [i for i, tag in enumerate(tags) if not tag.group(1)]
     if opened:
         end = tags[opened[-1] + 1].start() if opened[-1] + 1 < len(tags) else len(said)
-        return _only(_meant(said[tags[opened[-1]].end() : end], choices))
+        return _meant(said[tags[opened[-1]].end() : end], choices)
     said = _TAG.sub(" ", said)
     for phrase in reversed(list(_PHRASE.finditer(said))):
         if meant := _meant(phrase.group(1), choices):
-            return _only(meant)
-    return _only(_whole(said, choices) or _marked(said, choices) | _named(said, choices))
+            return meant
+    return _whole(said, choices) or _marked(said, choices) | _named(said, choices)
 
 
 def _only(labels: set[str]) -> str | None:
@@ -169,13 +174,16 @@ def _name_words(text: str) -> tuple[str, ...]:
 
 
 def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str]) -> Score:
-    """1 if the option that :func:`find_choice` reads is one of ``accepted`` (labels), else 0.
+    """1 if the option that :func:`find_choice` reads is one of ``accepted`` (labels), or all that are named are, else 0.
 
     What the strict :func:`score_any_of` finds correct is correct here too; what it finds wrong because it names no
     option is unparsed here.
     """
-    label = find_choice(reply, choices)
-    return Score.unparsed() if label is None else Score.of(float(label in accepted), label)
+    labels = _found(reply, choices)
+    if labels and labels <= set(accepted):  # two names of one class are no contradiction
+        return Score.of(1.0, next(label for label in accepted if label in labels))
+    label = _only(labels)
+    return Score.unparsed() if label is None else Score.of(0.0, label)
 
 
 def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str]) -> Score:

@@ -101,6 +101,10 @@ BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
         "node": "ssl4rl.graph.benchmarks:NodeClassification",
         "link": "ssl4rl.graph.benchmarks:LinkPrediction",
         "relation": "ssl4rl.graph.benchmarks:RelationPrediction",
+        "choice": "ssl4rl.vision.multiple_choice:MultipleChoice",
+        "mmbench": "ssl4rl.vision.multiple_choice:MMBench",
+        "seedbench": "ssl4rl.vision.multiple_choice:SeedBench",
+        "imagenet": "ssl4rl.vision.imagenet:ImageNet",
     },
 )
 GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(

@@ -182,16 +182,33 @@ class Benchmark(Task[S, K]):
 
     Every reply is one of a closed set of labels. ``target`` is the list of those that are right; ``meta`` has
     ``item``, a key of the question that is the same whatever the prompt shows, and ``class``, the name of the right
-    class.
+    class. Where several items are one question, ``question`` names it; questions that are reported by ``category`` say
+    theirs, and its ``group``.
     """
 
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Baselines of the model itself: their names, and the knobs that take away what a reply should rest on."""
+    loader: ClassVar[str | None] = None
+    """``module:function`` that loads its source by name; None where it is cut from what the side's tasks are."""
 
     @property
     @abstractmethod
     def size(self) -> int:
         """How many items the split has; ``example(i)`` is defined for ``0 <= i < size``."""
+
+    @property
+    def num_questions(self) -> int:
+        """How many questions they ask: several items in a row may be one, its options in other orders."""
+        return self.size
+
+    def items_of(self, questions: int) -> int:
+        """How many items the first ``questions`` questions are."""
+        return questions
+
+    @property
+    def vocabulary(self) -> Mapping[str, str] | None:
+        """The choices of every item, where they are the same ones and the prompt lists none; else None."""
+        return None
 
     @abstractmethod
     def choices(self, example: Example) -> dict[str, str]:

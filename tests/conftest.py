@@ -1,10 +1,14 @@
 """Fixtures that many tests share."""
 
+import base64
+import csv
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssl4rl.graph.graph import TextAttributedGraph
 
@@ -52,3 +56,27 @@ def kinship() -> TextAttributedGraph:
         relation_names=["parent of", "teacher of", "sibling of"],
         edge_splits={"train": np.arange(6), "val": np.array([], dtype=int), "test": np.array([], dtype=int)},
     )
+
+
+@pytest.fixture
+def question_table(tmp_path):
+    """Writes a benchmark's TSV from rows that name what they differ in; pictures are squares of one colour."""
+
+    def write(*rows, name="made_up.tsv", columns=None):
+        png = io.BytesIO()
+        table = []
+        for place, row in enumerate(rows):
+            png.seek(0)
+            Image.new("RGB", (40, 30), (place * 20 % 256, 90, 160)).save(png, "PNG")
+            usual = {"index": place + 1, "question": f"question {place + 1}?", "hint": "", "A": "yes", "B": "no"}
+            usual |= {"C": "", "D": "", "answer": "A", "category": "ocr", "l2-category": "", "split": "dev"}
+            table.append(usual | {"image": base64.b64encode(png.getvalue()).decode()} | row)
+        header = columns or list(table[0])
+        path = tmp_path / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, header, delimiter="\t", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(table)
+        return path
+
+    return write

@@ -28,10 +28,13 @@ def test_every_level_and_knob_is_on_the_page_of_tasks(page, name):
 
 def test_every_benchmark_and_level_is_on_the_page_of_evaluation():
     page = (ROOT / "docs" / "evaluation.md").read_text()
-    for name in ("node", "link", "relation"):
+    for name in ("node", "link", "relation", "choice", "mmbench", "seedbench", "imagenet"):
         assert f"| `{name}` |" in page
-        for level in BENCHMARKS.get(name).levels:
+        kind = BENCHMARKS.get(name)
+        for level in kind.levels:
             assert f"`{level}`" in page
+        for knob in kind.knobs_type.model_fields if kind.side == "vision" else ():
+            assert f"| `{knob}` |" in page
 
 
 def test_links_in_the_readme_lead_somewhere():

@@ -25,6 +25,9 @@ MAX_REPLY = 600
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B ...", help="Folders of evaluations.")],
     changed: Annotated[int, typer.Option(min=0, help="How many of the items that changed to show.")] = 10,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write them to this page: picture, question and both replies.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compares each later evaluation with the first, item by item: the difference, its interval, and what changed."""
@@ -36,6 +39,11 @@ def compare(
         raise UserError("give at least two runs to compare")
     comparisons = [(run, compare(runs[0], run)) for run in runs[1:]]
     console = Console(highlight=False, markup=False)
+    if html is not None:
+        from ssl4rl.evaluation.page import changed_page
+
+        html.write_text(changed_page(runs[0], comparisons, changed), encoding="utf-8")
+        typer.echo(f"the changed items are on {html}", err=True)
     for run, found in comparisons:
         if as_json:
             typer.echo(json.dumps(_row(runs[0], run, found, changed), ensure_ascii=False))
@@ -59,22 +67,26 @@ def _print(console: Console, first: Path, second: Path, found: Comparison, chang
     paired = found.paired
     console.print(
         f"difference {100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}], "
-        f"p = {paired.p:.2g} ({paired.test}), {paired.won} won and {paired.lost} lost of {found.shared} shared items",
+        f"p = {paired.p:.2g} ({paired.test}), {paired.won} won and {paired.lost} lost of {found.shared} shared "
+        "questions",
         soft_wrap=True,
     )
     for run, only in ((first, found.only_first), (second, found.only_second)):
         if only:
-            console.print(f"{only} items are in {run} only and left out", soft_wrap=True)
+            console.print(f"{only} questions are in {run} only and left out", soft_wrap=True)
     if found.settings:
         table = Table("setting", str(first), str(second), box=None)
         for key, (a, b) in found.settings.items():
             table.add_row(key, _value(a), _value(b))
         console.print(table)
+    from ssl4rl.registry import BENCHMARKS
+
+    side = BENCHMARKS.get(found.benchmark).side if found.benchmark in BENCHMARKS.names() else "graph"
     for a, b in found.changed[:changed]:
         gold = ", ".join(f"{label} ({a['choices'].get(label, '?')})" for label in a["accepted"])
         console.print(f"\n── {a['item']} · right: {a['class']}, {gold}")
         for run, record in ((first, a), (second, b)):
-            console.print(f"{run}: {record['outcome']} · ssl4rl graph show '{record['id']}'", soft_wrap=True)
+            console.print(f"{run}: {record['outcome']} · ssl4rl {side} show '{record['id']}'", soft_wrap=True)
             console.print(f"→ {record['reply'][-MAX_REPLY:]}", soft_wrap=True)
     if len(found.changed) > changed:
         console.print(f"\n{len(found.changed) - changed} more items changed; --changed N shows more")

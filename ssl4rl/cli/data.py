@@ -1,4 +1,4 @@
-"""``ssl4rl data``: list, describe, fetch, check and start datasets. Nothing here but ``fetch`` imports torch."""
+"""``ssl4rl data``: list, describe, fetch, convert, check and start datasets. Only ``fetch`` imports torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from ssl4rl.cli.options import complete_dataset
 from ssl4rl.registry import GRAPHS
 
-app = typer.Typer(no_args_is_help=True, help="List, describe, fetch, check and start datasets.")
+app = typer.Typer(no_args_is_help=True, help="List, describe, fetch, convert, check and start datasets.")
 
 SHOWN = 50
 """Bad rows that ``validate`` prints; the rest is counted."""
@@ -141,6 +141,20 @@ def fetch(
     typer.echo(
         f"{graph.name}: {graph.num_nodes:,} nodes, {graph.counts['edges']:,} edges, now in {graph_folder(graph.name)}"
     )
+
+
+@app.command()
+def convert(
+    dataset: Annotated[str, typer.Argument(help="A name or a folder.", autocompletion=complete_dataset)],
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it is a dataset of its own.")],
+) -> None:
+    """Convert a graph once into files that open at once, whatever its size."""
+    from ssl4rl.data import load_graph
+    from ssl4rl.data.store import write_graph
+
+    graph = load_graph(dataset)
+    write_graph(graph, {"dataset": dataset}, folder)
+    typer.echo(f"{graph.name}: {graph.num_nodes:,} nodes, {graph.num_edges:,} edges, now in {folder}")
 
 
 @app.command()

@@ -47,23 +47,24 @@ def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any
     return kind
 
 
-def _of_side(registry: Registry[Any], context: typer.Context, incomplete: str) -> list[str]:
+def names_of_side(registry: Registry[Any], side: str, incomplete: str = "") -> list[str]:
+    """The registered names of that side that begin as given."""
     names = [name for name in registry.names() if name.startswith(incomplete)]
-    return [name for name in names if registry.get(name).side == side_of(context)]
+    return [name for name in names if registry.get(name).side == side]
 
 
 def complete_task(context: typer.Context, incomplete: str) -> list[str]:
     """Registered tasks of this side, for the shell."""
     from ssl4rl.registry import TASKS
 
-    return _of_side(TASKS, context, incomplete)
+    return names_of_side(TASKS, side_of(context), incomplete)
 
 
 def complete_benchmark(context: typer.Context, incomplete: str) -> list[str]:
     """Registered benchmarks of this side, for the shell."""
     from ssl4rl.registry import BENCHMARKS
 
-    return _of_side(BENCHMARKS, context, incomplete)
+    return names_of_side(BENCHMARKS, side_of(context), incomplete)
 
 
 def complete_dataset(context: typer.Context, incomplete: str) -> list[str]:

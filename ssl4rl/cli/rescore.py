@@ -48,12 +48,17 @@ def rescore(
         return
     table = Table("", "recorded", extraction, box=None)
     columns = [_shown(done.recorded), _shown(done.scores)]
-    for name, *values in zip(("accuracy", "parsed", "macro F1"), *columns, strict=True):
-        table.add_row(name, *values)
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
     Console(highlight=False, markup=False).print(table)
-    typer.echo(f"{done.changed} of {done.scores['n']} items changed; written to {run}/scores.{extraction}.json")
+    typer.echo(f"{done.changed} of {done.scores['rows']} replies changed; written to {run}/scores.{extraction}.json")
 
 
-def _shown(scores: dict[str, Any]) -> tuple[str, str, str]:
+def _shown(scores: dict[str, Any]) -> dict[str, str]:
     accuracy = f"{scores['accuracy']:.3f} [{scores['low']:.3f}, {scores['high']:.3f}]"
-    return accuracy, f"{scores['parsed']:.1%}", f"{scores['macro_f1']:.3f}"
+    rows = {"accuracy": accuracy, "parsed": f"{scores['parsed']:.1%}"}
+    if "macro_f1" in scores:
+        rows["macro F1"] = f"{scores['macro_f1']:.3f}"
+    for name, reading in scores.get("readings", {}).items():
+        rows[name] = f"{reading['accuracy']:.3f} [{reading['low']:.3f}, {reading['high']:.3f}]"
+    return rows

@@ -62,7 +62,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what a model is asked, with answers: `show --task link -n 3`, or `show ID`."""
-    from ssl4rl.data import load_source
+    from ssl4rl.data import load_source_of
     from ssl4rl.registry import BENCHMARKS, TASKS
 
     if sum(given is not None for given in (identity, task, benchmark)) != 1:
@@ -76,16 +76,16 @@ def show(
         kind: Any = of_side(TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark)), context)
         split = split or ("train" if task is not None else "test")
         asked = kind(
-            load_source(kind.side, dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed
+            load_source_of(kind, dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed
         )
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
         if not examples:
             raise UserError(f"--start {start}: {asked.label} on {asked.source.name} has {stop} items")
     if png is not None:
-        from ssl4rl.vision.sheet import contact_sheet
+        from ssl4rl.vision.sheet import contact_sheet, save_png
 
-        contact_sheet(examples, [asked.gold(example) for example in examples]).save(png, "PNG")
+        save_png(contact_sheet(examples, [asked.gold(example) for example in examples]), png)
     replies = [] if run is None else _replies(run, str(identity))
     for example in examples:
         answer, chance = asked.gold(example), asked.chance(example)
@@ -113,7 +113,7 @@ def show(
 
 def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tuple[Task[Any, Any], Example]:
     """The task or benchmark of an id, and the example itself."""
-    from ssl4rl.data import load_source
+    from ssl4rl.data import load_source_of
     from ssl4rl.registry import BENCHMARKS, GRAPHS, TASKS
 
     found = EXAMPLE_ID.fullmatch(identity)
@@ -123,7 +123,6 @@ def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tupl
     known = GRAPHS.names() if side == "graph" else [DEFAULT_IMAGES]
     if dataset is None and found["source"] not in known:
         raise UserError(f"{found['source']!r} is no registered dataset; add --dataset FOLDER")
-    source: Any = load_source(side, dataset or found["source"])
     name, level = found["task"], found["level"]
     kinds: list[type[Task[Any, Any]]] = [
         registry.get(name) for registry in (BENCHMARKS, TASKS) if name in registry.names()
@@ -131,6 +130,7 @@ def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tupl
     # A task and a benchmark may share a name, and even a level: the hash tells them apart.
     kinds = [kind for kind in kinds if level in kind.levels] or [TASKS.get(name)]
     knobs = _knobs_of(found["knobs"])
+    source: Any = load_source_of(of_side(kinds[0], context), dataset or found["source"])
     example = None
     for kind in kinds:
         if any(knob not in kind.knobs_type.model_fields for knob in knobs) and kind is not kinds[-1]:

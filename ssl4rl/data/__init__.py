@@ -1,18 +1,22 @@
-"""Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder of plain files.
+"""Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder.
+
+A folder holds plain files, or a graph as ``ssl4rl.data.store.write_graph`` converts it.
 
 Pictures come from ``ssl4rl.data.images``.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.registry import GRAPHS
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
+    from ssl4rl.task import Task
     from ssl4rl.vision.images import ImageSet
 
 DEFAULT = "citations"
@@ -29,6 +33,10 @@ def load_graph(name: str | None = None) -> TextAttributedGraph:
     if name in GRAPHS.names():
         return GRAPHS.get(name)()
     folder = Path(name).expanduser()
+    if (folder / "graph.json").is_file():
+        from ssl4rl.data.store import open_folder
+
+        return open_folder(folder)
     if folder.is_dir():
         from ssl4rl.data.files import load_folder
 
@@ -51,3 +59,16 @@ def load_source(side: str, name: str | None = None) -> TextAttributedGraph | Ima
 
         return load_images(name)
     return load_graph(name)
+
+
+def load_source_of(kind: type[Task[Any, Any]], name: str | None = None) -> Any:
+    """What that task or benchmark is cut from, of that name: its own kind of source where it has one.
+
+    Raises:
+        UserError: as the loaders do.
+    """
+    loader = getattr(kind, "loader", None)
+    if loader is None:
+        return load_source(kind.side, name)
+    module, _, function = loader.partition(":")
+    return getattr(import_module(module), function)(name)

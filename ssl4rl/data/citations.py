@@ -95,8 +95,9 @@ def _draw_citations(subject: NDArray[Any], count: int, rng: np.random.Generator)
     stays = rng.random(count) < P_SAME_SUBJECT
     other = np.where(stays, subject[first], (subject[first] + jump) % len(SUBJECTS))
     pick = rng.random(count)
-    second = np.array([by_subject[s][int(p * len(by_subject[s]))] for s, p in zip(other, pick, strict=True)])
-    return np.stack([first, second]).astype(np.int64)
+    sizes = np.array([len(members) for members in by_subject])
+    place = (np.cumsum(sizes) - sizes)[other] + (pick * sizes[other]).astype(np.int64)
+    return np.stack([first, np.concatenate(by_subject)[place]]).astype(np.int64)
 
 
 @lru_cache(maxsize=1)

@@ -58,30 +58,31 @@ def _stamp(paths: Sequence[Path]) -> list[object]:
     return [(str(path.resolve()), each.st_size, each.st_mtime_ns) for path, each in zip(paths, statuses, strict=True)]
 
 
-def _tsv_rows(path: Path) -> Iterator[Row]:
-    first_row: dict[str, str] = {}
-    limit = csv.field_size_limit(sys.maxsize)  # a cell holds a whole picture
+def read_tsv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a TSV, each with its number in the file; cells may hold whole pictures.
+
+    Raises:
+        UserError: if a required column is missing, or from the row on that cannot be read.
+    """
+    limit = csv.field_size_limit(sys.maxsize)
     number = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", strict=True)
             columns = next(reader, [])
-            if "image" not in columns:
-                raise UserError(f"{path}: there is no column 'image'; its columns are {', '.join(columns) or 'none'}")
+            missing = [column for column in required if column not in columns]
+            if missing:
+                names = " or ".join(map(repr, missing))
+                raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
+            twice = next((name for name in columns if name and columns.count(name) > 1), None)
+            if twice is not None:
+                raise UserError(f"{path}: two columns are named {twice!r}")
             number = reader.line_num + 1
             for cells in reader:
-                place, number = where(Path(path.name), number), reader.line_num + 1
+                row, number = number, reader.line_num + 1
                 if len(cells) != len(columns):
-                    raise UserError(
-                        f"{path.parent / place}: the header has {len(columns)} cells, this row {len(cells)}"
-                    )
-                row = _tsv_row(place, dict(zip(columns, cells, strict=True)))
-                if row.key and row.key in first_row:
-                    raise UserError(
-                        f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}"
-                    )
-                first_row[row.key] = place
-                yield row
+                    raise UserError(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
+                yield row, dict(zip(columns, cells, strict=True))
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
@@ -92,20 +93,31 @@ def _tsv_rows(path: Path) -> Iterator[Row]:
         csv.field_size_limit(limit)
 
 
+def _tsv_rows(path: Path) -> Iterator[Row]:
+    first_row: dict[str, str] = {}
+    for number, cells in read_tsv(path, ["image"]):
+        place = where(Path(path.name), number)
+        row = _tsv_row(place, cells)
+        if row.key and row.key in first_row:
+            raise UserError(f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
+        first_row[row.key] = place
+        yield row
+
+
 def _tsv_row(place: str, cells: Mapping[str, str]) -> Row:
     image = cells["image"].strip()
-    row = Row(place, key=_integer(cells.get("index", "")), label=_label(cells))
+    row = Row(place, key=plain_index(cells.get("index", "")), label=_label(cells))
     if not image:
         return replace(row, problem=f"{place}, field image: the picture is missing")
     if len(image) <= LONGEST_INDEX:
-        return replace(row, refers=_integer(image))
+        return replace(row, refers=plain_index(image))
     try:
         return replace(row, content=base64.b64decode("".join(image.split()), validate=True))
     except ValueError as error:
         return replace(row, problem=f"{place}, field image: this is not base64 ({error})")
 
 
-def _integer(cell: str) -> str:
+def plain_index(cell: str) -> str:
     """The cell as pandas may have spelled it elsewhere: 7.0 is 7."""
     return cell.strip().removesuffix(".0")
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.scores import Prediction, read_predictions, score_of
+from ssl4rl.evaluation.scores import Prediction, per_question, question_of, read_predictions
 from ssl4rl.evaluation.statistics import Estimate, PairedDifference
 from ssl4rl.records import CONFIG
 
@@ -25,16 +25,18 @@ LEAST_SHARED = 0.9
 
 @dataclass(frozen=True)
 class Comparison:
-    """A later run against the first, on the items that both answered."""
+    """A later run against the first, on the items that both answered; one question may be several items."""
 
+    benchmark: str
+    """Its name."""
     shared: int
-    """Items that both answered."""
+    """Questions that both answered."""
     only_first: int
-    """Items that only the first answered, left out."""
+    """Questions that only the first answered, left out."""
     only_second: int
-    """Items that only the second answered, left out."""
+    """Questions that only the second answered, left out."""
     first: Estimate
-    """Of the first run, on the shared items."""
+    """Of the first run, on the shared questions."""
     second: Estimate
     """Of the second run, on the shared items."""
     paired: PairedDifference
@@ -78,15 +80,17 @@ def compare(first: Path, second: Path) -> Comparison:
                 f"item {a['item']} is {a['class']!r} in {first} and {b['class']!r} in {second}: "
                 "the runs are on different data; evaluate again on the same"
             )
-    scores = [(score_of(a), score_of(b)) for a, b in pairs]
+    before, after = per_question([a for a, _ in pairs]), per_question([b for _, b in pairs])
+    scores = [(score, after[question]) for question, score in before.items()]
     return Comparison(
-        shared=len(pairs),
-        only_first=len(old) - len(pairs),
-        only_second=len(new) - len(pairs),
+        benchmark=one["benchmark"],
+        shared=len(scores),
+        only_first=len(set(map(question_of, old)) - before.keys()),
+        only_second=len(set(map(question_of, new)) - before.keys()),
         first=Estimate.of([a for a, _ in scores]),
         second=Estimate.of([b for _, b in scores]),
         paired=PairedDifference.of([a.value for a, _ in scores], [b.value for _, b in scores]),
-        changed=[pair for pair, (a, b) in zip(pairs, scores, strict=True) if a.value != b.value],
+        changed=[(a, b) for a, b in pairs if a["value"] != b["value"]],
         settings=_differing(_settings(first), _settings(second)),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import combinations_with_replacement
 from statistics import mean
@@ -61,6 +61,16 @@ DEFAULT_DIFFICULTY = {
 """What the tables of difficulties call the runs of the main tables."""
 GRAPH = {"3b": "table5_graph_3b", "7b": "table5_graph_7b"}
 """Table 5, by the size of the model."""
+VISION: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("mmbench", AVERAGE): {"3b": "table6_mmbench_leaf_3b", "7b": "table7_mmbench_leaf_7b"},
+    ("seedbench", AVERAGE): {"3b": "table2_seedbench_3b", "7b": "table8_seedbench_7b"},
+    ("imagenet", "Completion"): {"3b": "table4_imagenet_3b"},
+    ("imagenet", "Choice-20"): {"3b": "table4_imagenet_3b"},
+    ("imagenet", "Choice-200"): {"3b": "table4_imagenet_3b"},
+}
+"""The vision benchmarks and the column of the tables that is their result."""
+IMAGENET_OPTIONS = {"Completion": None, "Choice-20": 20, "Choice-200": 200}
+"""How many classes each of the ImageNet columns offers."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +92,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class PaperColumn:
-    """One of the six graph columns, as a benchmark here."""
+    """A column of results, as a benchmark here."""
 
     dataset: str
-    """Registered name."""
+    """Registered name; of a vision benchmark, what its folder or file is called."""
     benchmark: str
-    """``node``, ``link`` or ``relation``."""
+    """Of this package."""
     cells: Mapping[str, float]
     """Accuracy in [0, 1] by row: ``3b base``, ``3b attribute``, …, ``7b link``."""
     n_inferred: int
     """Smallest test set on which all of them are possible."""
+    name: str
+    """What tells it from the others."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """What the benchmark is asked with."""
 
 
 def load_tables() -> dict[str, dict[str, Any]]:
@@ -125,7 +139,34 @@ def graph_cells(tables: Tables | None = None) -> list[PaperColumn]:
         cells = {f"{size} {row}": cells[column] for size, table in GRAPH.items() for row, cells in _rows(tables[table])}
         n = smallest_size(cells.values())
         accuracy = {row: round(cell / 100, 4) for row, cell in cells.items()}
-        columns += [PaperColumn(column.lower(), benchmark, accuracy, n) for benchmark in benchmarks]
+        columns += [
+            PaperColumn(column.lower(), benchmark, accuracy, n, f"{column.lower()}-{benchmark}")
+            for benchmark in benchmarks
+        ]
+    return columns
+
+
+def vision_cells(tables: Tables | None = None) -> list[PaperColumn]:
+    """MMBench's and SEED-Bench's averages (over all rows) and the three ImageNet columns.
+
+    A 7B row of MMBench that repeats another cell by cell is left out: it is not its own.
+    """
+    tables = load_tables() if tables is None else tables
+    sizes = [sum(each.values()) for each in _column_sizes(tables)]
+    columns = []
+    for (benchmark, column), by_size in VISION.items():
+        cells = {
+            f"{size} {row}": cells[column]
+            for size, table in by_size.items()
+            for row, cells in _rows(tables[table])
+            if row not in _repeated(tables[table])
+        }
+        accuracy = {row: round(cell / 100, 4) for row, cell in cells.items()}
+        if benchmark == "imagenet":
+            knobs, n = {"options": IMAGENET_OPTIONS[column]}, smallest_size(cells.values())
+            columns.append(PaperColumn(benchmark, benchmark, accuracy, n, f"{benchmark}-{column.lower()}", knobs))
+        else:
+            columns.append(PaperColumn(benchmark, benchmark, accuracy, sizes[len(columns)], benchmark))
     return columns
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssl4rl.errors import UserError
 from ssl4rl.inference import is_address
 from ssl4rl.inference.engine import Sampling
-from ssl4rl.inference.model import TINY
+from ssl4rl.inference.model import TINY, TINY_VISION
+from ssl4rl.registry import BENCHMARKS
 
 PAPER_LEVEL = "paper"
 
@@ -22,15 +23,15 @@ class EvalRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     benchmark: str
-    """``node``, ``link`` or ``relation``, or one of your own."""
+    """``node``, ``link``, ``relation``; ``choice``, ``mmbench``, ``seedbench``, ``imagenet``; or one of your own."""
     dataset: str | None = None
-    """A registered name or a folder; null is the embedded graph."""
+    """A registered name, a folder or a file; null is the embedded graph, or the embedded scenes."""
     level: str | None = None
-    """How much of the graph is shown; ``paper`` also samples replies as the paper does."""
+    """How it is asked; ``paper`` also samples replies as the paper does."""
     knobs: dict[str, Any] = {}
     """Knobs that differ from the level's."""
     model: str | None = TINY
-    """``tiny``, a folder, a hub name, or the name under which a server serves it (null: the only one that it has)."""
+    """``tiny``, ``tiny-vision``, a folder, a hub name, or a server's name for it (null: the only one that it has)."""
     dtype: str = "auto"
     """Type of the weights; auto is the checkpoint's on a GPU and float32 without one."""
     engine: str = "auto"
@@ -40,13 +41,13 @@ class EvalRecipe(BaseModel):
     shots: int = Field(0, ge=0, le=64)
     """Answered examples of the training split that stand before every question, the same ones for all."""
     limit: int | None = Field(None, ge=1)
-    """Only this many items, the first of a seeded order; null is all of the split."""
+    """Only this many questions, the first of a seeded order; null is all of the split."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Most tokens of a reply; null is 512, and 2,048 at level ``paper``."""
     ablate: int = Field(200, ge=0)
-    """Items that are asked again without the graph, for the baseline beside the score; 0 leaves it out."""
+    """Questions asked again without graph or picture, for the baselines beside the score; 0 leaves them out."""
     baselines: bool = True
-    """Whether the models without language (text only, structure only, GCN) are fitted."""
+    """Whether baselines that are no model's replies stand beside the score."""
     seed: int = Field(0, ge=0)
     """Decides which items ``limit`` takes, the options' order and the sampled neighbours."""
 
@@ -59,7 +60,7 @@ class EvalRecipe(BaseModel):
 
     @classmethod
     def build(cls, values: dict[str, Any]) -> EvalRecipe:
-        """Validated; with a server's address and no model named, the model is the server's.
+        """Validated; with no model named, it is the server's where there is one, else the embedded one of the side.
 
         Raises:
             UserError: for a value that is not allowed, naming it.
@@ -67,6 +68,8 @@ class EvalRecipe(BaseModel):
         served = is_address(str(values.get("engine")))
         if served:
             values = {"model": None, **values}
+        elif "benchmark" in values and BENCHMARKS.get(values["benchmark"]).side == "vision":
+            values = {"model": TINY_VISION, **values}
         try:
             recipe = cls(**values)
         except ValidationError as error:

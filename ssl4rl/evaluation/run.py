@@ -17,18 +17,22 @@ from typing import Any
 
 import yaml
 
+from ssl4rl.answers import score_any_of
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.scores import SCORES, scores
+from ssl4rl.evaluation.scores import CHOICES, SCORES, per_question, scores
 from ssl4rl.evaluation.statistics import PairedDifference, interval
-from ssl4rl.example import Example
+from ssl4rl.example import Example, Score
 from ssl4rl.inference.engine import Engine, Messages, Reply
 from ssl4rl.records import CONFIG, PREDICTIONS, RunFolder, default_folder, environment, read_lines
 from ssl4rl.task import Benchmark
 
 CHUNK = 1024
 """Items asked at once: enough to keep an engine busy, few enough to hold in memory whatever the benchmark's size."""
+
+PICTURE_CHUNK = 64
+"""The same for items with pictures, each of which takes a megabyte or more."""
 
 LONGEST_LABEL = 32
 """Tokens that an answer with its tags may have."""
@@ -47,11 +51,11 @@ def build_benchmark(recipe: EvalRecipe, knobs: Mapping[str, Any] | None = None) 
     Raises:
         UserError: for an unknown benchmark, dataset, level or knob, or ones that do not fit together.
     """
-    from ssl4rl.data import load_source
+    from ssl4rl.data import load_source_of
     from ssl4rl.registry import BENCHMARKS
 
     kind = BENCHMARKS.get(recipe.benchmark)
-    source = load_source(kind.side, recipe.dataset)
+    source = load_source_of(kind, recipe.dataset)
     return kind(source, split="test", level=recipe.level, knobs={**recipe.knobs, **(knobs or {})}, seed=recipe.seed)
 
 
@@ -159,7 +163,7 @@ def evaluate(
     """
     benchmark = build_benchmark(recipe)
     before = few_shot(benchmark, recipe.shots)
-    n = min(recipe.limit or benchmark.size, benchmark.size)
+    n = benchmark.items_of(min(recipe.limit or benchmark.num_questions, benchmark.num_questions))
     if resume:
         _check_resumed(recipe, output)
     # Nothing is written before everything that a prompt or the model can be refused for has been looked at.
@@ -169,6 +173,8 @@ def evaluate(
     _check_lengths(model, (benchmark.example(index) for index in range(n)), before)
     folder = _open_folder(recipe, benchmark, model, output, resume)
     say(f"writing to {folder.path}")
+    if benchmark.vocabulary is not None:
+        folder.write_json(CHOICES, benchmark.vocabulary)
     started = time.monotonic()
     records = _predict(benchmark, before, model, folder, PREDICTIONS, n, say)
     ablations = {}
@@ -178,7 +184,8 @@ def evaluate(
             ablated = build_benchmark(recipe, knobs=knobs)
             file = f"{Path(PREDICTIONS).stem}.{name.replace(' ', '-')}.jsonl"
             shots = few_shot(ablated, recipe.shots)
-            ablations[name] = _predict(ablated, shots, model, folder, file, min(n, recipe.ablate), say, name)
+            some = benchmark.items_of(min(recipe.ablate, benchmark.num_questions))
+            ablations[name] = _predict(ablated, shots, model, folder, file, min(n, some), say, name)
     found = {
         "benchmark": benchmark.label,
         "dataset": benchmark.source.name,
@@ -186,7 +193,7 @@ def evaluate(
         **scores(records),
         "scoring": recipe.scoring,
         "shots": recipe.shots,
-        "items": benchmark.size,
+        "items": benchmark.num_questions,
         "seconds": round(time.monotonic() - started, 1),
     }
     found["baselines"], found["notes"] = _baselines(recipe, benchmark, records, ablations, say)
@@ -240,8 +247,9 @@ def _predict(
     records = _kept(benchmark, folder, file, n, say)
     pending = [index for index in range(n) if index not in records]
     with _progress(f"{benchmark.label} {what}".strip(), n, n - len(pending)) as advance:
-        for start in range(0, len(pending), CHUNK):
-            chunk = [benchmark.example(index) for index in pending[start : start + CHUNK]]
+        size = PICTURE_CHUNK if pending and benchmark.example(pending[0]).images else CHUNK
+        for start in range(0, len(pending), size):
+            chunk = [benchmark.example(index) for index in pending[start : start + size]]
             choices = [benchmark.choices(example) for example in chunk]
             conversations = [[*before, *example.messages()] for example in chunk]
             for place, answer in model.answers(conversations, choices):
@@ -249,7 +257,8 @@ def _predict(
                 records[index] = _record(benchmark, index, chunk[place], choices[place], answer)
                 folder.append(file, records[index])
                 advance()
-    return [records[index] for index in sorted(records)]
+    shared = {} if benchmark.vocabulary is None else {"choices": benchmark.vocabulary}
+    return [{**records[index], **shared} for index in sorted(records)]
 
 
 def _kept(benchmark: AnyBenchmark, folder: RunFolder, file: str, n: int, say: Say) -> dict[int, dict[str, Any]]:
@@ -297,9 +306,10 @@ def _record(benchmark: AnyBenchmark, index: int, example: Example, choices: Choi
         "value": score.value,
         "outcome": str(score.outcome),
         "accepted": example.target,
-        "choices": dict(choices),
+        **({"choices": dict(choices)} if benchmark.vocabulary is None else {}),
         "class": example.meta["class"],
         "chance": benchmark.chance(example),
+        **{key: example.meta[key] for key in ("question", "rotated", "category", "group") if key in example.meta},
     }
 
 
@@ -311,31 +321,30 @@ def _baselines(
     say: Say,
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Each baseline's accuracy with its interval on the same items, and what was left out."""
-    model = {record["item"]: record["value"] for record in records}
+    model = per_question(records)
     found: dict[str, dict[str, Any]] = {}
     for name, replies in ablations.items():
-        values = {record["item"]: record["value"] for record in replies}
-        found[name] = _beside(values, model)
+        found[name] = _beside(per_question(replies), model)
     if not recipe.baselines:
         return found, []
-    from ssl4rl.evaluation.baselines import predict
+    from ssl4rl.evaluation.baselines import baselines
 
-    examples = [benchmark.example(record["index"]) for record in records]
-    predictions = predict(benchmark, examples, say=say)
+    predictions = baselines(benchmark, records, say)
     for name, said in predictions.answers.items():
-        values = {
-            example.meta["item"]: benchmark.score(f"<answer>{label}</answer>", example).value
-            for label, example in zip(said, examples, strict=True)
-        }
-        found[name] = _beside(values, model)
+        answers = {record["item"]: f"<answer>{label}</answer>" for record, label in zip(records, said, strict=True)}
+
+        def scored(record: Mapping[str, Any], answers: Mapping[str, str] = answers) -> Score:
+            return score_any_of(answers[record["item"]], record["accepted"])
+
+        found[name] = _beside(per_question(records, scored), model)
     return found, predictions.notes
 
 
-def _beside(baseline: Mapping[str, float], model: Mapping[str, float]) -> dict[str, Any]:
-    """A baseline's accuracy, and by how much the model is better on the same items."""
-    values = list(baseline.values())
+def _beside(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> dict[str, Any]:
+    """A baseline's accuracy, and by how much the model is better on the same questions."""
+    values = [score.value for score in baseline.values()]
     low, high = interval(values)
-    paired = PairedDifference.of(values, [model[item] for item in baseline])
+    paired = PairedDifference.of(values, [model[question].value for question in baseline])
     return {
         "accuracy": sum(values) / len(values),
         "low": low,

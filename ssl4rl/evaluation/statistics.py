@@ -6,7 +6,7 @@ For 0/1 scores in closed form (Wilson, Newcombe, McNemar), for the rest by a see
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ SIGN_FLIPS = 9999
 """So many random draws, with the observed one, put the smallest p at 0.0001."""
 
 
-def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
+def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927).
 
     >>> [round(bound, 3) for bound in wilson(8, 10)]
@@ -51,6 +51,30 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     if all(value in (0, 1) for value in values):
         return wilson(sum(values), len(values))
     return bootstrap(values)
+
+
+def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+    """The interval of the mean of 0/1 ``values`` that come in ``clusters``, whose members are alike.
+
+    Wilson's at the effective sample size: as many independent values as have the variance that the clusters' totals
+    show (Kish 1965, §8.2; Korn and Graubard 1998, Survey Methodology 24:193-201), at most all of them. Where all values
+    are equal nothing shows, and each cluster counts once.
+
+    >>> [round(bound, 3) for bound in clustered([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 2, 2, 2, 2])]
+    [0.055, 0.945]
+    """
+    n = len(values)
+    if n == 0:
+        return 0.0, 1.0
+    p = sum(values) / n
+    off: dict[Hashable, float] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        off[cluster] = off.get(cluster, 0.0) + value - p
+    effective = float(len(off))
+    if 0 < p < 1 and len(off) > 1:
+        variance = sum(total * total for total in off.values()) / n**2 * len(off) / (len(off) - 1)
+        effective = min(max(p * (1 - p) / variance, 1.0), n) if variance else float(n)
+    return wilson(p * effective, effective)
 
 
 def newcombe(both: int, first: int, second: int, neither: int) -> tuple[float, float]:

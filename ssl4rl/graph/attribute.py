@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from ssl4rl.answers import OPTION_LETTERS, score_matching, score_text, token_f1, words
 from ssl4rl.example import Example, Score
+from ssl4rl.graph.graph import IntArray
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_subgraph
@@ -74,9 +75,9 @@ class Attribute(GraphTask[AttributeKnobs]):
         self._is_maskable = np.zeros(self.source.num_nodes, dtype=bool)
         self._is_maskable[self.maskable] = True
 
-    def _maskable(self, split: str) -> list[int]:
-        nodes = node_split(self.source)[split].tolist()
-        return [node for node in nodes if self.source.texts[node].strip() and self.view.visible.degree(node)]
+    def _maskable(self, split: str) -> IntArray:
+        nodes = node_split(self.source)[split]
+        return nodes[self.source.has_text[nodes] & (self.view.visible.degrees[nodes] > 0)]
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         masked = self._draw_masked(rng)
@@ -114,13 +115,13 @@ class Attribute(GraphTask[AttributeKnobs]):
 
     def _draw_masked(self, rng: np.random.Generator) -> list[int]:
         """The first anywhere in the split, the others two hops from it where the split has such nodes."""
-        masked = {self.maskable[rng.integers(len(self.maskable))]: None}
+        masked = {int(rng.choice(self.maskable)): None}
         first = next(iter(masked))
         for attempt in range(20 * self.knobs.num_masked):
             if len(masked) == self.knobs.num_masked:
                 return list(masked)
             near = self.two_steps_from(first, rng) if attempt < 10 * self.knobs.num_masked else None
-            node = self.maskable[rng.integers(len(self.maskable))] if near is None else near
+            node = int(rng.choice(self.maskable)) if near is None else near
             if self._is_maskable[node]:
                 masked[node] = None
         if len(masked) < self.knobs.num_masked:

@@ -8,10 +8,10 @@ split lets a prompt see, so nothing that is held out can be reached through it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,31 +19,53 @@ from numpy.typing import NDArray
 from ssl4rl.errors import UserError
 
 IntArray = NDArray[np.int64]
+Indices = NDArray[np.integer[Any]]
+"""Whole numbers in 32 bits where they fit, else in 64."""
+
+
+def index_type(largest: int) -> type[np.integer[Any]]:
+    """The smallest type that holds node or edge numbers up to ``largest``."""
+    return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
 
 
 @dataclass(frozen=True)
 class Adjacency:
     """Edges around each node, in compressed sparse row form, both directions.
 
-    The entries of node ``u`` are ``indptr[u]:indptr[u + 1]``, sorted by neighbour. ``neighbors`` holds the node at the
-    other end, ``edges`` the column of ``edge_index`` that the entry stands for. Shapes: ``indptr`` [N + 1],
-    ``neighbors`` and ``edges`` [2 E].
+    The entries of node ``u`` are ``indptr[u]:indptr[u + 1]``, sorted by neighbour, then by edge. ``neighbors`` holds
+    the node at the other end, ``edges`` the column of ``edge_index`` that the entry stands for. Shapes: ``indptr``
+    [N + 1], ``neighbors`` and ``edges`` [2 E]. The arrays may be mapped from files, and are then read only where they
+    are asked for.
     """
 
     indptr: IntArray
-    neighbors: IntArray
-    edges: IntArray
+    neighbors: Indices
+    edges: Indices
+    looked_at: Callable[[int], None] | None = None
+    """Told of the number of nodes that a subgraph reached, where the arrays are mapped and what they hold in memory
+    has to be kept within bounds."""
 
     @classmethod
     def build(cls, num_nodes: int, edge_index: IntArray, edges: IntArray) -> Adjacency:
-        """From the columns ``edges`` of ``edge_index`` [2, E]."""
-        source, target = edge_index[:, edges]
-        ends = np.concatenate([source, target])
-        others = np.concatenate([target, source])
-        order = np.lexsort((np.concatenate([edges, edges]), others, ends))
+        """From the columns ``edges`` of ``edge_index`` [2, E]; one sort, about 30 bytes of memory per entry."""
+        edges = np.sort(edges)
+        kind = index_type(num_nodes)
+        ends = edge_index[:, edges].astype(kind).T.reshape(-1)
+        others = edge_index[::-1, edges].astype(kind).T.reshape(-1)
         indptr = np.zeros(num_nodes + 1, dtype=np.int64)
         np.cumsum(np.bincount(ends, minlength=num_nodes), out=indptr[1:])
-        return cls(indptr, others[order], np.concatenate([edges, edges])[order])
+        # Entries come by edge, and a stable sort leaves those of parallel edges so.
+        order = np.argsort(ends * np.int64(num_nodes) + others, kind="stable")
+        neighbors = others[order]
+        order >>= 1
+        return cls(indptr, neighbors, edges.astype(index_type(edge_index.shape[1]))[order])
+
+    def only(self, shown: NDArray[np.bool_]) -> Adjacency:
+        """The same without the edges for which ``shown`` [E] is false."""
+        kept = shown[self.edges]
+        before = np.zeros(len(kept) + 1, dtype=np.int64)
+        np.cumsum(kept, out=before[1:])
+        return Adjacency(before[self.indptr], self.neighbors[kept], self.edges[kept])
 
     def degree(self, node: int) -> int:
         """Number of entries around ``node`` (parallel edges count each)."""
@@ -54,17 +76,65 @@ class Adjacency:
         """Number of entries around every node, [N]."""
         return np.diff(self.indptr)
 
-    def around(self, node: int) -> IntArray:
+    def around(self, node: int) -> Indices:
         """The distinct neighbours of ``node``, sorted."""
         row = self.neighbors[self.indptr[node] : self.indptr[node + 1]]
         return row[np.flatnonzero(np.diff(row, prepend=-1))]
 
-    def between(self, node: int, other: int) -> IntArray:
+    def between(self, node: int, other: int) -> Indices:
         """The edges that join the two nodes, in either direction (columns of ``edge_index``)."""
         start, stop = int(self.indptr[node]), int(self.indptr[node + 1])
         row = self.neighbors[start:stop]
-        left, right = np.searchsorted(row, other, "left"), np.searchsorted(row, other, "right")
-        return self.edges[start + left : start + right]
+        wanted = row.dtype.type(other)  # of another type, the whole row would be converted
+        return self.edges[start + row.searchsorted(wanted, "left") : start + row.searchsorted(wanted, "right")]
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    """What a prompt may show, and what a task may ask, on one graph.
+
+    ``visible`` is the adjacency over training edges whose pair occurs in neither val nor test (their reverses and
+    inverse relations are gone too); ``full`` is over all edges, and is read only to make sure that a "non-edge" is
+    one. ``asked`` are the edges that each split may ask about; ``dropped_train`` counts training edges left out
+    because val or test has their pair.
+    """
+
+    visible: Adjacency
+    full: Adjacency
+    asked: dict[str, IntArray]
+    dropped_train: int
+
+
+@dataclass
+class Stored:
+    """What is known of a graph that was read from the store, so that opening it reads next to nothing of it.
+
+    ``reopen`` and its arguments read it again: another process gets these rather than the content.
+    """
+
+    fingerprint: str
+    view: EdgeView | None
+    """None for a graph without edges."""
+    has_text: NDArray[np.bool_]
+    reopen: tuple[Callable[..., TextAttributedGraph], tuple[Any, ...]]
+
+
+def encode(texts: Sequence[str]) -> Iterator[bytes]:
+    """The texts in UTF-8, one after another (a lone surrogate, which JSON can hold, is kept)."""
+    return (text.encode("utf-8", "surrogatepass") for text in texts)
+
+
+def first_of_each(edge_index: IntArray, relations: IntArray | None) -> IntArray:
+    """The places of the first of equal columns, ascending; with ``relations`` these must be equal as well."""
+    pairs = edge_index[0] * (edge_index.max(initial=0) + 1) + edge_index[1]
+    order = np.argsort(pairs, kind="stable") if relations is None else np.lexsort((relations, pairs))
+    new = np.ones(len(order), dtype=bool)
+    in_order = pairs[order]
+    new[1:] = in_order[1:] != in_order[:-1]
+    if relations is not None:
+        in_order = relations[order]
+        new[1:] |= in_order[1:] != in_order[:-1]
+    return np.sort(order[new])
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +173,11 @@ class TextAttributedGraph:
     """What an edge between two nodes means, as a clause: "one paper cites the other"."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """``edges`` as the source counts them, and the ``self_loops`` and ``duplicates`` that were dropped."""
+    stored: Stored | None = field(default=None, init=False, repr=False)
+    """Set by the store only; a changed copy of the graph (``dataclasses.replace``) is without it."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return super().__reduce_ex__(protocol) if self.stored is None else self.stored.reopen
 
     @property
     def num_nodes(self) -> int:
@@ -116,16 +191,20 @@ class TextAttributedGraph:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that can reach a prompt or a target."""
+        if self.stored is not None:
+            return self.stored.fingerprint
         digest = hashlib.sha256()
 
-        def add(tag: str, content: bytes) -> None:
+        def add(tag: str, content: bytes | memoryview) -> None:
             digest.update(f"{tag}:{len(content)}:".encode())
             digest.update(content)
 
         def add_texts(tag: str, texts: Sequence[str]) -> None:
-            encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-            add(tag, np.array([len(text) for text in encoded], dtype="<i8").tobytes())
-            add(tag, b"".join(encoded))
+            lengths = np.fromiter((len(encoded) for encoded in encode(texts)), dtype="<i8", count=len(texts))
+            add(tag, lengths.tobytes())
+            digest.update(f"{tag}:{lengths.sum()}:".encode())
+            for encoded in encode(texts):
+                digest.update(encoded)
 
         add_texts("words", [self.name, self.node_meaning, self.edge_meaning, str(self.directed)])
         for tag, texts in (
@@ -145,8 +224,16 @@ class TextAttributedGraph:
         arrays |= {f"node_{split}": part for split, part in sorted(self.node_splits.items())}
         arrays |= {f"edge_{split}": part for split, part in sorted(self.edge_splits.items())}
         for tag, array in arrays.items():
-            add(tag, b"" if array is None else np.ascontiguousarray(array, dtype="<i8").tobytes())
+            whole = None if array is None else np.ascontiguousarray(array, dtype="<i8").reshape(-1)
+            add(tag, b"" if whole is None else whole.view(np.uint8).data)
         return digest.hexdigest()
+
+    @cached_property
+    def has_text(self) -> NDArray[np.bool_]:
+        """Whether each node's text is more than white space, [N]."""
+        if self.stored is not None:
+            return self.stored.has_text
+        return np.fromiter((bool(text.strip()) for text in self.texts), dtype=bool, count=len(self.texts))
 
     def node_name(self, node: int) -> str:
         """The node's id in the data it came from."""
@@ -185,15 +272,14 @@ class TextAttributedGraph:
         if not directed:
             edge_index = np.sort(edge_index, axis=0)
         loops = edge_index[0] == edge_index[1]
-        columns = np.flatnonzero(~loops)
-        kinds = relations if relations is not None else np.zeros(given, dtype=np.int64)
-        keys = np.stack([edge_index[0], edge_index[1], kinds])[:, columns]
-        # np.unique keeps the first of equal columns: split membership of a duplicate follows its first mention.
-        _, first = np.unique(keys, axis=1, return_index=True)
-        kept = columns[np.sort(first)]
-        place = np.full(given, -1, dtype=np.int64)
-        place[kept] = np.arange(len(kept))
-        splits = {key: place[np.asarray(part, dtype=np.int64)] for key, part in (edge_splits or {}).items()}
+        # Of equal edges the first is kept: split membership of a duplicate follows its first mention.
+        kept = first_of_each(edge_index, relations)
+        kept = kept[~loops[kept]]
+        splits = {}
+        if edge_splits:
+            place = np.full(given, -1, dtype=np.int64)
+            place[kept] = np.arange(len(kept))
+            splits = {key: place[np.asarray(part, dtype=np.int64)] for key, part in edge_splits.items()}
         return cls(
             name=name,
             texts=texts,
@@ -205,7 +291,7 @@ class TextAttributedGraph:
             counts={
                 "edges": given,
                 "self_loops": int(loops.sum()),
-                "duplicates": len(columns) - len(kept),
+                "duplicates": given - int(loops.sum()) - len(kept),
             },
             **rest,
         )

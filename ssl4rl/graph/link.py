@@ -62,7 +62,8 @@ class Link(PairTask[LinkKnobs]):
     @cached_property
     def _relation_groups(self) -> list[IntArray]:
         relations = self.relations[self.asked]
-        return [self.asked[relations == relation] for relation in np.unique(relations)]
+        _, sizes = np.unique(relations, return_counts=True)
+        return np.split(self.asked[np.argsort(relations, kind="stable")], np.cumsum(sizes)[:-1])
 
     def score(self, reply: str, example: Example) -> Score:
         return score_any_of(reply, [example.target] if isinstance(example.target, str) else example.target)

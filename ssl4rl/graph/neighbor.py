@@ -52,8 +52,10 @@ class Neighbor(GraphTask[NeighborKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        edges = self.view.asked[self.split]
-        self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, edges)
+        if self.split == "train":
+            self.asked = self.view.visible
+        else:
+            self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, self.view.asked[self.split])
         # Entries may repeat a neighbour (several relations), so this list can be slightly too long; a draft checks.
         self.targets = np.flatnonzero(self.asked.degrees >= self.knobs.num_hidden)
         if not len(self.targets):

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from ssl4rl.answers import option_labels
-from ssl4rl.graph.graph import IntArray
+from ssl4rl.graph.graph import Indices, IntArray, index_type
 from ssl4rl.graph.task import ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
 from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
@@ -106,13 +106,17 @@ class PairTask(GraphTask[PK]):
         return first, second
 
     @cached_property
-    def _by_degree(self) -> tuple[IntArray, IntArray]:
-        order = np.argsort(self.view.visible.degrees, kind="stable")
-        return order, self.view.visible.degrees[order]
+    def _by_degree(self) -> tuple[Indices, IntArray]:
+        """The nodes by their visible degree, and for each degree (and one more) where its nodes start."""
+        degrees = self.view.visible.degrees
+        count = np.bincount(degrees)
+        # Of small numbers numpy sorts by counting.
+        order = np.argsort(degrees.astype(np.uint16) if len(count) <= 1 << 16 else degrees, kind="stable")
+        return order.astype(index_type(len(order))), np.concatenate([[0], np.cumsum(count)])
 
     def _of_degree(self, degree: int, rng: np.random.Generator) -> int:
-        order, degrees = self._by_degree
-        left, right = int(np.searchsorted(degrees, degree, "left")), int(np.searchsorted(degrees, degree, "right"))
+        order, starts = self._by_degree
+        left, right = (int(starts[min(bound, len(starts) - 1)]) for bound in (degree, degree + 1))
         if right - left < DEGREE_WINDOW:
             left, right = max(0, left - DEGREE_WINDOW // 2), min(len(order), right + DEGREE_WINDOW // 2)
         return int(order[rng.integers(left, right)])

@@ -42,35 +42,35 @@ def ego_subgraph(
     in both directions and for every relation; ``hidden_nodes`` are never reached.
     """
     nodes = dict.fromkeys(centers, 0)
+    hidden = set(hidden_nodes)
     frontier = list(nodes)
     for hop in range(1, num_hops + 1):
         reached: list[int] = []
         # Centres take turns in a random order, so that none of them uses up the node cap by being first.
         for node in (frontier[i] for i in rng.permutation(len(frontier))):
             room = min(fanout, max_nodes - len(nodes))
-            for other in _sample_neighbors(adjacency, node, room, rng, nodes, hidden_pairs, hidden_nodes):
+            barred = hidden.union(*(pair for pair in hidden_pairs if node in pair))
+            for other in _sample_neighbors(adjacency, node, room, rng, nodes, barred):
                 nodes[other] = hop
                 reached.append(other)
         frontier = reached
-    return Subgraph(tuple(nodes), tuple(nodes.values()), induced_edges(adjacency, list(nodes), hidden_pairs))
+    edges = induced_edges(adjacency, list(nodes), hidden_pairs)
+    if adjacency.looked_at is not None:
+        adjacency.looked_at(len(nodes))
+    return Subgraph(tuple(nodes), tuple(nodes.values()), edges)
 
 
 def _sample_neighbors(
-    adjacency: Adjacency,
-    node: int,
-    count: int,
-    rng: np.random.Generator,
-    taken: Collection[int],
-    hidden_pairs: Collection[Pair],
-    hidden_nodes: Collection[int],
+    adjacency: Adjacency, node: int, count: int, rng: np.random.Generator, taken: Collection[int], barred: set[int]
 ) -> list[int]:
-    """Up to ``count`` distinct usable neighbours; reads no more of a hub's row than it has to."""
+    """Up to ``count`` distinct neighbours not taken or barred; reads no more of a hub's row than it has to."""
     start, degree = int(adjacency.indptr[node]), adjacency.degree(node)
-    found: dict[int, None] = {}
     tries = min(degree, 4 * (count + len(taken)))
-    for place in rng.choice(degree, tries, replace=False) if count > 0 and degree else ():
-        other = int(adjacency.neighbors[start + place])
-        if other not in taken and other not in hidden_nodes and frozenset((node, other)) not in hidden_pairs:
+    if count <= 0 or not degree:
+        return []
+    found: dict[int, None] = {}
+    for other in adjacency.neighbors[start + rng.choice(degree, tries, replace=False)].tolist():
+        if other not in taken and other not in barred:
             found[other] = None
             if len(found) == count:
                 break
@@ -80,15 +80,29 @@ def _sample_neighbors(
 def induced_edges(adjacency: Adjacency, nodes: Sequence[int], hidden_pairs: Collection[Pair] = ()) -> tuple[int, ...]:
     """All edges with both ends in ``nodes``, sorted, but for those over a hidden pair.
 
-    Looks each other node up by binary search in a sorted row: O(n² log degree), whatever the degrees.
+    Every edge is in the rows of both its ends, so the short rows are read whole, all at once, and the hubs' rows are
+    only searched for each other: O(n²) at most, whatever the degrees.
     """
     ordered = np.sort(np.asarray(nodes, dtype=np.int64))
-    edges: set[int] = set()
-    for node in ordered:
-        start, stop = int(adjacency.indptr[node]), int(adjacency.indptr[node + 1])
-        row = adjacency.neighbors[start:stop]
-        left, right = np.searchsorted(row, ordered, "left"), np.searchsorted(row, ordered, "right")
-        for other in np.flatnonzero(right > left):
-            if node < ordered[other] and frozenset((int(node), int(ordered[other]))) not in hidden_pairs:
-                edges.update(adjacency.edges[start + left[other] : start + right[other]].tolist())
+    starts = adjacency.indptr[ordered]
+    degrees = adjacency.indptr[ordered + 1] - starts
+    short = degrees <= 4 * len(ordered) + 64
+    counts = np.where(short, degrees, 0)
+    # Places of all entries of the short rows, one row after another.
+    ends = np.cumsum(counts)
+    entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+    row = np.repeat(np.arange(len(ordered)), counts)
+    others = adjacency.neighbors[entries]
+    place = np.minimum(np.searchsorted(ordered, others), len(ordered) - 1)
+    # An edge between two short rows is met twice, and taken from the row of its smaller end.
+    taken = (ordered[place] == others) & ((place > row) | ~short[place])
+    for pair in hidden_pairs:
+        low, high = min(pair), max(pair)
+        taken &= ~((ordered[row] == low) & (others == high) | (ordered[row] == high) & (others == low))
+    edges: list[int] = adjacency.edges[entries[taken]].tolist()
+    hubs = ordered[~short].tolist()
+    for number, hub in enumerate(hubs):
+        for other in hubs[number + 1 :]:
+            if frozenset((hub, other)) not in hidden_pairs:
+                edges += adjacency.between(hub, other).tolist()
     return tuple(sorted(edges))

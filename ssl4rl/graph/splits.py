@@ -6,13 +6,11 @@ dataset has one test set. Link splits are over unordered pairs, so the reverse o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ssl4rl.graph.graph import Adjacency, IntArray, TextAttributedGraph
+from ssl4rl.graph.graph import Adjacency, EdgeView, Indices, IntArray, TextAttributedGraph
 from ssl4rl.task import NotApplicable, seeded_rng
 
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
@@ -22,7 +20,7 @@ LABELLED_PER_CLASS, LABELLED_VAL = 20, 500
 """Planetoid's semi-supervised split (Yang et al. 2016, §5.1)."""
 
 
-def pair_keys(graph: TextAttributedGraph, edges: IntArray | None = None) -> IntArray:
+def pair_keys(graph: TextAttributedGraph, edges: Indices | None = None) -> IntArray:
     """One integer per edge that is equal for edges over the same unordered pair, [E] (or ``[len(edges)]``)."""
     ends = graph.edge_index if edges is None else graph.edge_index[:, edges]
     return np.asarray(ends.min(axis=0) * graph.num_nodes + ends.max(axis=0), dtype=np.int64)
@@ -35,10 +33,19 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     """
     if graph.edge_splits:
         return {split: graph.edge_splits[split] for split in ("train", "val", "test")}
-    pairs, pair_of_edge = np.unique(pair_keys(graph), return_inverse=True)
-    order = seeded_rng("edge split", graph.fingerprint).permutation(len(pairs))
-    num_val, num_test = round(len(pairs) * VAL_SHARE), round(len(pairs) * TEST_SHARE)
-    side = np.zeros(len(pairs), dtype=np.int8)
+    if graph.stored is not None and graph.stored.view is not None:
+        return dict(graph.stored.view.asked)
+    # Each edge once, by its smaller node, then the larger one: pairs are numbered in that order.
+    full = _full(graph)
+    ends = np.repeat(np.arange(graph.num_nodes, dtype=full.neighbors.dtype), full.degrees)
+    once = ends < full.neighbors
+    ends, others, by_pair = ends[once], full.neighbors[once], full.edges[once]
+    pair_of_edge = np.zeros(graph.num_edges, dtype=np.int64)
+    pair_of_edge[by_pair[1:]] = np.cumsum((ends[1:] != ends[:-1]) | (others[1:] != others[:-1]))
+    num_pairs = int(pair_of_edge.max(initial=-1)) + 1
+    order = seeded_rng("edge split", graph.fingerprint).permutation(num_pairs)
+    num_val, num_test = round(num_pairs * VAL_SHARE), round(num_pairs * TEST_SHARE)
+    side = np.zeros(num_pairs, dtype=np.int8)
     side[order[:num_val]] = 1
     side[order[num_val : num_val + num_test]] = 2
     return {split: np.flatnonzero(side[pair_of_edge] == code) for code, split in enumerate(("train", "val", "test"))}
@@ -70,38 +77,34 @@ def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
 
 
-@dataclass(frozen=True)
-class EdgeView:
-    """What a prompt may show, and what a task may ask, on one graph.
-
-    ``visible`` is the adjacency over training edges whose pair occurs in neither val nor test (their reverses and
-    inverse relations are gone too); ``full`` is over all edges, and is read only to make sure that a "non-edge" is
-    one. ``asked`` are the edges that each split may ask about; ``dropped_train`` counts training edges left out
-    because val or test has their pair.
-    """
-
-    visible: Adjacency
-    full: Adjacency
-    asked: dict[str, IntArray]
-    dropped_train: int
-
-
 @lru_cache(maxsize=8)
 def edge_view(graph: TextAttributedGraph) -> EdgeView:
-    """The split's adjacencies, built once per graph.
+    """The split's adjacencies, built once per graph, or once for all where the store keeps them.
 
     Raises:
         NotApplicable: if the graph has no edges.
     """
     if not graph.num_edges:
         raise NotApplicable(f"graph {graph.name} has no edges, and every graph task needs some")
-    split = edge_split(graph)
-    held_out = pair_keys(graph, np.concatenate([split["val"], split["test"]]))
-    clean: NDArray[np.bool_] = ~np.isin(pair_keys(graph, split["train"]), held_out)
-    train = split["train"][clean]
+    if graph.stored is not None and graph.stored.view is not None:
+        return graph.stored.view
+    split, full = edge_split(graph), _full(graph)
+    train = split["train"]
+    if graph.edge_splits:
+        # Only splits that the data brings can have a pair on two sides.
+        held_out = pair_keys(graph, np.concatenate([split["val"], split["test"]]))
+        train = train[~np.isin(pair_keys(graph, train), held_out)]
+    shown = np.zeros(graph.num_edges, dtype=bool)
+    shown[train] = True
     return EdgeView(
-        visible=Adjacency.build(graph.num_nodes, graph.edge_index, train),
-        full=Adjacency.build(graph.num_nodes, graph.edge_index, np.arange(graph.num_edges)),
+        visible=full.only(shown),
+        full=full,
         asked={"train": train, "val": split["val"], "test": split["test"]},
-        dropped_train=int((~clean).sum()),
+        dropped_train=len(split["train"]) - len(train),
     )
+
+
+@lru_cache(maxsize=1)
+def _full(graph: TextAttributedGraph) -> Adjacency:
+    """The adjacency over all edges."""
+    return Adjacency.build(graph.num_nodes, graph.edge_index, np.arange(graph.num_edges))

@@ -65,7 +65,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         """What explains an example: local number → node, edges shown, node → pieces cut, and what the task adds."""
         return {
             "nodes": {str(number): node for node, number in written.number.items()},
-            "edges": [list(map(int, self.source.edge_index[:, edge])) for edge in written.edges],
+            "edges": self.source.edge_index[:, list(written.edges)].T.tolist(),
             "edges_dropped": len(subgraph.edges) - len(written.edges),
             "dropped": {str(node): pieces for node, pieces in written.dropped.items()},
             **more,

@@ -23,7 +23,7 @@ def count_pieces(text: str) -> int:
 
     About the number of tokens of a common tokenizer on English, and an upper bound in scripts without spaces.
     """
-    return sum(1 for _ in _PIECE.finditer(text))
+    return len(_PIECE.findall(text))
 
 
 def cut(text: str, pieces: int) -> str:
@@ -81,7 +81,10 @@ def fit_texts(texts: Mapping[int, str], budget: int, keep: Collection[int] = ())
         shares.update(zip(group, fair, strict=True))
         left -= sum(fair)
     return Budget(
-        shown={key: cut(text, shares[key]) for key, text in texts.items()},
+        shown={
+            key: " ".join(text.split()) if lengths[key] <= shares[key] else cut(text, shares[key])
+            for key, text in texts.items()
+        },
         dropped={key: lengths[key] - shares[key] for key in texts if lengths[key] > shares[key]},
     )
 
@@ -142,8 +145,10 @@ def choose_edges(
     graph: TextAttributedGraph, edges: Sequence[int], rng: np.random.Generator, budget: int, first: Collection[int]
 ) -> tuple[int, ...]:
     """As many edges as fit in ``budget`` pieces, without their texts; those that touch ``first`` before the others."""
-    plain = _is_plain(graph)
-    cost = {edge: count_pieces("1-1," if plain else _edge_line(graph, edge, (1, 1), "")) for edge in edges}
+    if _is_plain(graph):
+        cost = dict.fromkeys(edges, count_pieces("1-1,"))
+    else:
+        cost = {edge: count_pieces(_edge_line(graph, edge, (1, 1), "")) for edge in edges}
     if sum(cost.values()) <= budget:
         return tuple(edges)
     shuffled = [edges[i] for i in rng.permutation(len(edges))]
@@ -165,7 +170,8 @@ def write_edges(graph: TextAttributedGraph, edges: Sequence[int], number: Mappin
     """The edges over local numbers: "1-2, 1-3" where an edge is just that, else one a line."""
     if not edges:
         return "Edges: none shown."
-    ends = {edge: [number[int(node)] for node in graph.edge_index[:, edge]] for edge in edges}
+    pairs = graph.edge_index[:, list(edges)].T.tolist()
+    ends = {edge: [number[source], number[target]] for edge, (source, target) in zip(edges, pairs, strict=True)}
     if not graph.directed:
         ends = {edge: sorted(pair) for edge, pair in ends.items()}
     arrow = "->" if graph.directed else "-"

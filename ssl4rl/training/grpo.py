@@ -172,6 +172,18 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         self._share_sampling = self._share and plain and not (elsewhere or sharded or args.cache_implementation)
         if vllm_in_process:
             self._start_vllm_in_process()
+        elif args.use_vllm and args.vllm_mode == "colocate" and files.reads_images:
+            self._forget_pictures_after_sync()
+
+    def _forget_pictures_after_sync(self) -> None:
+        """TRL's sync leaves what the old weights made of a picture in vLLM's cache, for the next time it is shown."""
+        generation, sync = self.vllm_generation, self.vllm_generation.sync_weights
+
+        def sync_and_forget() -> None:
+            sync()
+            generation.llm.llm_engine.reset_encoder_cache()
+
+        generation.sync_weights = sync_and_forget
 
     def _start_vllm_in_process(self) -> None:
         from ssl4rl.training.vllm_cpu import InProcessVLLM

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -170,8 +171,10 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
     if not content:
         raise UserError(f"{where} is empty; {REMEDY}")
     try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, in one line
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
         raise UserError(f"{where} has too many pixels (at most {MAX_PIXELS:,}): scale it down") from error
     except Exception as error:
         raise UserError(f"{where} is not a picture that can be read ({', '.join(FORMATS)}); {REMEDY}") from error

@@ -74,9 +74,9 @@ class Position(VisionTask[PositionKnobs]):
         box = (left, top, left + side, top + side)
         piece = cut(image, box, self._shown(image.width, side), self._shown(image.height, side))
         piece, made = changed(piece, dict.fromkeys(AUGMENTS, self.knobs.augment), rng)
-        how = (
-            f"The piece was cut out of the picture, upright, and scaled{told(AUGMENTS if self.knobs.augment else ())}."
-        )
+        scaled = ", and scaled" if self.knobs.shape == "square" else ""
+        after = told(AUGMENTS if self.knobs.augment else ())
+        how = f"The piece was cut out of the picture, upright{scaled}{after}."
         if self.knobs.named:
             ask = "From which quarter of the picture: top left, top right, bottom left or bottom right?"
             target: Any = QUADRANTS[row][column]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
@@ -16,7 +18,7 @@ GAP, CAPTION, WIDEST = 8, 16, 1600
 def contact_sheet(examples: Sequence[Example], answers: Sequence[str]) -> Image.Image:
     """Each example's pictures side by side, in the order of the prompt, under its id and answer.
 
-    Pictures keep their pixels unless a row would be wider than 1,600; then the row is scaled down.
+    Pictures keep their pixels unless one is larger than 1,600; what does not fit into a line goes into the next.
 
     Raises:
         UserError: if the examples have no pictures.
@@ -33,18 +35,33 @@ def contact_sheet(examples: Sequence[Example], answers: Sequence[str]) -> Image.
 
 
 def _row(example: Example, answer: str) -> Image.Image:
+    caption = f"{example.id}   answer: {answer}"
     pictures = [image.convert("RGB") for image in example.images]
-    scale = min(1.0, (WIDEST - GAP * (len(pictures) + 1)) / sum(picture.width for picture in pictures))
-    if scale < 1:
-        pictures = [
-            picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
-            for picture in pictures
-        ]
-    width = max(sum(picture.width for picture in pictures) + GAP * (len(pictures) + 1), 480)
-    row = Image.new("RGB", (width, max(picture.height for picture in pictures) + CAPTION + 2 * GAP), "white")
-    ImageDraw.Draw(row).text((GAP, 2), f"{example.id}   answer: {answer}", fill="black")
-    left = GAP
     for picture in pictures:
-        row.paste(picture, (left, CAPTION + GAP))
+        picture.thumbnail((WIDEST - 2 * GAP, WIDEST))
+    places = []
+    left, top, bottom = GAP, CAPTION + GAP, 0
+    width = 2 * GAP + math.ceil(ImageDraw.Draw(pictures[0]).textlength(caption))
+    for picture in pictures:
+        if left > GAP and left + picture.width + GAP > WIDEST:
+            left, top = GAP, bottom + GAP
+        places.append((left, top))
         left += picture.width + GAP
+        width, bottom = max(width, left), max(bottom, top + picture.height)
+    row = Image.new("RGB", (width, bottom + GAP), "white")
+    ImageDraw.Draw(row).text((GAP, 2), caption, fill="black")
+    for picture, place in zip(pictures, places, strict=True):
+        row.paste(picture, place)
     return row
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Writes a PNG.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        image.save(path, "PNG")
+    except OSError as error:
+        raise UserError(f"--png {path} cannot be written ({error.strerror})") from error

@@ -12,6 +12,8 @@ import pytest
         ["--help"],
         ["graph", "train", "--help"],
         ["graph", "eval", "--help"],
+        ["vision", "eval", "--help"],
+        ["vision", "export", "--help"],
         ["compare", "--help"],
         ["rescore", "--help"],
         ["graph", "show", "--task", "link"],

@@ -52,6 +52,12 @@ def test_info_of_a_dataset_that_is_not_here(home: Path) -> None:
     assert "ssl4rl data fetch cora" in error("info", "cora")
 
 
+def test_a_converted_folder_is_the_same_dataset(tmp_path: Path, home: Path) -> None:
+    run("new", tmp_path / "mine")
+    assert f"now in {tmp_path / 'fast'}" in output("convert", tmp_path / "mine", tmp_path / "fast")
+    assert output("info", tmp_path / "fast", "--json") == output("info", tmp_path / "mine", "--json")
+
+
 def test_revision_does_not_go_with_from(samples: Path, home: Path) -> None:
     assert "--revision is the hub's" in error("fetch", "cora", "--from", samples, "--revision", "main")
 

@@ -58,8 +58,8 @@ def test_the_verb_shows_the_difference_the_settings_and_the_replies(runs, monkey
     monkeypatch.setenv("COLUMNS", "300")
     assert ssl4rl(monkeypatch, "compare", *runs, "--changed", "2") == 0
     out = capsys.readouterr().out
-    assert "difference +10.0 points [" in out and "4 won and 3 lost of 10 shared items" in out
-    assert f"1 items are in {runs[1]} only" in out and "model.path" in out
+    assert "difference +10.0 points [" in out and "4 won and 3 lost of 10 shared questions" in out
+    assert f"1 questions are in {runs[1]} only" in out and "model.path" in out
     assert out.count("── ") == 2 and "5 more items changed" in out
     assert "ssl4rl graph show 'toy/test/link@one-hop/0/0#" in out and "<answer>yes</answer>" in out
 

@@ -64,7 +64,11 @@ def test_what_a_run_holds(tmp_path):
         assert (record["id"], record["item"]) == (example.id, example.meta["item"])
         assert record["value"] == (example.target == ["yes"])
     assert (scores["n"], scores["accuracy"], scores["chance"], scores["items"]) == (12, 0.5, 0.5, benchmark.size)
-    assert scores["positions"] == [{"label": "yes", "gold": 6, "picked": 12}, {"label": "no", "gold": 6, "picked": 0}]
+    assert scores["positions"] == [
+        {"label": "yes", "gold": 6, "picked": 12, "right": 6},
+        {"label": "no", "gold": 6, "picked": 0, "right": 0},
+    ]
+    assert scores["spread"] == 0.5 and scores["rows"] == 12
     removed = scores["baselines"]["graph removed"]
     assert (removed["n"], removed["accuracy"], removed["model_minus_baseline"]["difference"]) == (4, 0.5, 0.0)
     ablated = lines(run, "predictions.graph-removed.jsonl")

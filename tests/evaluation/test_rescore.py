@@ -38,7 +38,7 @@ def test_lenient_and_strict_stand_beside_the_recorded_scores(run, ssl4rl) -> Non
     before = {file.name: file.read_bytes() for file in run.iterdir()}
     code, out, err = ssl4rl("rescore", run, "--extraction", "lenient")
     assert code == 0 and not err
-    assert "0.250" in out and "0.750" in out and "2 of 4 items changed" in out
+    assert "0.250" in out and "0.750" in out and "2 of 4 replies changed" in out
     written = json.loads((run / "scores.lenient.json").read_text())
     assert (written["extraction"], written["accuracy"], written["parsed"]) == ("lenient", 0.75, 0.75)
 
@@ -62,7 +62,7 @@ def test_an_unfinished_run_and_a_cut_line_are_said(run, ssl4rl) -> None:
     file = run / "predictions.jsonl"
     file.write_bytes(file.read_bytes()[:-30])
     code, out, err = ssl4rl("rescore", run, "--extraction", "strict")
-    assert code == 0 and "of 3 items" in out
+    assert code == 0 and "of 3 replies" in out
     assert "was cut off and is left out" in err and "is unfinished" in err
 
 

@@ -41,9 +41,9 @@ def test_scores_of_a_hand_counted_run(prediction) -> None:
         "rows": [[3, 1, 0, 0], [0, 1, 1, 2]],
     }
     assert found["positions"] == [
-        {"label": "A", "gold": 4, "picked": 2},
-        {"label": "B", "gold": 4, "picked": 2},
-        {"label": "C", "gold": 1, "picked": 1},
+        {"label": "A", "gold": 4, "picked": 2, "right": 2},
+        {"label": "B", "gold": 4, "picked": 2, "right": 1},
+        {"label": "C", "gold": 1, "picked": 1, "right": 1},
     ]
 
 

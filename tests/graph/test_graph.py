@@ -53,6 +53,29 @@ def test_parallel_edges_count_once_as_neighbours(kinship):
     assert adjacency.degree(0) == 3
 
 
+def test_rows_are_sorted_by_neighbour_then_edge():
+    rng = np.random.default_rng(0)
+    edges = rng.integers(12, size=(2, 200))
+    edges = edges[:, edges[0] != edges[1]]
+    some = rng.permutation(edges.shape[1])[:100]
+    shown = np.zeros(edges.shape[1], dtype=bool)
+    shown[some] = True
+    everything = Adjacency.build(12, edges, np.arange(edges.shape[1]))
+    for adjacency in (Adjacency.build(12, edges, some), everything.only(shown)):
+        for node in range(12):
+            expected = sorted(
+                (int(edges[1 - side, edge]), int(edge)) for edge in some for side in (0, 1) if edges[side, edge] == node
+            )
+            row = slice(adjacency.indptr[node], adjacency.indptr[node + 1])
+            assert list(zip(adjacency.neighbors[row], adjacency.edges[row], strict=True)) == expected
+        assert adjacency.indptr[-1] == 200
+
+
+def test_which_nodes_have_a_text():
+    graph = TextAttributedGraph.from_edges("g", ["a", " \n", "", "b c"], np.array([[0], [1]]))
+    assert graph.has_text.tolist() == [True, False, False, True]
+
+
 def test_the_fingerprint_sees_texts_edges_and_meanings(house):
     def variant(**changes):
         return TextAttributedGraph.from_edges(

@@ -48,6 +48,22 @@ def test_induced_edges_agree_with_brute_force():
         assert list(induced_edges(adjacency, nodes.tolist())) == expected.tolist()
 
 
+def test_induced_edges_of_hubs_agree_with_brute_force():
+    # Nodes 0 and 1 are joined to everyone, and twice to each other: their rows are too long to be read whole.
+    rng = np.random.default_rng(2)
+    leaves = np.arange(2, 500)
+    spokes = [np.stack([np.full(len(leaves), hub), leaves]) for hub in (0, 1)]
+    others = np.unique(rng.integers(2, 500, size=(2, 400)), axis=1)
+    edges = np.concatenate([*spokes, others[:, others[0] != others[1]], [[0, 1], [1, 0]]], axis=1)
+    adjacency = Adjacency.build(500, edges, np.arange(edges.shape[1]))
+    for hidden in ([], [frozenset((0, 1))], [frozenset((7, 1)), frozenset((0, 9))]):
+        nodes = [1, 9, 0, 7, *rng.choice(np.arange(10, 500), 30, replace=False).tolist()]
+        shown = [set(edge) <= set(nodes) and frozenset(edge) not in hidden for edge in edges.T.tolist()]
+        found = induced_edges(adjacency, nodes, hidden)
+        assert list(found) == np.flatnonzero(shown).tolist() and len(found) > 60
+    assert induced_edges(adjacency, []) == ()
+
+
 def test_every_neighbour_is_equally_likely():
     star = np.stack([np.zeros(20, dtype=int), np.arange(1, 21)])
     adjacency = Adjacency.build(21, star, np.arange(20))

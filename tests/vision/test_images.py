@@ -84,7 +84,7 @@ def test_a_jpeg_is_decoded_small_but_never_too_small(encoded):
         (header_only_png(50, 50), "is broken"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("error")
 def test_a_bad_file_is_named(content, message):
     with pytest.raises(UserError, match=f"^here/a.jpg .*{message}"):
         decode(content, "here/a.jpg")

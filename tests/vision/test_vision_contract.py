@@ -41,14 +41,14 @@ def test_examples_depend_on_their_index_alone_and_work_on_photographs(kind, leve
 @pytest.mark.parametrize("kind", TASKS)
 def test_sizes_words_and_sharpness_tell_nothing_that_the_task_left_there(kind, grain):
     size = 64 if kind is not Jigsaw else 96
-    tasks = (kind(grain, split=split, knobs={"size": size}) for split in ("train", "test"))
+    tasks = ([kind(grain, split=split, knobs={"size": size})] for split in ("train", "test"))
     for row in classify(*tasks, 400):
         assert row["errors_above_chance"] < 4, row
 
 
 def test_the_check_finds_the_leak_of_the_papers_rotation(grain):
-    task, held_out = (Rotation(grain, level="paper", split=split, knobs={"size": 64}) for split in ("train", "test"))
-    rows = classify(task, held_out, 300)
+    tasks = ([Rotation(grain, level="paper", split=split, knobs={"size": 64})] for split in ("train", "test"))
+    rows = classify(*tasks, 300)
     assert all(row["errors_above_chance"] > 8 for row in rows), rows
 
 

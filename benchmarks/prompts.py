@@ -1,0 +1,155 @@
+"""Timing models and the prompts that they are timed on.
+
+The model is randomly initialised with SmolLM2-135M's shape: how long a step takes does not depend on what the weights
+are. The prompts are link questions on Cora (from SSL4RL_TEST_DATA, by default ../shared/data), or on the embedded graph
+with filler words up to the same length; :func:`link_prompts` says which. The tokenizer is byte-level BPE, trained on
+those prompts on the spot, so that words are cut as a language model would cut them; the model's vocabulary stays at
+49,152.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssl4rl.data.fetch import fetch
+from ssl4rl.errors import UserError
+from ssl4rl.example import Example, Score
+from ssl4rl.registry import GRAPHS, TASKS
+
+DATA = Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data"))
+
+SPECIAL = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SMOLLM2: dict[str, Any] = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 8192,
+    "tie_word_embeddings": True,
+}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A task whose prompts are filled up to a number of words."""
+
+    task: Any
+    words: int
+
+    @property
+    def label(self) -> str:
+        return str(self.task.label)
+
+    def example(self, index: int) -> Example:
+        example: Example = self.task.example(index)
+        missing = self.words - len(example.text.split())
+        return replace(example, parts=(" ".join(["also"] * max(0, missing)) + "\n", *example.parts))
+
+    def score(self, reply: str, example: Example) -> Score:
+        return self.task.score(reply, example)
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """A task whose prompts are made of its examples' texts end to end, cut at a number of tokens (or one fewer)."""
+
+    task: Any
+    tokenizer: Any
+    tokens: int
+
+    @property
+    def label(self) -> str:
+        return str(self.task.label)
+
+    def example(self, index: int) -> Example:
+        example: Example = self.task.example(index)
+        around = len(
+            self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": ""}], add_generation_prompt=True, tokenize=True, return_dict=True
+            )["input_ids"]
+        )
+        ids: list[int] = []
+        while len(ids) < self.tokens:
+            ids += self.tokenizer(self.task.example(index).text)["input_ids"]
+            index += 1
+        return replace(example, parts=(self.tokenizer.decode(ids[: self.tokens - around]),))
+
+    def score(self, reply: str, example: Example) -> Score:
+        return self.task.score(reply, example)
+
+
+def link_task() -> tuple[Any, str]:
+    """Link questions of about 500 tokens, and what they are cut from."""
+    kind = TASKS.get("link")
+    if (DATA / "taglas" / "Cora").is_dir():
+        try:
+            cora = GRAPHS.get("cora")()
+        except UserError:
+            cora = fetch("cora", DATA / "taglas")
+        return kind(cora, knobs={"text_budget": 350, "num_hops": 2}), "Cora"
+    return Filled(kind(GRAPHS.get("citations")()), 430), "the embedded graph, prompts filled up"
+
+
+def build_tokenizer(texts: Sequence[str]) -> Any:
+    """Byte-level BPE trained on these texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=8192, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token=SPECIAL[0], eos_token=SPECIAL[2], additional_special_tokens=SPECIAL[1:2]
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def save_model(folder: Path, task: Any) -> Path:
+    """The timing model in float32 and a tokenizer for the prompts of ``task``, as transformers saves them."""
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = build_tokenizer([task.example(index).text for index in range(300)])
+    tokenizer.save_pretrained(folder)
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**SMOLLM2, **ends))
+    model.generation_config = GenerationConfig(**ends)
+    model.save_pretrained(folder)
+    return folder
+
+
+def group(tokenizer: Any, task: Any, prompt: int, completion: int, count: int) -> tuple[Tensor, Tensor, int]:
+    """One prompt of exactly so many tokens (prompts of the task, end to end) with ``count`` random completions.
+
+    The arguments of TRL's log-prob method: ids and mask, both (count, prompt + completion), and ``completion``.
+    """
+    ids: list[int] = []
+    index = 0
+    while len(ids) < prompt:
+        ids += tokenizer.apply_chat_template(task.example(index).messages(), tokenize=True, return_dict=True)[
+            "input_ids"
+        ]
+        index += 1
+    torch.manual_seed(1)
+    completions = torch.randint(len(SPECIAL), len(tokenizer), (count, completion))
+    whole = torch.cat([torch.tensor(ids[:prompt]).expand(count, -1), completions], 1)
+    return whole, torch.ones_like(whole), completion
