@@ -177,7 +177,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _forget_pictures_after_sync(self) -> None:
         """TRL's sync leaves what the old weights made of a picture in vLLM's cache, for the next time it is shown."""
-        generation, sync = self.vllm_generation, self.vllm_generation.sync_weights
+        generation: Any = self.vllm_generation
+        sync = generation.sync_weights
 
         def sync_and_forget() -> None:
             sync()

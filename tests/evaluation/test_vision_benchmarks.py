@@ -207,6 +207,10 @@ def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path)
     lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
     assert not any("choices" in json.loads(line) for line in lines)
     assert rescore_run(tmp_path / "run", "lenient").scores["accuracy"] == 2 / 6
+    every = EvalRecipe.build({**settings, "ablate": 0, "knobs": {"pictures": "all"}})
+    evaluate(every, tmp_path / "all", model=Model(Naming(), ReplyCache(None), every), say=lambda _: None)
+    scores = json.loads((tmp_path / "all" / "scores.json").read_text())
+    assert scores["items"] == 250 and "majority" not in scores["baselines"] and "left out" in scores["notes"][-1]
 
 
 def test_compare_counts_questions_and_shows_rows(written, tmp_path):
