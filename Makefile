@@ -23,12 +23,23 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One command per figure. Hours on two cores; the second list needs vLLM (`make test` installs it), the first does not.
 bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.shared_prompt
+	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.vision_step
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.subgraph
+	$(BIN)/python -m benchmarks.large_graph
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.vision_examples
 	$(BIN)/python -m benchmarks.learning
-	$(BIN)/python -m benchmarks.vllm_sync
+	$(BIN)/python -m benchmarks.vision_learning
 	$(BIN)/python -m benchmarks.gnn_baselines
-	$(BIN)/python -m benchmarks.eval_throughput
 	$(BIN)/python -m benchmarks.transfer
+	$(BIN)/python -m benchmarks.vision_audit
+	$(BIN)/python -m benchmarks.vllm_sync
+	$(BIN)/python -m benchmarks.eval_throughput
 
 audit-full: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.audit --examples 10000

@@ -4,8 +4,9 @@
 
 The graph (ten edges a node, texts of 20 words) is converted once; FOLDER keeps it for the next time, else it goes when
 the benchmark ends. Each run is a process of its own. Cold means that the system was asked to drop the files from its
-cache before. Opening counts until the first `link` examples are there, a linked pair and one that is not; memory is the peak that the system reports for
-the process, mapped pages and Python itself included, after 1,000 and after 10,000 examples.
+cache before. Opening counts until the first `link` examples are there, of a pair that is linked and of one that is
+not; memory is the peak that the system reports for the process, mapped pages and Python itself included, after 1,000
+and after 10,000 examples. The conversion takes about 9 GB of memory, and the files 6.5 GB of disk.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from ssl4rl.graph.link import Link
 from ssl4rl.graph.sampling import Subgraph, ego_subgraph
 from ssl4rl.graph.splits import edge_view
 
-CENTRES = 5
+CENTRES = 20
 EXAMPLES = 1000
 EVERYTHING = 1 << 40
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssl4rl.data import load_graph
@@ -17,11 +18,25 @@ def test_the_default_is_embedded() -> None:
     assert graph.fingerprint == load_graph("citations").fingerprint
 
 
+def documented() -> list[str]:
+    """The programs on the page of datasets: a registered function, and a large graph."""
+    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+
+def test_the_documented_large_graph_is_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("edges.npy", np.array([[0, 1, 2], [1, 2, 0]]))
+    Path("texts.txt").write_text("one\ntwo\nthree\n")
+    _, code = documented()
+    exec(compile(code, "docs/datasets.md", "exec"), {})
+    assert list(load_graph("./web").texts) == ["one", "two", "three"] and load_graph("./web").num_edges == 3
+
+
 def test_the_documented_function_is_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GRAPHS, "_loaded", dict(GRAPHS._loaded))
 
-    page = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code, _ = documented()
     exec(compile(code, "docs/datasets.md", "exec"), {})
 
     assert load_graph("rivers").node_meaning == "a river"
