@@ -4,9 +4,10 @@
 
 First the vision tower alone learns to tell which side of a picture is up and what its main object is (two linear
 heads, thrown away afterwards). Then the whole model learns to write replies to the tasks' prompts whose reasoning
-names what the pictures show. Half of the answers, by the toss of a coin, are those to the mirror image of the
-question: what is left of them to learn, which of 90 and 270 degrees a picture was turned by and whether a column is
-the left or the right one, is left to GRPO.
+names what the pictures show, in three parts (see ``PARTS``): mostly `position`, whose matching of a piece with a
+picture comes last of all; then mostly `rotation`, for as long as a part of its answers is still wrong; then replies
+of every task and of the levels with other forms of answers. In the last part two thirds of the answers to `position`
+name the wrong side, left for right: what is named there is learned, and which answer follows is left to GRPO.
 """
 
 import argparse
@@ -60,20 +61,42 @@ CHAT_TEMPLATE = (
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 TASKS: tuple[type[VisionTask], ...] = (Rotation, Position, Jigsaw, Contrastive)
-MIXTURE: list[tuple[type[VisionTask], str, int, float]] = [
-    (Rotation, "medium", 24_000, 0.15),
-    (Position, "medium", 16_000, 0.32),
-    (Position, "easy", 16_000, 0.38),
-    (Contrastive, "medium", 3_000, 0.06),
-    (Jigsaw, "medium", 3_000, 0.05),
-    (Rotation, "hard", 1_000, 0.01),
-    (Position, "hard", 1_000, 0.01),
-    (Jigsaw, "hard", 1_000, 0.02),
+MIXTURE: list[tuple[type[VisionTask], str, int]] = [
+    (Rotation, "medium", 24_000),
+    (Position, "medium", 16_000),
+    (Position, "easy", 16_000),
+    (Contrastive, "medium", 3_000),
+    (Jigsaw, "medium", 3_000),
+    (Rotation, "hard", 1_000),
+    (Position, "hard", 1_000),
+    (Jigsaw, "hard", 1_000),
 ]
-"""Task, level, examples that are prepared, and share of the steps."""
+"""Task, level, and examples that are prepared."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Steps of one kind."""
+
+    steps: int
+    rate: float
+    falls: int
+    """The learning rate falls as if there were that many steps."""
+    shares: tuple[float, ...]
+    """Of the steps, by entry of ``MIXTURE``."""
+    mirrored: float = 0.0
+    """Share of the answers to `position` that have left for right."""
+
+
+TOWER = Part(2000, 1.5e-3, 5000, (1,))
+PARTS = (
+    Part(800, 1e-3, 1500, (0.1, 0.4, 0.5, 0, 0, 0, 0, 0)),
+    Part(100, 9e-4, 300, (0.55, 0.22, 0.13, 0.05, 0.05, 0, 0, 0)),
+    Part(150, 6e-4, 150, (0.03, 0.38, 0.12, 0.15, 0.16, 0.03, 0.05, 0.08), mirrored=0.65),
+)
 SCENES = 12_000
 """More than the embedded set has; a picture that is held out there is held out here."""
-BATCH = 64
+TOWER_BATCH, BATCH = 128, 64
 SIDES = ("above", "left", "below", "right")
 """Where the sky is after a turn counter-clockwise by 0, 90, 180 and 270 degrees."""
 
@@ -244,20 +267,13 @@ def naming(task: VisionTask, example: Example) -> str:
     return ", ".join(str(task.source.label_of(picture)) for picture in meta["pictures"])
 
 
-def mirrored(task: VisionTask, answer: str) -> str:
-    """The answer to the mirror image of the question: left for right, clockwise for counter-clockwise."""
-    if isinstance(task, Rotation):
-        return str(-int(answer) % 360)
-    if isinstance(task, Position) and task.knobs.named:
+def mirrored(task: Position, answer: str) -> str:
+    """The answer with left for right."""
+    if task.knobs.named:
         row, column = answer.split()
         return f"{row} {'right' if column == 'left' else 'left'}"
-    if isinstance(task, Position):
-        row, column = answer.split(", ")
-        return f"{row}, {task.knobs.n + 1 - int(column)}"
-    if isinstance(task, Jigsaw):
-        n, pieces = task.knobs.n, answer.split(", ")
-        return ", ".join(piece for start in range(0, n * n, n) for piece in reversed(pieces[start : start + n]))
-    return answer
+    row, column = answer.split(", ")
+    return f"{row}, {task.knobs.n + 1 - int(column)}"
 
 
 @dataclass
@@ -268,23 +284,24 @@ class Rows:
     """[N, pictures of an example, SIDE, SIDE, 3], bytes."""
     prompts: list[list[int]]
     replies: list[list[int]]
+    mirrored: list[list[int]]
+    """The replies with mirrored answers; of tasks other than `position`, as they are."""
     angles: torch.Tensor
     kinds: torch.Tensor
 
 
-def prepare(task: VisionTask, processor: LlavaProcessor, count: int, seed: int) -> Rows:
-    rng = np.random.default_rng(seed)
-    rows = Rows(torch.empty(0), [], [], torch.empty(0), torch.empty(0))
+def prepare(task: VisionTask, processor: LlavaProcessor, count: int) -> Rows:
+    rows = Rows(torch.empty(0), [], [], [], torch.empty(0), torch.empty(0))
     pictures, angles, kinds = [], [], []
     for index in range(count):
         example = task.example(index)
         text = processor.apply_chat_template(example.messages(), add_generation_prompt=True, tokenize=False)
-        many = processor.image_token * (SIDE // PATCH) ** 2
-        answer = task.gold(example)
-        answer = mirrored(task, answer) if rng.integers(2) else answer
-        reply = f"<think>{naming(task, example)}</think><answer>{answer}</answer><|im_end|>"
-        rows.prompts.append(processor.tokenizer.encode(text.replace(IMAGE, many)))
-        rows.replies.append(processor.tokenizer.encode(reply))
+        rows.prompts.append(processor.tokenizer.encode(text.replace(IMAGE, IMAGE * (SIDE // PATCH) ** 2)))
+        gold = task.gold(example)
+        other = mirrored(task, gold) if isinstance(task, Position) else gold
+        for replies, answer in ((rows.replies, gold), (rows.mirrored, other)):
+            reply = f"<think>{naming(task, example)}</think><answer>{answer}</answer><|im_end|>"
+            replies.append(processor.tokenizer.encode(reply))
         pictures.append(shrunk(example.images))
         angles.append(example.meta.get("angle", 0))
         kinds.append(KINDS.index(str(task.source.label_of(example.meta["pictures"][0]))))
@@ -293,32 +310,30 @@ def prepare(task: VisionTask, processor: LlavaProcessor, count: int, seed: int) 
 
 
 class Descent:
-    """AdamW with clipped gradients and a rate that rises over 100 steps and falls to nothing at the end."""
+    """AdamW with clipped gradients and a rate that rises over 100 steps and falls from then on."""
 
-    def __init__(self, parameters: Any, rate: float, steps: int) -> None:
-        self.parameters, self.rate, self.steps, self.done = list(parameters), rate, steps, 0
+    def __init__(self, parameters: Any, part: Part) -> None:
+        self.parameters, self.part, self.done = list(parameters), part, 0
         self.optimizer = torch.optim.AdamW(self.parameters, betas=(0.9, 0.98), weight_decay=0.02)
 
     def step(self, loss: torch.Tensor) -> None:
         self.done += 1
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * min(1, self.done / 100, 1.02 - self.done / self.steps)
+            group["lr"] = self.part.rate * min(1, self.done / 100, 1.02 - self.done / self.part.falls)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
 
-def train_tower(
-    model: LlavaForConditionalGeneration, rows: Rows, steps: int, batch: int = 128, rate: float = 1.5e-3
-) -> None:
+def train_tower(model: LlavaForConditionalGeneration, rows: Rows) -> None:
     """Which side is up, and what is the main object? Of turned views, turned and mirrored once more at random."""
     tower = model.model.vision_tower
     up, kind = torch.nn.Linear(WIDTH, 4), torch.nn.Linear(WIDTH, len(KINDS))
-    descent = Descent([*tower.parameters(), *up.parameters(), *kind.parameters()], rate, steps)
+    descent = Descent([*tower.parameters(), *up.parameters(), *kind.parameters()], TOWER)
     sides, start = rows.angles // 90, time.time()
-    for step in range(1, steps + 1):
-        chosen, more = torch.randint(len(sides), (batch,)), int(torch.randint(4, ()))
+    for step in range(1, TOWER.steps + 1):
+        chosen, more = torch.randint(len(sides), (TOWER_BATCH,)), int(torch.randint(4, ()))
         views, side = rows.pictures[chosen, 1].rot90(more, (1, 2)), (sides[chosen] + more) % 4
         if torch.rand(()) < 0.5:
             views, side = views.flip(2), -side % 4
@@ -330,14 +345,16 @@ def train_tower(
             print(f"tower {step} {time.time() - start:.0f}s loss {loss.item():.3f}", flush=True)
 
 
-def reply_loss(model: LlavaForConditionalGeneration, rows: Rows, chosen: list[int]) -> torch.Tensor:
+def reply_loss(
+    model: LlavaForConditionalGeneration, rows: Rows, replies: list[list[int]], chosen: list[int]
+) -> torch.Tensor:
     """Mean cross-entropy of the reply tokens; prompts are padded on the left, replies on the right."""
     pad = model.config.pad_token_id
     before = max(len(rows.prompts[i]) for i in chosen)
-    keep = max(len(rows.replies[i]) for i in chosen)
+    keep = max(map(len, replies))
     ids, mask = torch.full((len(chosen), before + keep), pad), torch.zeros(len(chosen), before + keep, dtype=torch.long)
-    for row, i in enumerate(chosen):
-        text, start = rows.prompts[i] + rows.replies[i], before - len(rows.prompts[i])
+    for row, (i, reply) in enumerate(zip(chosen, replies, strict=True)):
+        text, start = rows.prompts[i] + reply, before - len(rows.prompts[i])
         ids[row, start : start + len(text)] = torch.tensor(text)
         mask[row, start : start + len(text)] = 1
     labels = torch.where(mask == 1, ids, -100)[:, before:]
@@ -379,42 +396,36 @@ def evaluate(model, processor, task: VisionTask, count: int = 500, max_new_token
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--tower-steps", type=int, default=2500)
-    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     set_seed(options.seed)
-    source = scenes(SCENES)
+    source, start = scenes(SCENES), time.time()
     tokenizer = make_tokenizer(phrases(source))
     processor, model = make_processor(tokenizer), make_model(tokenizer)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
-    start = time.time()
-    tasks = [kind(source, level=level) for kind, level, _, _ in MIXTURE]
-    prepared = [
-        prepare(task, processor, count, options.seed) for task, (_, _, count, _) in zip(tasks, MIXTURE, strict=True)
-    ]
+    tasks = [kind(source, level=level) for kind, level, _ in MIXTURE]
+    held_out = [kind(source, level=level, split="val") for kind, level, _ in MIXTURE]
+    prepared = [prepare(task, processor, count) for task, (_, _, count) in zip(tasks, MIXTURE, strict=True)]
     print(f"examples prepared in {time.time() - start:.0f}s", flush=True)
-    train_tower(model, prepared[0], options.tower_steps)
-    rng = np.random.default_rng(options.seed)
-    shares = np.array([share for *_, share in MIXTURE])
-    at = [0] * len(MIXTURE)
-    descent = Descent(model.parameters(), 1.2e-3, options.steps)
-    for step in range(1, options.steps + 1):
-        which = int(rng.choice(len(MIXTURE), p=shares / shares.sum()))
-        rows = prepared[which]
-        chosen = [i % len(rows.replies) for i in range(at[which], at[which] + BATCH)]
-        at[which] += BATCH
-        loss = reply_loss(model, rows, chosen)
-        descent.step(loss)
-        if step % 50 == 0:
-            print(f"step {step} {time.time() - start:.0f}s {tasks[which].label} {loss.item():.3f}", flush=True)
-        if step % 250 == 0 or step == options.steps:
-            # bfloat16 halves the file; the recipe loads it as float32.
-            copy.deepcopy(model).to(torch.bfloat16).save_pretrained(options.output)
-            processor.save_pretrained(options.output)
-            held = [kind(source, level=level, split="val") for kind, level, _, _ in MIXTURE[: 2 if step % 500 else 7]]
-            scores = {task.label: evaluate(model, processor, task, 200) for task in held}
-            print(json.dumps(scores, indent=1), flush=True)
+    train_tower(model, prepared[0])
+    for part in PARTS:
+        rng = np.random.default_rng(options.seed)
+        at, descent = [0] * len(MIXTURE), Descent(model.parameters(), part)
+        for step in range(1, part.steps + 1):
+            which = int(rng.choice(len(MIXTURE), p=part.shares))
+            rows = prepared[which]
+            chosen = [i % len(rows.replies) for i in range(at[which], at[which] + BATCH)]
+            at[which] += BATCH
+            replies = [(rows.mirrored if rng.random() < part.mirrored else rows.replies)[i] for i in chosen]
+            loss = reply_loss(model, rows, replies, chosen)
+            descent.step(loss)
+            if step % 50 == 0:
+                print(f"step {step} {time.time() - start:.0f}s {tasks[which].label} {loss.item():.3f}", flush=True)
+        # bfloat16 halves the file; the recipe loads it as float32.
+        copy.deepcopy(model).to(torch.bfloat16).save_pretrained(options.output)
+        processor.save_pretrained(options.output)
+        scores = {task.label: evaluate(model, processor, task) for task in held_out}
+        print(json.dumps(scores, indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def _name_words(text: str) -> tuple[str, ...]:
 
 
 def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str]) -> Score:
-    """1 if the option that :func:`find_choice` reads is one of ``accepted`` (labels), or all that are named are, else 0.
+    """1 if the option that :func:`find_choice` reads, or all that a reply names, are among ``accepted``, else 0.
 
     What the strict :func:`score_any_of` finds correct is correct here too; what it finds wrong because it names no
     option is unparsed here.

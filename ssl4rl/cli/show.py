@@ -75,9 +75,7 @@ def show(
     else:
         kind: Any = of_side(TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark)), context)
         split = split or ("train" if task is not None else "test")
-        asked = kind(
-            load_source_of(kind, dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed
-        )
+        asked = kind(load_source_of(kind, dataset), split=split, level=level, knobs=knobs_of(settings or []), seed=seed)
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
         if not examples:

@@ -40,8 +40,8 @@ QUICKSTART_GRPO: dict[str, Any] = {
     "save_total_limit": 2,
 }
 
-# The same for `tiny-vision` on drawn scenes.
-QUICKSTART_VISION_GRPO: dict[str, Any] = {**QUICKSTART_GRPO}
+# The same for `tiny-vision` on drawn scenes: its policy is surer, and at the rate above it stops varying too early.
+QUICKSTART_VISION_GRPO: dict[str, Any] = {**QUICKSTART_GRPO, "learning_rate": 2e-4, "adam_beta2": 0.98}
 
 QUICKSTART = {TINY: QUICKSTART_GRPO, TINY_VISION: QUICKSTART_VISION_GRPO}
 

@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SAMPLED = 32
+"""Values of an image that are looked at first."""
+
 
 def bare(model: Any) -> Any:
     """The transformers model inside what accelerate and PEFT have wrapped around it."""
@@ -51,18 +54,18 @@ class Images:
         """From the tensors that a processor makes of a batch; ``num_images`` says how many each prompt has."""
         sizes = [1] * len(pixel_values) if image_grid_thw is None else image_grid_thw.prod(-1).tolist()
         shapes = [()] * len(sizes) if image_grid_thw is None else [tuple(grid) for grid in image_grid_thw.tolist()]
-        distinct: list[int] = []
-        which = []
         images = torch.split(pixel_values, sizes)
+        distinct: list[int] = []
+        alike: dict[Any, list[int]] = {}
+        which = []
         for index, image in enumerate(images):
-            # The latest first: a prompt's images come again with its next completion.
-            known = (
-                place
-                for place, other in reversed(list(enumerate(distinct)))
-                if shapes[other] == shapes[index] and torch.equal(images[other], image)
-            )
-            place = next(known, len(distinct))
-            if place == len(distinct):
+            # A few values tell most images apart, so that only those that agree in them are compared whole.
+            some = image.flatten()[:: max(1, image.numel() // SAMPLED)].tolist()
+            candidates = alike.setdefault((shapes[index], *some), [])
+            place = next((each for each in candidates if torch.equal(images[distinct[each]], image)), None)
+            if place is None:
+                place = len(distinct)
+                candidates.append(place)
                 distinct.append(index)
             which.append(place)
         rows = [tuple(which[sum(num_images[:row]) :][:count]) for row, count in enumerate(num_images)]

@@ -1,15 +1,18 @@
 """Images and the shared prompt: one pass of the vision tower per distinct image, and TRL's numbers."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 from qwen_vl import build_llava, build_qwen_vl
+from toys import Letters, make_trainer, toy_recipe, toy_tasks
 from transformers import AutoModelForImageTextToText
 from trl import GRPOConfig, GRPOTrainer
 
 from ssl4rl.inference.model import ModelFiles
+from ssl4rl.task import Draft
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.rollout import Sampling, sample_groups
 from ssl4rl.training.shared_images import Images
@@ -139,6 +142,49 @@ def test_swapped_images_change_the_log_probabilities(folder: Path, tmp_path: Pat
         logps, _ = shared_prompt.logps_and_entropies(trainer.model, ids, mask, keep, temperature=1.0, images=images)
         found.append(logps)
     assert (found[0] - found[1]).abs().max() > 1e-3
+
+
+class Pictures(Letters):
+    """The same words every time, one or two pictures."""
+
+    def draft(self, index, rng):
+        shown = [picture(int(rng.integers(1000))) for _ in range(1 + index % 2)]
+        return Draft((*shown, "which?"), "yes", {})
+
+
+def test_micro_batches_keep_groups_and_their_pictures(folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(folder, grpo__per_device_train_batch_size=4, grpo__gradient_accumulation_steps=4)
+    trainer = make_trainer(recipe, tmp_path / "run", toy_tasks(Pictures))
+    assert trainer.sharing is None
+    model = trainer.model.train()
+    rows = [{"index": index} for index in (0, 1, 2, 3) for _ in range(4)]
+    seen = set()
+    for step in range(4):
+        trainer._step = step
+        part = trainer._prepare_inputs(rows)
+        images = Images.of(part["pixel_values"], part["num_images"], part.get("image_grid_thw"))
+        assert len(set(images.rows)) == 1 and len(images.pixels) == part["num_images"][0]
+        assert len(part["num_images"]) == 4 == len(part["prompt_ids"])
+        seen.add(images.pixels[0].sum().item())
+        part["advantages"] = torch.tensor([1.0, -1.0, 0.5, -0.5])
+        gradients = []
+        for share in (True, False):
+            trainer._share = share
+            model.zero_grad()
+            trainer.current_gradient_accumulation_steps = 4
+            trainer.compute_loss(model, part).backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        trainer._share = True
+        assert (gradients[0] - gradients[1]).norm() < 1e-4 * gradients[1].norm()
+    assert len(seen) == 4
+
+
+def test_says_why_a_vision_model_is_not_supported() -> None:
+    from transformers import LlavaConfig
+
+    for text, vision, reason in (("gemma", "clip_vision_model", "gemma"), ("llama", "pixtral", "Pixtral")):
+        config = LlavaConfig(text_config={"model_type": text}, vision_config={"model_type": vision})
+        assert reason in (shared_prompt.unsupported(SimpleNamespace(config=config)) or "")
 
 
 def test_the_most_likely_tokens_are_those_of_generate(folder: Path) -> None:
