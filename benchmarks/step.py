@@ -5,8 +5,9 @@ SmolLM2-135M's shape in float32, beta 0, AdamW, no gradient checkpointing. Two f
 sampling with transformers; and ours with sharing on against off, both sampling with vLLM in process. ``--table``
 measures steps per hour over prompt length and group size instead, ours and stock TRL, transformers sampling.
 
-A step is timed from its beginning to the end of the optimiser's part; its parts are what sampling takes, what forward
-and backward pass take, and the rest (prompts, rewards, optimiser; with vLLM also old log-probabilities).
+A step is timed from its beginning to the end of the optimiser's part; its parts are what sampling takes (with vLLM, its
+new weights too), what forward and backward pass take, and the rest (prompts, rewards, optimiser; with vLLM also old
+log-probabilities).
 """
 
 from __future__ import annotations
@@ -176,6 +177,8 @@ def against_sharing_off(model: Path, task: Any, shape: Shape, runs: int) -> dict
 
     def run(side: int) -> float:
         trainer._share = side == 0
+        # Every run is a first step to the trainer, which would find its weights in vLLM already, and the prompt too.
+        trainer._last_loaded_step = -1
         return step(trainer, timed, parts[side])
 
     return compare("GRPO step with vLLM against sharing off", lambda: run(0), lambda: run(1), parts, runs, at_least=2.0)

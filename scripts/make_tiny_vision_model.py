@@ -4,10 +4,10 @@
 
 First the vision tower alone learns to tell which side of a picture is up and what its main object is (two linear
 heads, thrown away afterwards). Then the whole model learns to write replies to the tasks' prompts whose reasoning
-names what the pictures show, in three parts (see ``PARTS``): mostly `position`, whose matching of a piece with a
-picture comes last of all; then mostly `rotation`, for as long as a part of its answers is still wrong; then replies
-of every task and of the levels with other forms of answers. In the last part two thirds of the answers to `position`
-name the wrong side, left for right: what is named there is learned, and which answer follows is left to GRPO.
+names what the pictures show, in parts (see ``PARTS``): mostly `position`, whose matching of a piece with a picture
+comes last of all; then mostly `rotation`; then the other tasks and the levels with other forms of answers, with little
+`rotation`, so that some of it is forgotten. In these last parts two thirds of the answers to `position` name the wrong
+side, left for right: where the piece was seen is learned, and which answer follows is left to GRPO.
 """
 
 import argparse
@@ -93,6 +93,7 @@ PARTS = (
     Part(800, 1e-3, 1500, (0.1, 0.4, 0.5, 0, 0, 0, 0, 0)),
     Part(100, 9e-4, 300, (0.55, 0.22, 0.13, 0.05, 0.05, 0, 0, 0)),
     Part(150, 6e-4, 150, (0.03, 0.38, 0.12, 0.15, 0.16, 0.03, 0.05, 0.08), mirrored=0.65),
+    Part(300, 1.2e-3, 300, (0.02, 0.16, 0.02, 0.26, 0.34, 0.02, 0.12, 0.06), mirrored=0.65),
 )
 SCENES = 12_000
 """More than the embedded set has; a picture that is held out there is held out here."""

@@ -1,5 +1,7 @@
 """The embedded vision-language model: its tokenizer, its prompts, and what it knew before any training by reward."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,12 @@ from ssl4rl.vision.position import Position
 from ssl4rl.vision.rotation import Rotation
 
 TASKS = (Rotation, Position, Jigsaw, Contrastive)
+FORMS = {
+    Rotation: re.compile("0|90|180|270"),
+    Position: re.compile("(top|bottom)[ -](left|right)"),
+    Jigsaw: re.compile(r"\d(, ?\d){3}"),
+    Contrastive: re.compile("yes|no"),
+}
 LEVELS = [(kind, level) for kind in TASKS for level in kind.levels]
 
 
@@ -61,13 +69,23 @@ def test_every_prompt_fits_and_shows_all_its_pictures(files, kind, level):
 
 
 @pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.name)
-def test_its_replies_are_short_and_readable(engine, kind):
+def test_its_replies_are_short_and_of_the_right_form(engine, kind):
     task = kind(default_scenes(), split="val")
     examples = [task.example(index) for index in range(50)]
     replies = generate(engine, [example.messages() for example in examples], Sampling(max_new_tokens=48))
-    outcomes = [task.score(reply.text, example).outcome for reply, example in zip(replies, examples, strict=True)]
-    assert sum(outcome is not Outcome.UNPARSED for outcome in outcomes) >= 48
-    assert max(reply.num_tokens for reply in replies) <= 24
+    scores = [task.score(reply.text, example) for reply, example in zip(replies, examples, strict=True)]
+    assert sum(score.outcome is not Outcome.UNPARSED for score in scores) >= 48
+    assert sum(bool(FORMS[kind].fullmatch(score.answer or "")) for score in scores) >= 48
+    assert max(reply.num_tokens for reply in replies) <= 32
+
+
+@pytest.mark.parametrize("kind", [Rotation, Position], ids=lambda kind: kind.name)
+def test_it_starts_above_chance_and_has_something_to_learn(engine, kind):
+    task = kind(default_scenes(), split="val")
+    examples = [task.example(index) for index in range(200)]
+    replies = generate(engine, [example.messages() for example in examples], Sampling(max_new_tokens=48))
+    score = np.mean([task.score(reply.text, example).value for reply, example in zip(replies, examples, strict=True)])
+    assert 0.3 < score < 0.6
 
 
 def test_a_reply_depends_on_every_picture_and_on_their_order(files, engine):

@@ -17,6 +17,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def test_the_quickstart_recipe_spells_out_the_defaults() -> None:
     assert load_recipe(CONFIGS / "quickstart.yaml") == Recipe() == load_recipe()
+    assert load_recipe(CONFIGS / "quickstart-vision.yaml") == load_recipe(side="vision")
 
 
 def test_every_field_is_described() -> None:
