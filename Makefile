@@ -27,6 +27,7 @@ format: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.shared_prompt
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.step --table
 	$(BIN)/python -m benchmarks.vision_step
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.subgraph
