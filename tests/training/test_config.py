@@ -173,7 +173,7 @@ def test_impossible_settings_are_refused(grpo: dict[str, object], message: str) 
 @pytest.mark.parametrize(
     ("recipe", "word"),
     [
-        (with_grpo(learning_rate=1e-2), "high for the tiny model"),
+        (with_grpo(learning_rate=1e-2), "high for a tiny model"),
         (Recipe(model={"path": "x"}, grpo={**MODEL_GRPO, "learning_rate": 1e-4}), "high for full fine-tuning"),
         (Recipe(model={"path": "x", "lora": {}}, grpo=MODEL_GRPO), "low for LoRA"),
         (with_grpo(temperature=0.7), "temperature=0.7"),
