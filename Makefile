@@ -23,7 +23,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One command per figure. Hours on two cores; the second list needs vLLM (`make test` installs it), the first does not.
+# One command per figure, hours on two cores in all. The last two and a part of `step` need vLLM, as `make test` has it.
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.shared_prompt
 	$(BIN)/python -m benchmarks.step

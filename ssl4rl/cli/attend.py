@@ -39,7 +39,9 @@ def attend(
     layer: Annotated[
         int | None, typer.Option(min=1, help="One layer, counted from 1; the mean of all by default.")
     ] = None,
-    png: Annotated[Path, typer.Option(help="Where the overlay goes.")] = Path("attention.png"),
+    png: Annotated[
+        Path | None, typer.Option(help="Where the overlay goes; attention.png by default, nowhere with --json.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draws where models look: `attend --image dog.jpg --question "What is the dog doing?" --word dog`."""
@@ -78,7 +80,10 @@ def attend(
         engine: Any = open_engine("transformers", files)
         maps.append(attention_map(engine.model, files.tokenizer, prompt, layer))
         _tell(files.name, maps[-1], layer, as_json)
-    save_png(overlay(picture, maps, names), png)
+    if png is None and not as_json:
+        png = Path("attention.png")
+    if png is not None:
+        save_png(overlay(picture, maps, names), png)
     if not as_json:
         typer.echo(f"drawn in {png}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,11 @@ def compare(
     if html is not None:
         from ssl4rl.evaluation.page import changed_page
 
-        html.write_text(changed_page(runs[0], comparisons, changed), encoding="utf-8")
+        page = changed_page(runs[0], comparisons, changed)
+        try:
+            html.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write {html}: {error.strerror}; give a file in a folder that exists") from error
         typer.echo(f"the changed items are on {html}", err=True)
     for run, found in comparisons:
         if as_json:
@@ -74,6 +79,12 @@ def _print(console: Console, first: Path, second: Path, found: Comparison, chang
     for run, only in ((first, found.only_first), (second, found.only_second)):
         if only:
             console.print(f"{only} questions are in {run} only and left out", soft_wrap=True)
+    if found.rows_left_out:
+        console.print(
+            f"{found.rows_left_out} rotated rows are in one run only and left out: this is about the questions as they "
+            "were asked in both",
+            soft_wrap=True,
+        )
     if found.settings:
         table = Table("setting", str(first), str(second), box=None)
         for key, (a, b) in found.settings.items():
@@ -86,10 +97,20 @@ def _print(console: Console, first: Path, second: Path, found: Comparison, chang
         gold = ", ".join(f"{label} ({a['choices'].get(label, '?')})" for label in a["accepted"])
         console.print(f"\n── {a['item']} · right: {a['class']}, {gold}")
         for run, record in ((first, a), (second, b)):
-            console.print(f"{run}: {record['outcome']} · ssl4rl {side} show '{record['id']}'", soft_wrap=True)
+            shown = f"ssl4rl {side} show '{record['id']}'{_dataset(run)}"
+            console.print(f"{run}: {record['outcome']} · {shown}", soft_wrap=True)
             console.print(f"→ {record['reply'][-MAX_REPLY:]}", soft_wrap=True)
     if len(found.changed) > changed:
         console.print(f"\n{len(found.changed) - changed} more items changed; --changed N shows more")
+
+
+def _dataset(run: Path) -> str:
+    """What to add to a command for the run's dataset to be found."""
+    from ssl4rl.evaluation.recipe import EvalRecipe
+    from ssl4rl.records import CONFIG
+
+    dataset = EvalRecipe.load(run / CONFIG).dataset
+    return "" if dataset is None else f" --dataset {shlex.quote(dataset)}"
 
 
 def _shown(estimate: Estimate) -> tuple[str, str, str]:

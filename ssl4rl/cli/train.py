@@ -31,7 +31,7 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe and measure prompts; train and write nothing.")
+        bool, typer.Option("--dry-run", help="Check the recipe and measure prompts; write nothing.")
     ] = False,
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph or the pictures themselves provide."""
@@ -82,7 +82,7 @@ def train(
 
 
 def plan_of(recipe: Recipe) -> list[str]:
-    """What training would do, in plain words, everything checked that needs no weights."""
+    """What training would do, in plain words."""
     from ssl4rl.training.run import prepare
 
     run = prepare(recipe)

@@ -35,6 +35,8 @@ class Comparison:
     """Questions that only the first answered, left out."""
     only_second: int
     """Questions that only the second answered, left out."""
+    rows_left_out: int
+    """Rows of shared questions (their options in another order) that only one of the runs answered."""
     first: Estimate
     """Of the first run, on the shared questions."""
     second: Estimate
@@ -80,6 +82,7 @@ def compare(first: Path, second: Path) -> Comparison:
                 f"item {a['item']} is {a['class']!r} in {first} and {b['class']!r} in {second}: "
                 "the runs are on different data; evaluate again on the same"
             )
+    both = {a["item"] for a, _ in pairs}
     before, after = per_question([a for a, _ in pairs]), per_question([b for _, b in pairs])
     scores = [(score, after[question]) for question, score in before.items()]
     return Comparison(
@@ -87,6 +90,9 @@ def compare(first: Path, second: Path) -> Comparison:
         shared=len(scores),
         only_first=len(set(map(question_of, old)) - before.keys()),
         only_second=len(set(map(question_of, new)) - before.keys()),
+        rows_left_out=sum(
+            question_of(record) in before and record["item"] not in both for records in (old, new) for record in records
+        ),
         first=Estimate.of([a for a, _ in scores]),
         second=Estimate.of([b for _, b in scores]),
         paired=PairedDifference.of([a.value for a, _ in scores], [b.value for _, b in scores]),

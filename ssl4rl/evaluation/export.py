@@ -55,7 +55,11 @@ def export_predictions(run: Path, output: Path) -> int:
     order = {question.index: place for place, question in enumerate(benchmark.source.questions)}
     asked = [row for row in benchmark.rows if f"question:{row.index}" in said]
     asked.sort(key=lambda row: (row.rotated, order[row.base]))
-    with output.open("w", encoding="utf-8", newline="") as file:
+    try:
+        file = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}; give a file in a folder that exists") from error
+    with file:
         writer = csv.writer(file, delimiter="\t")
         writer.writerow(header)
         for row in asked:

@@ -75,13 +75,14 @@ def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:
     )
     if train.size < shots:
         raise UserError(f"--shots {shots}: the training split of {benchmark.source.name} has {train.size} items")
-    pool = [train.example(index) for index in range(min(train.size, SHOT_POOL))]
+    # Of all but the chosen ones only the classes are kept: pictures are large.
+    pool = {index: train.example(index).meta["class"] for index in range(min(train.size, SHOT_POOL))}
     used: Counter[str] = Counter()
     turns: Messages = []
     for _ in range(shots):
-        example = min(pool, key=lambda candidate: used[candidate.meta["class"]])
-        pool.remove(example)
-        used[example.meta["class"]] += 1
+        index = min(pool, key=lambda candidate: used[pool[candidate]])
+        used[pool.pop(index)] += 1
+        example = train.example(index)
         turns += [*example.messages(), {"role": "assistant", "content": f"<answer>{train.gold(example)}</answer>"}]
     return turns
 

@@ -79,7 +79,7 @@ def run_suite(
                 **settings,
                 "dataset": dataset,
                 "benchmark": column.benchmark,
-                "knobs": {**column.knobs, **of_kind},
+                "knobs": {**of_kind, **column.knobs},  # a column stays what the paper's cell is
             }
         )
         build_benchmark(recipe)

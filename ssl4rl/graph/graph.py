@@ -55,7 +55,7 @@ class Adjacency:
         indptr = np.zeros(num_nodes + 1, dtype=np.int64)
         np.cumsum(np.bincount(ends, minlength=num_nodes), out=indptr[1:])
         # Entries come by edge, and a stable sort leaves those of parallel edges so.
-        order = np.argsort(ends * np.int64(num_nodes) + others, kind="stable")
+        order = np.argsort(ends.astype(np.int64) * num_nodes + others, kind="stable")
         neighbors = others[order]
         order >>= 1
         return cls(indptr, neighbors, edges.astype(index_type(edge_index.shape[1]))[order])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.inference.model import TINY, TINY_VISION
@@ -122,6 +122,12 @@ class ModelSettings(Section):
     """Pictures with fewer pixels are scaled up before the model's processor sees them; null leaves it to that."""
     max_pixels: int | None = Field(default=None, ge=1)
     """Pictures with more pixels are scaled down before the model's processor sees them; null leaves it to that."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ModelSettings:
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels={self.min_pixels} is more than max_pixels={self.max_pixels}")
+        return self
 
 
 class Heldout(Section):
@@ -246,10 +252,19 @@ def _entries(values: dict[str, Any]) -> list[dict[str, Any]]:
 def _apply_names(
     values: dict[str, Any], tasks: list[str], level: str | None, dataset: str | None, model: str | None
 ) -> None:
-    """``--task`` replaces the recipe's tasks (one that it has keeps its settings); the rest sets all of them."""
+    """``--task`` replaces the recipe's tasks; the rest sets all of them.
+
+    A task that the recipe has keeps its settings, another one gets the level and dataset that all in the recipe have.
+    """
     if tasks:
-        known = {entry.get("name", TaskEntry().name): entry for entry in _entries(values)}
-        values["tasks"] = [known.get(name, {"name": name}) for name in dict.fromkeys(tasks)]
+        entries = _entries(values)
+        known = {entry.get("name", TaskEntry().name): entry for entry in entries}
+        common: dict[str, Any] = {
+            key: entries[0][key]
+            for key in ("level", "dataset")
+            if entries and key in entries[0] and all(entry.get(key) == entries[0][key] for entry in entries)
+        }
+        values["tasks"] = [known.get(name, {"name": name, **common}) for name in dict.fromkeys(tasks)]
     for key, value in (("level", level), ("dataset", dataset)):
         if value is not None:
             for entry in _entries(values):

@@ -33,7 +33,7 @@ from ssl4rl.training.shared_images import Images
 
 Record = dict[str, Any]
 
-VISION_TOWER = re.compile(r"(^|\.)(visual|vision_tower|vision_model)\.")
+VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
 """What transformers calls the part of a vision-language model that reads pictures, in a parameter's name."""
 
 
@@ -158,7 +158,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         base = self.accelerator.unwrap_model(self.model)
         if freeze_vision:
             for name, parameter in base.named_parameters():
-                if VISION_TOWER.search(name):
+                if VISION_TOWER.fullmatch(name):
                     parameter.requires_grad_(False)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         self.sharing = shared_prompt.unsupported(base) if share_prompt else "share_prompt is off"

@@ -114,7 +114,7 @@ def resolve_engine(recipe: Recipe) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run of which everything has been looked at that needs no weights."""
+    """A run whose recipe was checked, whose tasks were built and whose prompts were measured."""
 
     plan: BatchPlan
     tasks: Tasks
@@ -136,8 +136,10 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
     tasks = tasks or build_tasks(recipe)
     quieten()
     files = ModelFiles(recipe.model.path, min_pixels=recipe.model.min_pixels, max_pixels=recipe.model.max_pixels)
-    if recipe.model.freeze_vision and not files.reads_images:
-        raise UserError(f"model.freeze_vision: model {recipe.model.path!r} has no vision tower")
+    if not files.reads_images:
+        for name in ("freeze_vision", "min_pixels", "max_pixels"):
+            if getattr(recipe.model, name):
+                raise UserError(f"model.{name}: model {recipe.model.path!r} reads no pictures")
     return Prepared(plan, tasks, files, risks, preflight(recipe, files, tasks))
 
 
@@ -267,7 +269,7 @@ class _Run:
                 lora_alpha=settings.alpha,
                 lora_dropout=settings.dropout,
                 target_modules=settings.target_modules,
-                exclude_modules=VISION_TOWER.pattern + ".*" if self.recipe.model.freeze_vision else None,
+                exclude_modules=VISION_TOWER.pattern if self.recipe.model.freeze_vision else None,
                 task_type="CAUSAL_LM",
             )
         trainer = TaskTrainer(

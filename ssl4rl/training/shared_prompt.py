@@ -301,7 +301,9 @@ def _forward(
         padding = packed.labels.new_full((len(packed.labels), packed.input_ids.shape[1] - width), -100)
         output = model(**inputs, shift_labels=torch.cat([padding, packed.labels], 1), fused_lm_head=True)
         at = (packed.rows, packed.columns + padding.shape[1])
-        return output.log_probs[at].float(), output.entropy[at].float()
+        logps = output.log_probs[at].float()
+        # TRL gives the reference model a head that leaves the entropy out.
+        return logps, torch.zeros_like(logps) if output.entropy is None else output.entropy[at].float()
     # Off-GPU that head scores prompt positions too, which for a small model is a fifth of the work.
     logits = model(**inputs, logits_to_keep=width, use_cache=False).logits[packed.rows, packed.columns].float()
     if temperature != 1:

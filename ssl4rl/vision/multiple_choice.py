@@ -78,7 +78,7 @@ class MultipleChoice(PictureBenchmark[QuestionSet, ChoiceKnobs]):
 
     def _kept(self) -> list[Question]:
         rows = [row for row in self.source.questions if (row.part == TRAIN) == (self.split == "train")]
-        part = self.knobs.part
+        part = self.knobs.part if self.split == "test" else None
         if part is not None:
             parts = {row.part for row in rows} - {""}
             if parts and part not in parts:

@@ -112,6 +112,11 @@ def with_bases(questions: Sequence[Question]) -> list[Question]:
                 f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their options "
                 "or right answers differ; give questions of your own indices below 1,000,000"
             )
+        if base is not None and base.part != question.part:
+            raise UserError(
+                f"{question.place}: it is a rotated copy of {base.place}, but their split cells differ "
+                f"({question.part!r} and {base.part!r}); put both on one side"
+            )
         found.append(question if base is None else replace(question, base=base.index))
     return found
 

@@ -144,6 +144,10 @@ def test_the_papers_recipe_in_trl_units() -> None:
         assert per_step == 640 and plan.save_multiple == 4 and risks == []
         assert (recipe.grpo["beta"], recipe.grpo["learning_rate"], recipe.grpo["loss_type"]) == (0.01, 1e-6, "bnpo")
         assert recipe.grpo["max_completion_length"] == 2048 and recipe.grpo["temperature"] == 1
+        for processes in (1, 2, 4):
+            check(recipe, processes)
+    other = load_recipe(CONFIGS / "paper-graph.yaml", tasks=["neighbor"]).tasks
+    assert [(entry.level, entry.dataset) for entry in other] == [("paper", "cora")]
     with pytest.raises(UserError, match=r"2560 is not divisible by the 70"):
         check(load_recipe(CONFIGS / "paper-graph.yaml"), processes=7)
 

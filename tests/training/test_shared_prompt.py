@@ -58,6 +58,27 @@ def test_equals_trl_on_the_same_micro_batch(model_folder: Path, tmp_path: Path, 
                 torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
 
 
+def test_equals_trl_with_its_fused_head(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on a GPU; the reference model's head tells no entropies."""
+    forward = shared_prompt._forward
+    monkeypatch.setattr(shared_prompt, "_forward", lambda *inputs, **more: forward(*inputs, **{**more, "fused": True}))
+    trainer = make_trainer(toy_recipe(model_folder, grpo__temperature=0.7, grpo__beta=0.1), tmp_path / "run")
+    inputs = batch()
+    theirs = run(trainer, GRPOTrainer._get_per_token_logps_and_entropies, inputs)
+    ours = run(trainer, type(trainer)._get_per_token_logps_and_entropies, inputs)
+    for mine, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        mine, their = (
+            method(trainer, trainer.ref_model, *inputs)[0] * inputs[1][:, -inputs[2] :]
+            for method in (
+                type(trainer)._get_per_token_logps_and_entropies,
+                GRPOTrainer._get_per_token_logps_and_entropies,
+            )
+        )
+    torch.testing.assert_close(mine, their, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("family", ["Qwen2", "Llama"])
 def test_equals_trl_for_other_families(model_folder: Path, tmp_path: Path, family: str) -> None:
     import transformers

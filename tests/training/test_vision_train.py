@@ -105,6 +105,11 @@ def test_the_vision_tower_can_be_frozen(frozen: bool, lora: bool, qwen: Path, tm
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("language_model" in name for name in moved)
     assert any("visual" in name for name in moved) is not frozen
+    if lora:
+        from safetensors import safe_open
+
+        with safe_open(run / "checkpoint-2" / "adapter_model.safetensors", "pt") as adapters:
+            assert any("visual" in name for name in adapters.keys()) is not frozen  # noqa: SIM118
 
 
 def test_swapping_two_pictures_changes_the_log_probabilities(qwen: Path, tmp_path: Path) -> None:
@@ -165,8 +170,13 @@ def test_what_cannot_be_is_said_before_the_model_is_loaded(qwen: Path, tmp_path:
     with pytest.raises(UserError, match="reads no pictures; take a vision-language model, such as tiny-vision"):
         train(recipe, tmp_path / "run")
     recipe = load_recipe(tasks=["link"], model=str(text), overrides=[*SMALL, "model.freeze_vision=true"])
-    with pytest.raises(UserError, match="has no vision tower"):
+    with pytest.raises(UserError, match=r"model.freeze_vision: .* reads no pictures"):
         train(recipe, tmp_path / "run")
+    recipe = load_recipe(tasks=["link"], model=str(text), overrides=[*SMALL, "model.max_pixels=1000"])
+    with pytest.raises(UserError, match=r"model.max_pixels: .* reads no pictures"):
+        train(recipe, tmp_path / "run")
+    with pytest.raises(UserError, match="min_pixels=2000 is more than max_pixels=1000"):
+        load_recipe(overrides=["model.min_pixels=2000", "model.max_pixels=1000"], side="vision")
     with pytest.raises(UserError, match="cannot be mixed"):
         build_tasks(load_recipe(tasks=["link", "rotation"]))
     # 64 patches of up to 144 tokens do not fit into 2,048.
@@ -235,7 +245,8 @@ def test_every_grid_of_the_paper_is_one_recipe_and_a_level(
     monkeypatch.setenv("WORLD_SIZE", "8")
     tasks, levels = zip(*(variant.split("@") for variant in variants), strict=True)
     for model in ("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"):
-        recipe = load_recipe(CONFIGS / "paper-vision.yaml", tasks=tasks, level=levels[0], model=model, side="vision")
+        level = None if levels[0] == "paper" else levels[0]
+        recipe = load_recipe(CONFIGS / "paper-vision.yaml", tasks=tasks, level=level, model=model, side="vision")
         # Its own files are a download away; a tiny model of its kind measures the prompts.
         recipe.model.path = str(qwen)
         recipe.heldout.examples = 0
