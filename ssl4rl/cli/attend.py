@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, say_embedded
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def attend(
     picture = scaled(picture, max_pixels=MOST_PIXELS)
     names = models or [TINY_VISION]
     if not models and not as_json:
-        typer.echo(f"using the embedded model {TINY_VISION}")
+        say_embedded("vision", TINY_VISION, data=False)
     asked = []
     for files in map(ModelFiles, names):  # what is wrong is said before any weights are loaded
         if not files.reads_images:

@@ -106,10 +106,11 @@ def _print(console: Console, first: Path, second: Path, found: Comparison, chang
 
 def _dataset(run: Path) -> str:
     """What to add to a command for the run's dataset to be found."""
-    from ssl4rl.evaluation.recipe import EvalRecipe
+    import yaml
+
     from ssl4rl.records import CONFIG
 
-    dataset = EvalRecipe.load(run / CONFIG).dataset
+    dataset = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")).get("dataset")
     return "" if dataset is None else f" --dataset {shlex.quote(dataset)}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,10 @@ from ssl4rl.cli.options import (
     knobs_of,
     names_of_side,
     of_side,
+    say_embedded,
     side_of,
 )
 from ssl4rl.errors import UserError
-
-if TYPE_CHECKING:
-    from ssl4rl.evaluation.recipe import EvalRecipe
 
 MAX_POSITIONS = 26
 """Most options whose places are listed: as many as there are letters."""
@@ -127,8 +125,8 @@ def evaluate(
     else:
         of_side(BENCHMARKS.get(benchmark), context)
         recipe = EvalRecipe.build({"benchmark": benchmark, **given})
-    for line in [] if as_json else _defaults(recipe, side):
-        typer.echo(line)
+    if not as_json:
+        say_embedded(side, recipe.model, data=recipe.dataset is None)
     try:
         folder = run(recipe, output, resume=resume, say=say)
     except KeyboardInterrupt:
@@ -141,15 +139,6 @@ def evaluate(
         return
     show(found, console)
     console.print(f"run: {folder.path}\nits replies: {folder.path}/predictions.jsonl", soft_wrap=True)
-
-
-def _defaults(recipe: EvalRecipe, side: str) -> list[str]:
-    from ssl4rl.inference.model import TINY, TINY_VISION
-
-    embedded = "the embedded drawn scenes" if side == "vision" else "the embedded procedural graph"
-    used = [embedded] if recipe.dataset is None else []
-    used += [f"the embedded {recipe.model} model"] if recipe.model in (TINY, TINY_VISION) else []
-    return [f"using {' and '.join(used)}"] if used else []
 
 
 def show(found: Mapping[str, Any], console: Any) -> None:

@@ -36,6 +36,17 @@ def side_of(context: typer.Context) -> str:
     return (context.parent and context.parent.info_name) or "graph"
 
 
+def say_embedded(side: str, model: str | None, *, data: bool) -> None:
+    """Says which of the embedded defaults are used: the ``model`` if it is one, and with ``data`` the source."""
+    from ssl4rl.inference.model import TINY, TINY_VISION
+
+    used = ["the embedded drawn scenes" if side == "vision" else "the embedded procedural graph"] if data else []
+    if model in (TINY, TINY_VISION):
+        used.append(f"the embedded model {model}")
+    if used:
+        typer.echo(f"using {' and '.join(used)}")
+
+
 def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any, Any]]:
     """The task or benchmark, if it belongs to the command that was typed.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, side_of
+from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, say_embedded, side_of
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ def train(
     ] = False,
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph or the pictures themselves provide."""
-    from ssl4rl.inference.model import TINY, TINY_VISION
     from ssl4rl.registry import TASKS
     from ssl4rl.training.config import load_recipe
 
@@ -53,13 +52,8 @@ def train(
     )
     for entry in recipe.tasks:
         of_side(TASKS.get(entry.name), context)
-    defaults = []
-    if all(entry.dataset is None for entry in recipe.tasks):
-        defaults.append("the embedded drawn scenes" if side == "vision" else "the embedded procedural graph")
-    if recipe.model.path in (TINY, TINY_VISION):
-        defaults.append(f"the embedded model {recipe.model.path}")
-    if defaults and not resume:
-        typer.echo(f"using {' and '.join(defaults)}")
+    if not resume:
+        say_embedded(side, recipe.model.path, data=all(entry.dataset is None for entry in recipe.tasks))
 
     if dry_run:
         for line in plan_of(recipe):

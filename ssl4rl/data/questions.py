@@ -10,12 +10,10 @@ from pathlib import Path
 from ssl4rl.answers import OPTION_LETTERS
 from ssl4rl.data.image_store import recall, remember
 from ssl4rl.data.image_tables import list_tsv, plain_index, read_tsv
+from ssl4rl.data.images import DEFAULT
 from ssl4rl.data.tables import where
 from ssl4rl.errors import UserError
 from ssl4rl.vision.questions import Question, QuestionSet, with_bases
-
-DEFAULT = "scenes"
-"""The embedded questions: nothing to download."""
 
 REQUIRED = ("index", "question", "image", "A", "B", "answer")
 """Columns that a table must have; options go on with ``C``, ``D``, … as far as there are such columns."""

@@ -11,7 +11,7 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     code, out, err = run(*EVAL, "--benchmark", "link", "--limit", "40", "--ablate", "10", "--output", first)
     assert code == 0, err
-    assert "using the embedded procedural graph and the embedded tiny model" in out and "graph removed" in out
+    assert "using the embedded procedural graph and the embedded model tiny" in out and "graph removed" in out
     scores = json.loads((first / "scores.json").read_text())
     assert {"benchmark", "dataset", "model", "n", "accuracy", "low", "high", "parsed", "chance"} <= scores.keys()
     assert scores["n"] == 40 and scores["parsed"] > 0.9 and scores["low"] <= scores["accuracy"] <= scores["high"]

@@ -50,7 +50,7 @@ def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
 
 def test_without_data_and_without_a_model(run, scripted, tmp_path):
     code, out, _ = run("vision", "eval", "--benchmark", "imagenet", "--limit", "8", "--output", tmp_path / "run")
-    assert code == 0 and "using the embedded drawn scenes and the embedded tiny-vision model" in out
+    assert code == 0 and "using the embedded drawn scenes and the embedded model tiny-vision" in out
     assert "imagenet@choice-20 on scenes" in out and "majority" in out
 
 

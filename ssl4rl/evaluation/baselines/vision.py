@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssl4rl.answers import score_any_of
 from ssl4rl.evaluation.baselines import Predictions
+from ssl4rl.evaluation.scores import per_question
 from ssl4rl.task import Benchmark
 from ssl4rl.vision.imagenet import ClassifiedImages, ImageNet
 
@@ -21,8 +23,7 @@ def constants(benchmark: Benchmark[Any, Any], records: Sequence[Mapping[str, Any
     found = Predictions()
     if benchmark.vocabulary is None:
         found.answers["first option"] = [next(iter(record["choices"])) for record in records]
-        right = Counter(label for record in records for label in record["accepted"])
-        found.answers["majority letter"] = [max(sorted(right), key=right.__getitem__)] * len(records)
+        found.answers["majority letter"] = [_best_letter(records)] * len(records)
         found.notes.append("majority letter is chosen on the items that it is scored on: no constant letter earns more")
     if not isinstance(benchmark, ImageNet):
         return found
@@ -34,6 +35,17 @@ def constants(benchmark: Benchmark[Any, Any], records: Sequence[Mapping[str, Any
         max(record["choices"], key=lambda label: frequent[record["choices"][label]]) for record in records
     ]
     return found
+
+
+def _best_letter(records: Sequence[Mapping[str, Any]]) -> str:
+    """The letter that, said to everything, gets most questions right; among equals the one that is right most often."""
+    right: Counter[str] = Counter(label for record in records for label in record["accepted"])
+
+    def earned(letter: str) -> tuple[float, int]:
+        said = per_question(records, lambda record: score_any_of(f"<answer>{letter}</answer>", record["accepted"]))
+        return sum(score.value for score in said.values()), right[letter]
+
+    return max(sorted(right), key=earned)
 
 
 def _train_classes(source: ClassifiedImages) -> Counter[str]:
