@@ -12,6 +12,9 @@ from PIL import Image
 
 from ssl4rl.graph.graph import TextAttributedGraph
 
+# Two processes share the tests: each with a thread of its own, which torch reads when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REAL_DATA = Path(os.environ.get("SSL4RL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
