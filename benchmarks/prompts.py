@@ -123,15 +123,19 @@ def build_tokenizer(texts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def save_model(folder: Path, task: Any) -> Path:
-    """The timing model in float32 and a tokenizer for the prompts of ``task``, as transformers saves them."""
+def save_model(folder: Path, task: Any, layers: int | None = None) -> Path:
+    """The timing model in float32 and a tokenizer for the prompts of ``task``, as transformers saves them.
+
+    ``layers`` gives it fewer of them than SmolLM2-135M has.
+    """
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     tokenizer = build_tokenizer([task.example(index).text for index in range(300)])
     tokenizer.save_pretrained(folder)
     ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(**SMOLLM2, **ends))
+    shape = SMOLLM2 if layers is None else {**SMOLLM2, "num_hidden_layers": layers}
+    model = LlamaForCausalLM(LlamaConfig(**shape, **ends))
     model.generation_config = GenerationConfig(**ends)
     model.save_pretrained(folder)
     return folder

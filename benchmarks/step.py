@@ -26,7 +26,7 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback
 
 from benchmarks.common import figure, paired, report
-from benchmarks.prompts import Exactly, link_task, save_model
+from benchmarks.prompts import SMOLLM2, Exactly, link_task, save_model
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.checks import BatchPlan
 from ssl4rl.training.grpo import TaskTrainer
@@ -209,17 +209,19 @@ def main() -> None:
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--only", choices=("stock", "vllm"), help="one of the two figures")
     parser.add_argument("--table", action="store_true", help="steps per hour over prompt length and group size")
+    parser.add_argument("--layers", type=int, help="of the model; SmolLM2-135M's 30 by default")
     options = parser.parse_args()
     quieten()
     shape = Shape(options.group, options.completion, options.group)
     with tempfile.TemporaryDirectory() as folder:
         task, source = link_task()
-        model = save_model(Path(folder) / "model", task)
+        model = save_model(Path(folder) / "model", task, options.layers)
         tokens = len(ModelFiles(str(model)).prompt_ids(task.example(0).messages()))
         print(f"{source}; a prompt of {tokens} tokens, {shape.group} completions of {shape.completion}", flush=True)
         if options.table:
             rows = table(model, task, shape.completion)
-            report("step_table", [], data=source, completion=shape.completion, steps_per_hour=rows)
+            layers = options.layers or SMOLLM2["num_hidden_layers"]
+            report("step_table", [], data=source, completion=shape.completion, layers=layers, steps_per_hour=rows)
             return
         figures = []
         if options.only != "vllm":
