@@ -184,9 +184,15 @@ def test_a_refusal_is_not_repeated(serve: Any) -> None:
 
 
 def test_what_is_under_way_when_one_is_refused_is_kept(serve: Any) -> None:
+    all_asked, refused = threading.Barrier(4), threading.Event()
+
     def answer(number: int, body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if not refused.is_set():
+            all_asked.wait(timeout=30)
         if body["messages"][0]["content"] == "question 2":
+            refused.set()
             return 400, {}, {"error": {"message": "no"}}
+        refused.wait(timeout=30)
         time.sleep(0.3)
         return echo(number, body)
 
