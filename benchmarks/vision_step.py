@@ -23,7 +23,7 @@ from benchmarks.step import Shape, against_stock, ours, stock
 from ssl4rl.data.images import load_images
 from ssl4rl.example import Example, Score
 from ssl4rl.registry import TASKS
-from ssl4rl.training.run import quieten
+from ssl4rl.training.prepare import quieten
 
 SIDE = 336
 TESTS = Path(__file__).parent.parent / "tests" / "training"

@@ -60,7 +60,7 @@ def train(
             typer.echo(line)
         return
 
-    from ssl4rl.training.run import is_main_process
+    from ssl4rl.training.prepare import is_main_process
     from ssl4rl.training.run import train as run
 
     try:
@@ -77,7 +77,7 @@ def train(
 
 def plan_of(recipe: Recipe) -> list[str]:
     """What training would do, in plain words."""
-    from ssl4rl.training.run import prepare
+    from ssl4rl.training.prepare import prepare
 
     run = prepare(recipe)
     plan = run.plan

@@ -8,7 +8,8 @@ from toys import build_model
 
 from ssl4rl.records import read_lines
 from ssl4rl.training.config import load_recipe
-from ssl4rl.training.run import build_tasks, train
+from ssl4rl.training.prepare import build_tasks
+from ssl4rl.training.run import train
 
 SMALL = [
     "grpo.max_steps=2",

@@ -19,7 +19,8 @@ from ssl4rl.example import Example, Score
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import read_lines
 from ssl4rl.training.config import load_recipe
-from ssl4rl.training.run import Tasks, build_tasks, prepare, train
+from ssl4rl.training.prepare import Tasks, build_tasks, prepare
+from ssl4rl.training.run import train
 from ssl4rl.vision.jigsaw import Jigsaw
 
 SMALL = [

@@ -8,7 +8,7 @@ from toys import build_model, toy_recipe, toy_tasks
 
 from ssl4rl.errors import UserError
 from ssl4rl.records import read_lines
-from ssl4rl.training import run as run_module
+from ssl4rl.training import prepare
 from ssl4rl.training.run import train
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
@@ -55,7 +55,7 @@ def _moved(before: Path, after: Path) -> float:
 def test_vllm_that_is_not_installed_is_said_before_anything_is_loaded(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(prepare, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"vllm is not installed: pip install 'ssl4rl\[vllm\]'"):
         train(toy_recipe(model_folder, engine="vllm"), tmp_path / "run", tasks=toy_tasks())
     assert not (tmp_path / "run").exists()

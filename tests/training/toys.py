@@ -11,7 +11,7 @@ import numpy as np
 from ssl4rl.answers import score_any_of
 from ssl4rl.example import Example, Score
 from ssl4rl.task import Draft, Knobs, Task
-from ssl4rl.training.run import Tasks
+from ssl4rl.training.prepare import Tasks
 
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
@@ -147,7 +147,8 @@ def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: 
     from ssl4rl.records import RunFolder
     from ssl4rl.training.checks import check
     from ssl4rl.training.display import Display
-    from ssl4rl.training.run import _Run, quieten
+    from ssl4rl.training.prepare import quieten
+    from ssl4rl.training.run import _Run
 
     quieten()
     plan, _ = check(recipe)
