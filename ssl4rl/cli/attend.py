@@ -70,10 +70,7 @@ def attend(
         say_embedded("vision", TINY_VISION, data=False)
     asked = []
     for files in map(ModelFiles, names):  # what is wrong is said before any weights are loaded
-        if not files.reads_images:
-            raise UserError(
-                f"model {files.name!r} reads no pictures; take a vision-language model, such as {TINY_VISION}"
-            )
+        files.check_reads_pictures()
         asked.append((files, ask(files.config, files.processor, picture, question, word)))
     maps = []
     for files, prompt in asked:

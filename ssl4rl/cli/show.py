@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ssl4rl.example import Example
     from ssl4rl.task import Task
 
-DEFAULT_IMAGES = "scenes"
-
 EXAMPLE_ID = re.compile(
     r"(?P<source>.+)/(?P<split>\w+)/(?P<task>[\w-]+)@(?P<level>[\w-]+)(\+(?P<knobs>.*))?/(?P<seed>\d+)/(?P<index>\d+)"
     r"#(?P<hash>[0-9a-f]{8})"
@@ -118,7 +116,12 @@ def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tupl
     if found is None:
         raise UserError(f"{identity!r} is not an example's id: SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH")
     side = side_of(context)
-    known = GRAPHS.names() if side == "graph" else [DEFAULT_IMAGES]
+    if side == "graph":
+        known = GRAPHS.names()
+    else:
+        from ssl4rl.data.images import DEFAULT
+
+        known = [DEFAULT]
     if dataset is None and found["source"] not in known:
         raise UserError(f"{found['source']!r} is no registered dataset; add --dataset FOLDER")
     name, level = found["task"], found["level"]

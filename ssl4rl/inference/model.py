@@ -131,16 +131,25 @@ class ModelFiles:
     def _scaled(self, part: dict[str, Any]) -> dict[str, Any]:
         return {**part, "image": scaled(part["image"], self.min_pixels, self.max_pixels)} if "image" in part else part
 
+    def check_reads_pictures(self) -> None:
+        """Refuses a language model where pictures are shown.
+
+        Raises:
+            UserError: if it reads none.
+        """
+        if not self.reads_images:
+            raise UserError(
+                f"model {self.name!r} reads no pictures; take a vision-language model, such as {TINY_VISION}"
+            )
+
     def prompt_ids(self, messages: Messages) -> list[int]:
         """A conversation as token ids, ending where the reply begins.
 
         Raises:
             UserError: if it has pictures and the model reads none.
         """
-        if pictures(messages) and not self.reads_images:
-            raise UserError(
-                f"model {self.name!r} reads no pictures; take a vision-language model, such as {TINY_VISION}"
-            )
+        if pictures(messages):
+            self.check_reads_pictures()
         return encode(self.processor, [messages]).ids[0]
 
     def check_length(
