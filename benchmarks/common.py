@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.records import environment
+from ssl4rl.runs import environment
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -82,9 +82,9 @@ def main() -> None:
     options = parser.parse_args()
     prepare_environment()
     from ssl4rl.inference import open_engine
-    from ssl4rl.inference.engine import Sampling, generate
+    from ssl4rl.inference.engines.base import Sampling, generate
     from ssl4rl.inference.model import ModelFiles
-    from ssl4rl.records import environment
+    from ssl4rl.runs import environment
 
     figures = []
     with tempfile.TemporaryDirectory() as folder:

@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.common import figure, report, seconds
 from benchmarks.random_graph import random_graph
-from ssl4rl.data.store import open_folder, write_graph
-from ssl4rl.graph.link import Link
+from ssl4rl.data.graphs.store import open_folder, write_graph
+from ssl4rl.graph.tasks.link import Link
 
 FEW, MANY = 1_000, 10_000
 

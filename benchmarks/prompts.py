@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssl4rl.data.fetch import fetch
+from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, Score
 from ssl4rl.registry import GRAPHS, TASKS

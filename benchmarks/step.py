@@ -29,8 +29,8 @@ from benchmarks.common import figure, paired, report
 from benchmarks.prompts import SMOLLM2, Exactly, link_task, save_model
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.grpo import TaskTrainer
-from ssl4rl.training.prepare import quieten
+from ssl4rl.training.preparation import quieten
+from ssl4rl.training.trainer import TaskTrainer
 
 PROMPTS = (128, 256, 512, 1024, 2048)
 GROUPS = (2, 4, 8, 16)

@@ -23,9 +23,9 @@ from torch_geometric.utils import k_hop_subgraph
 from benchmarks.common import figure, paired, report
 from benchmarks.random_graph import random_graph
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.link import Link
-from ssl4rl.graph.sampling import Subgraph, ego_subgraph
 from ssl4rl.graph.splits import edge_view
+from ssl4rl.graph.subgraph import Subgraph, ego_subgraph
+from ssl4rl.graph.tasks.link import Link
 
 CENTRES = 20
 EXAMPLES = 1000

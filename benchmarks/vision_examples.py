@@ -26,12 +26,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.common import Run, figure, paired, report
-from benchmarks.vision_audit import TASKS
-from ssl4rl.data.images import load_images
-from ssl4rl.data.scenes import draw_scene
+from experiments.vision_audit import TASKS
+from ssl4rl.data.images.files import load_images
+from ssl4rl.data.images.scenes import draw_scene
 from ssl4rl.example import Example
-from ssl4rl.task import seeded_rng
-from ssl4rl.vision.images import ImageSet
+from ssl4rl.tasks import seeded_rng
+from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.task import VisionTask
 from ssl4rl.vision.transforms import changed
 

@@ -20,10 +20,10 @@ import torch
 from benchmarks.common import figure, paired, report
 from benchmarks.prompts import DATA
 from benchmarks.step import Shape, against_stock, ours, stock
-from ssl4rl.data.images import load_images
+from ssl4rl.data.images.files import load_images
 from ssl4rl.example import Example, Score
 from ssl4rl.registry import TASKS
-from ssl4rl.training.prepare import quieten
+from ssl4rl.training.preparation import quieten
 
 SIDE = 336
 TESTS = Path(__file__).parent.parent / "tests" / "training"

@@ -50,8 +50,8 @@ def moved(before: Path, after: Path, texts: list[str]) -> float:
 
 def measure(model: Path, name: str, steps: int, learning_rate: float, overrides: list[str]) -> dict[str, Any]:
     """One run; the differences of each of its steps."""
-    from ssl4rl.records import read_lines
-    from ssl4rl.training.config import load_recipe
+    from ssl4rl.runs import read_lines
+    from ssl4rl.training.recipe import load_recipe
     from ssl4rl.training.run import train
 
     settings = {
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from ssl4rl.inference.model import resolve
-    from ssl4rl.records import environment
+    from ssl4rl.runs import environment
 
     model = Path(resolve(arguments.model))
     with tempfile.TemporaryDirectory() as folder:

@@ -19,12 +19,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AddedToken, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from ssl4rl.answers import OPTION_LETTERS
-from ssl4rl.data.citations import default_graph
+from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.example import Example, Outcome
-from ssl4rl.graph.attribute import Attribute
-from ssl4rl.graph.link import Link
-from ssl4rl.graph.neighbor import Neighbor
 from ssl4rl.graph.task import GraphTask
+from ssl4rl.graph.tasks.attribute import Attribute
+from ssl4rl.graph.tasks.link import Link
+from ssl4rl.graph.tasks.neighbor import Neighbor
 
 VOCABULARY = 2048
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")

@@ -37,14 +37,14 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from ssl4rl.data.scenes import KINDS, draw_scene, drawn_scenes
+from ssl4rl.data.images.scenes import KINDS, draw_scene, drawn_scenes
 from ssl4rl.example import Example, Outcome
-from ssl4rl.vision.contrastive import Contrastive
-from ssl4rl.vision.images import ImageSet, IntArray
-from ssl4rl.vision.jigsaw import Jigsaw
-from ssl4rl.vision.position import QUADRANTS, Position
-from ssl4rl.vision.rotation import Rotation
+from ssl4rl.vision.image_set import ImageSet, IntArray
 from ssl4rl.vision.task import VisionTask
+from ssl4rl.vision.tasks.contrastive import Contrastive
+from ssl4rl.vision.tasks.jigsaw import Jigsaw
+from ssl4rl.vision.tasks.position import QUADRANTS, Position
+from ssl4rl.vision.tasks.rotation import Rotation
 
 VOCABULARY = 1024
 SIDE, PATCH, WIDTH = 56, 14, 96

@@ -7,7 +7,7 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, Score
-from ssl4rl.task import Task, seeded_rng
+from ssl4rl.tasks import Task, seeded_rng
 
 
 class Mixture:

@@ -20,7 +20,7 @@ from ssl4rl.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
-    from ssl4rl.task import Benchmark, Task
+    from ssl4rl.tasks import Benchmark, Task
 
 
 T = TypeVar("T")
@@ -85,13 +85,13 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
     "task",
     "ssl4rl.tasks",
     {
-        "attribute": "ssl4rl.graph.attribute:Attribute",
-        "neighbor": "ssl4rl.graph.neighbor:Neighbor",
-        "link": "ssl4rl.graph.link:Link",
-        "rotation": "ssl4rl.vision.rotation:Rotation",
-        "jigsaw": "ssl4rl.vision.jigsaw:Jigsaw",
-        "contrastive": "ssl4rl.vision.contrastive:Contrastive",
-        "position": "ssl4rl.vision.position:Position",
+        "attribute": "ssl4rl.graph.tasks.attribute:Attribute",
+        "neighbor": "ssl4rl.graph.tasks.neighbor:Neighbor",
+        "link": "ssl4rl.graph.tasks.link:Link",
+        "rotation": "ssl4rl.vision.tasks.rotation:Rotation",
+        "jigsaw": "ssl4rl.vision.tasks.jigsaw:Jigsaw",
+        "contrastive": "ssl4rl.vision.tasks.contrastive:Contrastive",
+        "position": "ssl4rl.vision.tasks.position:Position",
     },
 )
 BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
@@ -101,19 +101,19 @@ BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
         "node": "ssl4rl.graph.benchmarks:NodeClassification",
         "link": "ssl4rl.graph.benchmarks:LinkPrediction",
         "relation": "ssl4rl.graph.benchmarks:RelationPrediction",
-        "choice": "ssl4rl.vision.multiple_choice:MultipleChoice",
-        "mmbench": "ssl4rl.vision.multiple_choice:MMBench",
-        "seedbench": "ssl4rl.vision.multiple_choice:SeedBench",
-        "imagenet": "ssl4rl.vision.imagenet:ImageNet",
+        "choice": "ssl4rl.vision.benchmarks.multiple_choice:MultipleChoice",
+        "mmbench": "ssl4rl.vision.benchmarks.multiple_choice:MMBench",
+        "seedbench": "ssl4rl.vision.benchmarks.multiple_choice:SeedBench",
+        "imagenet": "ssl4rl.vision.benchmarks.imagenet:ImageNet",
     },
 )
 GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(
     "dataset",
     "ssl4rl.graphs",
     {
-        "citations": "ssl4rl.data.citations:default_graph",
+        "citations": "ssl4rl.data.graphs.citations:default_graph",
         **{
-            name: f"ssl4rl.data.taglas:{name}"
+            name: f"ssl4rl.data.graphs.taglas:{name}"
             for name in ("cora", "pubmed", "wikics", "products", "fb15k237", "wn18rr")
         },
     },

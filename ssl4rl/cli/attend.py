@@ -48,7 +48,7 @@ def attend(
     if (word is None) == (start is None):
         raise UserError("say either --word WORD or --from first (and just one of them)")
     question = question.strip()
-    from ssl4rl.vision.images import decode
+    from ssl4rl.vision.image_set import decode
 
     try:
         content = image.read_bytes()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ssl4rl.evaluation.compare import Comparison
-    from ssl4rl.evaluation.statistics import Estimate
+    from ssl4rl.statistics import Estimate
 
 MAX_REPLY = 600
 """Characters of a reply that are shown, its end (where the answer stands)."""
@@ -41,7 +41,7 @@ def compare(
     comparisons = [(run, compare(runs[0], run)) for run in runs[1:]]
     console = Console(highlight=False, markup=False)
     if html is not None:
-        from ssl4rl.evaluation.page import changed_page
+        from ssl4rl.report.page import changed_page
 
         page = changed_page(runs[0], comparisons, changed)
         try:
@@ -108,7 +108,7 @@ def _dataset(run: Path) -> str:
     """What to add to a command for the run's dataset to be found."""
     import yaml
 
-    from ssl4rl.records import CONFIG
+    from ssl4rl.runs import CONFIG
 
     dataset = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")).get("dataset")
     return "" if dataset is None else f" --dataset {shlex.quote(dataset)}"

@@ -18,7 +18,7 @@ SHOWN = 50
 
 
 def _complete_fetchable(incomplete: str) -> list[str]:
-    from ssl4rl.data.taglas import RAW
+    from ssl4rl.data.graphs.taglas import RAW
 
     return [name for name in RAW if name.startswith(incomplete)]
 
@@ -41,8 +41,8 @@ def _print_rows(*rows: tuple[str, ...]) -> None:
 def list_datasets(as_json: Json = False) -> None:
     """The datasets that can be named, where they come from, and which are here."""
     from ssl4rl.data import DEFAULT
-    from ssl4rl.data.store import FORMAT, graph_folder, read_about
-    from ssl4rl.data.taglas import RAW, REPOSITORY
+    from ssl4rl.data.graphs.store import FORMAT, graph_folder, read_about
+    from ssl4rl.data.graphs.taglas import RAW, REPOSITORY
 
     found = []
     for name in GRAPHS.names():
@@ -70,7 +70,7 @@ def info(
 ) -> None:
     """Sizes, classes, relations and splits of a dataset."""
     from ssl4rl.data import load_graph
-    from ssl4rl.data.summary import summary
+    from ssl4rl.data.graphs.summary import summary
 
     graph = load_graph(dataset)
     about = summary(graph)
@@ -129,9 +129,9 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a dataset (or take its files from a folder), convert it, and keep it."""
-    from ssl4rl.data.fetch import fetch as fetch_dataset
-    from ssl4rl.data.store import graph_folder
-    from ssl4rl.data.taglas import REPOSITORY
+    from ssl4rl.data.graphs.fetch import fetch as fetch_dataset
+    from ssl4rl.data.graphs.store import graph_folder
+    from ssl4rl.data.graphs.taglas import REPOSITORY
     from ssl4rl.errors import UserError
 
     if source is not None and revision is not None:
@@ -150,7 +150,7 @@ def convert(
 ) -> None:
     """Convert a graph once into files that open at once, whatever its size."""
     from ssl4rl.data import load_graph
-    from ssl4rl.data.store import write_graph
+    from ssl4rl.data.graphs.store import write_graph
 
     graph = load_graph(dataset)
     write_graph(graph, {"dataset": dataset}, folder)
@@ -160,8 +160,8 @@ def convert(
 @app.command()
 def validate(folder: Annotated[Path, typer.Argument(help="Your folder.")], as_json: Json = False) -> None:
     """Check a folder of plain files and name every bad row; exit code 2 if there is one."""
-    from ssl4rl.data.files import check_folder
-    from ssl4rl.data.summary import summary
+    from ssl4rl.data.graphs.folder import check_folder
+    from ssl4rl.data.graphs.summary import summary
 
     report = check_folder(folder)
     about = None if report.graph is None else summary(report.graph)
@@ -185,7 +185,7 @@ def validate(folder: Annotated[Path, typer.Argument(help="Your folder.")], as_js
 @app.command()
 def new(folder: Annotated[Path, typer.Argument(metavar="NAME", help="The folder to write.")]) -> None:
     """Write a small, commented dataset folder to start from."""
-    from ssl4rl.data.skeleton import write_skeleton
+    from ssl4rl.templates import write_skeleton
 
     write_skeleton(folder)
     typer.echo(

@@ -13,6 +13,6 @@ def export(
     output: Annotated[Path, typer.Option("--output", help="The table to write, a .tsv.")],
 ) -> None:
     """Writes an evaluation's replies as the predictions table of VLMEvalKit, to score them with it."""
-    from ssl4rl.evaluation.export import export_predictions
+    from ssl4rl.export.vlmevalkit import export_predictions
 
     typer.echo(f"{export_predictions(run, output)} predictions written to {output}")

@@ -21,7 +21,7 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what the model replied while it trained: the latest first, or the worst or best."""
-    from ssl4rl.records import COMPLETIONS, read_lines
+    from ssl4rl.runs import COMPLETIONS, read_lines
 
     if worst and best:
         raise UserError("give --worst or --best, not both")

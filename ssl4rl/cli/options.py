@@ -11,7 +11,7 @@ from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.registry import Registry
-    from ssl4rl.task import Task
+    from ssl4rl.tasks import Task
 
 
 def knobs_of(settings: list[str]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     Raises:
         UserError: for a setting of another form.
     """
-    from ssl4rl.training.config import parse_yaml
+    from ssl4rl.training.recipe import parse_yaml
 
     knobs: dict[str, Any] = {}
     for setting in settings:

@@ -35,7 +35,7 @@ def rescore(
 
     from ssl4rl.evaluation.rescore import rescore_run
     from ssl4rl.evaluation.scores import SCORES, torn
-    from ssl4rl.records import PREDICTIONS
+    from ssl4rl.runs import PREDICTIONS
 
     done = rescore_run(run, extraction)
     if torn(run):

@@ -25,7 +25,7 @@ from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.example import Example
-    from ssl4rl.task import Task
+    from ssl4rl.tasks import Task
 
 EXAMPLE_ID = re.compile(
     r"(?P<source>.+)/(?P<split>\w+)/(?P<task>[\w-]+)@(?P<level>[\w-]+)(\+(?P<knobs>.*))?/(?P<seed>\d+)/(?P<index>\d+)"
@@ -119,7 +119,7 @@ def _rebuild(identity: str, dataset: str | None, context: typer.Context) -> tupl
     if side == "graph":
         known = GRAPHS.names()
     else:
-        from ssl4rl.data.images import DEFAULT
+        from ssl4rl.data.images.files import DEFAULT
 
         known = [DEFAULT]
     if dataset is None and found["source"] not in known:
@@ -162,7 +162,7 @@ def _knobs_of(text: str | None) -> dict[str, Any]:
 
 
 def _replies(run: Path, identity: str) -> list[dict[str, Any]]:
-    from ssl4rl.records import COMPLETIONS, PREDICTIONS, read_lines
+    from ssl4rl.runs import COMPLETIONS, PREDICTIONS, read_lines
 
     paths = [path for path in (run / COMPLETIONS, *sorted(run.glob(PREDICTIONS.replace(".", "*.")))) if path.is_file()]
     if not paths:

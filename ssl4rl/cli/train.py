@@ -12,7 +12,7 @@ from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_t
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
-    from ssl4rl.training.config import Recipe
+    from ssl4rl.training.recipe import Recipe
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
 ) -> None:
     """Trains a model by GRPO on the rewards that the graph or the pictures themselves provide."""
     from ssl4rl.registry import TASKS
-    from ssl4rl.training.config import load_recipe
+    from ssl4rl.training.recipe import load_recipe
 
     if resume:
         if output is None:
@@ -60,7 +60,7 @@ def train(
             typer.echo(line)
         return
 
-    from ssl4rl.training.prepare import is_main_process
+    from ssl4rl.training.preparation import is_main_process
     from ssl4rl.training.run import train as run
 
     try:
@@ -77,7 +77,7 @@ def train(
 
 def plan_of(recipe: Recipe) -> list[str]:
     """What training would do, in plain words."""
-    from ssl4rl.training.prepare import prepare
+    from ssl4rl.training.preparation import prepare
 
     run = prepare(recipe)
     plan = run.plan

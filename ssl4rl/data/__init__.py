@@ -1,8 +1,8 @@
 """Where graphs come from: embedded, fetched once (TAGLAS), registered by a third party, or a folder.
 
-A folder holds plain files, or a graph as ``ssl4rl.data.store.write_graph`` converts it.
+A folder holds plain files, or a graph as ``ssl4rl.data.graphs.store.write_graph`` converts it.
 
-Pictures come from ``ssl4rl.data.images``.
+Pictures come from ``ssl4rl.data.images.files``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ssl4rl.registry import GRAPHS
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
-    from ssl4rl.task import Task
-    from ssl4rl.vision.images import ImageSet
+    from ssl4rl.tasks import Task
+    from ssl4rl.vision.image_set import ImageSet
 
 DEFAULT = "citations"
 """The embedded graph: nothing to download."""
@@ -34,11 +34,11 @@ def load_graph(name: str | None = None) -> TextAttributedGraph:
         return GRAPHS.get(name)()
     folder = Path(name).expanduser()
     if (folder / "graph.json").is_file():
-        from ssl4rl.data.store import open_folder
+        from ssl4rl.data.graphs.store import open_folder
 
         return open_folder(folder)
     if folder.is_dir():
-        from ssl4rl.data.files import load_folder
+        from ssl4rl.data.graphs.folder import load_folder
 
         return load_folder(folder)
     if folder.is_file():
@@ -55,7 +55,7 @@ def load_source(side: str, name: str | None = None) -> TextAttributedGraph | Ima
         UserError: as the loaders do.
     """
     if side == "vision":
-        from ssl4rl.data.images import load_images
+        from ssl4rl.data.images.files import load_images
 
         return load_images(name)
     return load_graph(name)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.store import home
-from ssl4rl.inference.engine import Messages
+from ssl4rl.home import home
+from ssl4rl.inference.engines.base import Messages
 
 
 def digest(value: Any) -> str:

@@ -12,8 +12,8 @@ import yaml
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.scores import Prediction, per_question, question_of, read_predictions
-from ssl4rl.evaluation.statistics import Estimate, PairedDifference
-from ssl4rl.records import CONFIG
+from ssl4rl.runs import CONFIG
+from ssl4rl.statistics import Estimate, PairedDifference
 
 _ID = re.compile(r"(?P<dataset>.+?)/(?:train|val|test)/(?P<benchmark>[\w-]+)@")
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import is_address
-from ssl4rl.inference.engine import Sampling
+from ssl4rl.inference.engines.base import Sampling
 from ssl4rl.inference.model import TINY, TINY_VISION
 from ssl4rl.registry import BENCHMARKS
 

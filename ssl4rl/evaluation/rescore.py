@@ -11,7 +11,7 @@ from ssl4rl.answers import lenient_score, score_any_of
 from ssl4rl.errors import unknown
 from ssl4rl.evaluation.scores import Prediction, read_predictions, scores
 from ssl4rl.example import Score
-from ssl4rl.records import RunFolder
+from ssl4rl.runs import RunFolder
 
 EXTRACTIONS: dict[str, Callable[[Prediction], Score]] = {
     "strict": lambda record: score_any_of(record["reply"], record["accepted"]),

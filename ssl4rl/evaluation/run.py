@@ -22,11 +22,11 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.scores import CHOICES, SCORES, per_question, scores
-from ssl4rl.evaluation.statistics import PairedDifference, interval
 from ssl4rl.example import Example, Score
-from ssl4rl.inference.engine import Engine, Messages, Reply
-from ssl4rl.records import CONFIG, PREDICTIONS, RunFolder, default_folder, environment, read_lines
-from ssl4rl.task import Benchmark
+from ssl4rl.inference.engines.base import Engine, Messages, Reply
+from ssl4rl.runs import CONFIG, PREDICTIONS, RunFolder, default_folder, environment, read_lines
+from ssl4rl.statistics import PairedDifference, interval
+from ssl4rl.tasks import Benchmark
 
 CHUNK = 1024
 """Items asked at once: enough to keep an engine busy, few enough to hold in memory whatever the benchmark's size."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from ssl4rl.answers import lenient_score, normalise
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.statistics import Estimate, clustered, interval
 from ssl4rl.example import Outcome, Score
-from ssl4rl.records import PREDICTIONS, read_lines
+from ssl4rl.runs import PREDICTIONS, read_lines
+from ssl4rl.statistics import Estimate, clustered, interval
 
 SCORES = "scores.json"
 CHOICES = "choices.json"

@@ -19,8 +19,8 @@ from ssl4rl.evaluation.paper import PaperColumn, graph_cells, vision_cells
 from ssl4rl.evaluation.recipe import PAPER_LEVEL, EvalRecipe
 from ssl4rl.evaluation.run import Model, build_benchmark, evaluate
 from ssl4rl.evaluation.scores import SCORES
-from ssl4rl.records import CONFIG, RunFolder, default_folder
 from ssl4rl.registry import BENCHMARKS
+from ssl4rl.runs import CONFIG, RunFolder, default_folder
 
 SUITE = "suite.json"
 

@@ -22,7 +22,7 @@ from ssl4rl.graph.pairs import PairKnobs, PairTask
 from ssl4rl.graph.splits import node_split, pair_keys
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
-from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, SPLITS, Benchmark, Draft, NotApplicable, seeded_rng
+from ssl4rl.tasks import MAX_DRAWS, REPLY_FORMAT, SPLITS, Benchmark, Draft, NotApplicable, seeded_rng
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},

@@ -142,7 +142,7 @@ class TextAttributedGraph:
     """A graph whose nodes carry texts, and optionally its edges, relations, labels and splits.
 
     Build one with :meth:`from_edges` (it drops and counts self-loops and duplicates), or from a PyG or NetworkX graph
-    with ``ssl4rl.data.convert``.
+    with ``ssl4rl.data.graphs.convert``.
     """
 
     name: str

@@ -15,7 +15,7 @@ from ssl4rl.answers import option_labels
 from ssl4rl.graph.graph import Indices, IntArray, index_type
 from ssl4rl.graph.task import ContextKnobs, GraphTask
 from ssl4rl.graph.text import write_options, write_subgraph
-from ssl4rl.task import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
+from ssl4rl.tasks import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
 
 DEGREE_WINDOW = 10
 """Nodes of nearly the wanted degree to choose from where too few have exactly that degree."""

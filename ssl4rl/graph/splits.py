@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from ssl4rl.graph.graph import Adjacency, EdgeView, Indices, IntArray, TextAttributedGraph
-from ssl4rl.task import NotApplicable, seeded_rng
+from ssl4rl.tasks import NotApplicable, seeded_rng
 
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
 """Shares of the pairs, as in PyG's ``RandomLinkSplit`` examples and in TAGLAS: 85/5/10."""

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.sampling import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.splits import edge_view
+from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import GraphText
-from ssl4rl.task import Knobs, Redraw, Task
+from ssl4rl.tasks import Knobs, Redraw, Task
 
 
 class ContextKnobs(Knobs):

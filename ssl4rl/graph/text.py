@@ -10,7 +10,7 @@ import numpy as np
 
 from ssl4rl.answers import option_labels
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.sampling import Subgraph
+from ssl4rl.graph.subgraph import Subgraph
 
 _PIECE = re.compile(r"[A-Za-z0-9_]{1,8}|[^\sA-Za-z0-9_]")
 

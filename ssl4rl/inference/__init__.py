@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ssl4rl.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from ssl4rl.inference.engine import Engine
+    from ssl4rl.inference.engines.base import Engine
     from ssl4rl.inference.model import ModelFiles
 
 # What torch's threads and vLLM read when they are imported (TRL imports vLLM wherever it is installed). Threads that
@@ -98,7 +98,7 @@ def open_engine(
 
     name = choose_engine(name)
     if is_address(name):
-        from ssl4rl.inference.server import ServerEngine
+        from ssl4rl.inference.engines.server import ServerEngine
 
         return ServerEngine(name, model.name if isinstance(model, ModelFiles) else model, concurrency=batch_size)
 
@@ -107,10 +107,10 @@ def open_engine(
         raise UserError(f"engine {name} needs a model: a folder, a hub name or tiny")
     files = model if isinstance(model, ModelFiles) else ModelFiles(model)
     if name == "vllm":
-        from ssl4rl.inference.vllm_engine import VLLMEngine
+        from ssl4rl.inference.engines.vllm import VLLMEngine
 
         return VLLMEngine(files, dtype=_dtype(files, dtype), context_length=context_length)
-    from ssl4rl.inference.transformers_engine import TransformersEngine, load
+    from ssl4rl.inference.engines.transformers import TransformersEngine, load
 
     return TransformersEngine(
         load(files, _dtype(files, dtype)), files, batch_size=batch_size, context_length=context_length

@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
-from ssl4rl.inference.engine import Messages
+from ssl4rl.inference.engines.base import Messages
 from ssl4rl.inference.processor import load_processor, pictures, scaled
 from ssl4rl.inference.tokens import encode
 
@@ -30,11 +30,11 @@ def resolve(path: str) -> str:
         UserError: for a folder that does not exist or holds no model.
     """
     if path == TINY:
-        from ssl4rl.data.tiny import model_path
+        from ssl4rl.models.tiny import model_path
 
         return str(model_path())
     if path == TINY_VISION:
-        from ssl4rl.data import tiny_vision
+        from ssl4rl.models import tiny_vision
 
         return str(tiny_vision.model_path())
     folder = Path(path).expanduser()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ssl4rl.inference.engine import Messages
+from ssl4rl.inference.engines.base import Messages
 
 
 def load_processor(path: str, model_type: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference.engine import ANSWER_CLOSE, ANSWER_OPEN, Messages
+from ssl4rl.inference.engines.base import ANSWER_CLOSE, ANSWER_OPEN, Messages
 from ssl4rl.inference.processor import pictures, typed
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.inference.model import TINY, TINY_VISION
-from ssl4rl.training.config import Recipe
+from ssl4rl.training.recipe import Recipe
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 

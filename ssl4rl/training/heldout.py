@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ssl4rl.evaluation.statistics import Estimate
 from ssl4rl.example import Example, Score
-from ssl4rl.training.grpo import TaskLike
+from ssl4rl.statistics import Estimate
+from ssl4rl.training.trainer import TaskLike
 
 CHUNK = 512
 """Examples asked at once; more would hold their pictures in memory."""

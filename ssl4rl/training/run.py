@@ -14,7 +14,7 @@ import yaml
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.records import (
+from ssl4rl.runs import (
     COMPLETIONS,
     CONFIG,
     METRICS,
@@ -25,12 +25,12 @@ from ssl4rl.records import (
     read_lines,
 )
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.config import Recipe
 from ssl4rl.training.display import Display
-from ssl4rl.training.prepare import Tasks, is_main_process, num_processes, prepare, resolve_engine
+from ssl4rl.training.preparation import Tasks, is_main_process, num_processes, prepare, resolve_engine
+from ssl4rl.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from ssl4rl.training.grpo import TaskTrainer
+    from ssl4rl.training.trainer import TaskTrainer
 
 
 def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, tasks: Tasks | None = None) -> RunFolder:
@@ -113,7 +113,7 @@ class _Run:
         from transformers import PrinterCallback
         from trl import GRPOConfig
 
-        from ssl4rl.training.grpo import VISION_TOWER, TaskTrainer
+        from ssl4rl.training.trainer import VISION_TOWER, TaskTrainer
 
         try:
             args = GRPOConfig(**self._grpo_settings())

@@ -15,7 +15,7 @@ from functools import cached_property
 from PIL import Image
 
 from ssl4rl.errors import UserError
-from ssl4rl.vision.images import Pictures
+from ssl4rl.vision.image_set import Pictures
 
 ROTATED_FROM = 1_000_000
 """The index of a rotated copy modulo this is the index of the row that it is a copy of."""

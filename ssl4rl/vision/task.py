@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from ssl4rl.task import Knobs, NotApplicable, Redraw, Task
-from ssl4rl.vision.images import ImageSet
+from ssl4rl.tasks import Knobs, NotApplicable, Redraw, Task
+from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.transforms import square, within
 
 LEAST_SIDE = 28

@@ -127,7 +127,7 @@ def test_a_prompt_over_the_models_limit_names_the_example_and_the_knob(refused, 
 
 
 def test_a_model_without_a_chat_template_or_that_does_not_exist(refused, tmp_path):
-    from ssl4rl.data.tiny import model_path
+    from ssl4rl.models.tiny import model_path
 
     bare = tmp_path / "bare"
     shutil.copytree(model_path(), bare)

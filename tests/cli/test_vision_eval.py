@@ -6,7 +6,7 @@ import pytest
 
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.run import Model
-from ssl4rl.inference.engine import Reply
+from ssl4rl.inference.engines.base import Reply
 
 
 class AlwaysB:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ssl4rl.cli.data import app
-from ssl4rl.data.taglas import RAW
+from ssl4rl.data.graphs.taglas import RAW
 from ssl4rl.errors import UserError
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssl4rl.data.citations import default_graph
+from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.evaluation.baselines.classical import common_neighbours, degree_product, joined, label_propagation, tfidf
 from ssl4rl.evaluation.baselines.graph import best_threshold, predict
 from ssl4rl.graph.benchmarks import LinkPrediction, NodeClassification, RelationPrediction

@@ -8,7 +8,7 @@ import pytest
 from ssl4rl.cli.main import main
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import compare
-from ssl4rl.evaluation.statistics import mcnemar, newcombe
+from ssl4rl.statistics import mcnemar, newcombe
 
 NAMES = {"yes": "yes", "no": "no"}
 

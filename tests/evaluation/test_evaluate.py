@@ -12,7 +12,7 @@ from ssl4rl.evaluation import suite
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import Model, build_benchmark, evaluate, few_shot
-from ssl4rl.inference.engine import Reply, Sampling
+from ssl4rl.inference.engines.base import Reply, Sampling
 
 RECIPE = EvalRecipe(benchmark="link", limit=12, ablate=4, baselines=False)
 
@@ -228,7 +228,7 @@ def test_the_paper_level_samples_as_the_paper_does():
 
 
 def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_data, monkeypatch):
-    from ssl4rl.data.fetch import fetch
+    from ssl4rl.data.graphs.fetch import fetch
 
     fetch("cora", real_data / "taglas")
     models: list[Model] = []

@@ -4,7 +4,7 @@ import pytest
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.scores import MAX_CONFUSION, read_predictions, scores, torn
-from ssl4rl.evaluation.statistics import wilson
+from ssl4rl.statistics import wilson
 
 
 def test_scores_of_a_hand_counted_run(prediction) -> None:

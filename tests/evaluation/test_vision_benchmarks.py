@@ -15,13 +15,13 @@ from ssl4rl.evaluation import run as running
 from ssl4rl.evaluation import suite
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.compare import compare
-from ssl4rl.evaluation.export import export_predictions, spaced
-from ssl4rl.evaluation.page import changed_page
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.rescore import rescore_run
 from ssl4rl.evaluation.run import Model, evaluate
-from ssl4rl.evaluation.statistics import clustered, wilson
-from ssl4rl.inference.engine import Reply
+from ssl4rl.export.vlmevalkit import export_predictions, spaced
+from ssl4rl.inference.engines.base import Reply
+from ssl4rl.report.page import changed_page
+from ssl4rl.statistics import clustered, wilson
 
 KNOWN = {"Knows?": "bee", "Guesses?": "A", "Half?": "B", "Wrong?": "cow"}
 """What the scripted model says to each question: the letter, or the letter of that option."""

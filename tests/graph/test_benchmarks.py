@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ssl4rl.answers import OPTION_LETTERS
-from ssl4rl.data.citations import default_graph
+from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.graph.benchmarks import LinkPrediction, NodeClassification, RelationPrediction
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split, node_split
 from ssl4rl.registry import BENCHMARKS
-from ssl4rl.task import NotApplicable
+from ssl4rl.tasks import NotApplicable
 
 
 def test_node_asks_about_every_labelled_test_node_once():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ssl4rl.data.citations import citation_graph
+from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split, edge_view, node_split, pair_keys
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl4rl.graph.graph import Adjacency, TextAttributedGraph
-from ssl4rl.graph.sampling import Subgraph
+from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.text import count_pieces, cut, fair_shares, fit_texts, write_subgraph
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ssl4rl.inference import open_engine
-from ssl4rl.inference.engine import Messages
+from ssl4rl.inference.engines.base import Messages
 
 # The tiny models that are built for tests.
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))

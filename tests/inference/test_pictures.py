@@ -10,7 +10,7 @@ from toys import build_model
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import open_engine
-from ssl4rl.inference.engine import Messages, Sampling, generate
+from ssl4rl.inference.engines.base import Messages, Sampling, generate
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.processor import scaled
 from ssl4rl.inference.tokens import choice_ids, encode, unexpanded

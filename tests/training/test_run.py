@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from toys import Letters, build_model, toy_recipe, toy_tasks
 
 from ssl4rl.errors import UserError
-from ssl4rl.records import read_lines
+from ssl4rl.runs import read_lines
 from ssl4rl.training.run import train
 
 TIMINGS = {"seconds", "step_time"}

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 from trl import GRPOConfig, GRPOTrainer
 
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.task import Draft
+from ssl4rl.tasks import Draft
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.rollout import Sampling, sample_groups
 from ssl4rl.training.shared_images import Images

@@ -7,7 +7,7 @@ import pytest
 from toys import build_model, toy_recipe, toy_tasks
 
 from ssl4rl.errors import UserError
-from ssl4rl.records import read_lines
+from ssl4rl.runs import read_lines
 from ssl4rl.training import prepare
 from ssl4rl.training.run import train
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ssl4rl.answers import score_any_of
 from ssl4rl.example import Example, Score
-from ssl4rl.task import Draft, Knobs, Task
-from ssl4rl.training.prepare import Tasks
+from ssl4rl.tasks import Draft, Knobs, Task
+from ssl4rl.training.preparation import Tasks
 
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
@@ -114,7 +114,7 @@ def build_model(folder: Path, *, tied: bool = True, chat_template: str | None = 
 
 def toy_recipe(folder: Path, /, **overrides: Any) -> Any:
     """4 prompts x 4 completions of 8 tokens, 4 steps; ``grpo__beta=0.1`` style keys override."""
-    from ssl4rl.training.config import Recipe
+    from ssl4rl.training.recipe import Recipe
 
     values: dict[str, Any] = {
         "model": {"path": str(folder)},
@@ -144,10 +144,10 @@ def toy_recipe(folder: Path, /, **overrides: Any) -> Any:
 def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: str = "transformers") -> Any:
     """The trainer of a recipe, without its run."""
     from ssl4rl.inference.model import ModelFiles
-    from ssl4rl.records import RunFolder
+    from ssl4rl.runs import RunFolder
     from ssl4rl.training.checks import check
     from ssl4rl.training.display import Display
-    from ssl4rl.training.prepare import quieten
+    from ssl4rl.training.preparation import quieten
     from ssl4rl.training.run import _Run
 
     quieten()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssl4rl.task import Benchmark
+from ssl4rl.tasks import Benchmark
 
 
 @dataclass

@@ -32,7 +32,7 @@ from ssl4rl.evaluation.baselines.classical import (
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import IntArray, TextAttributedGraph
 from ssl4rl.graph.splits import edge_view, node_split
-from ssl4rl.task import Benchmark, NotApplicable
+from ssl4rl.tasks import Benchmark, NotApplicable
 
 MAX_TUNING_PAIRS = 1000
 """Validation items of `link` that a threshold is chosen on."""

@@ -9,8 +9,8 @@ from typing import Any
 from ssl4rl.answers import score_any_of
 from ssl4rl.evaluation.baselines import Predictions
 from ssl4rl.evaluation.scores import per_question
-from ssl4rl.task import Benchmark
-from ssl4rl.vision.imagenet import ClassifiedImages, ImageNet
+from ssl4rl.tasks import Benchmark
+from ssl4rl.vision.benchmarks.imagenet import ClassifiedImages, ImageNet
 
 
 def constants(benchmark: Benchmark[Any, Any], records: Sequence[Mapping[str, Any]]) -> Predictions:

@@ -1,0 +1,1 @@
+"""What learns what: learning, transfer and evidence. Timings are in benchmarks/."""

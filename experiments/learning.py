@@ -1,0 +1,76 @@
+"""Does the embedded model learn? The quickstart over several seeds, held out before and after.
+
+    python -m experiments.learning [--task link] [--level LEVEL] [--seeds 0 1 2]
+
+Each seed is one run of the command line in a process of its own, with that seed's examples and sampling. Beside the
+scores stand the chance level and, for `link`, what the generator's own posterior would score on the same held-out
+examples: the best possible with the subgraph that a prompt shows, and with the two texts alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ssl4rl.data.graphs.citations import default_graph, link_posterior
+from ssl4rl.registry import TASKS
+from ssl4rl.runs import environment
+
+
+def train(task: str, level: str, seed: int, folder: Path) -> dict[str, Any]:
+    """The summary of one run."""
+    command = [sys.executable, "-m", "ssl4rl.cli.main", "graph", "train", "--task", task, "--level", level]
+    subprocess.run([*command, "--set", f"seed={seed}", "--output", str(folder)], check=True)
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
+
+
+def ceiling(level: str, seed: int, count: int) -> dict[str, float]:
+    """Accuracy of the exact posterior on the held-out `link` examples of that seed."""
+    graph = default_graph()
+    task = TASKS.get("link")(graph, split="val", level=level, seed=seed)
+    right = {"shown_subgraph": 0, "two_texts": 0}
+    for index in range(count):
+        example = task.example(index)
+        texts = {node: graph.texts[node] for node in example.meta["nodes"].values()}
+        pair, yes = example.meta["asked"], example.target == "yes"
+        right["shown_subgraph"] += (link_posterior(pair, texts, example.meta["edges"]) > 0.5) == yes
+        right["two_texts"] += (link_posterior(pair, {node: texts[node] for node in pair}, []) > 0.5) == yes
+    return {name: value / count for name, value in right.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="link")
+    parser.add_argument("--level")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    kind = TASKS.get(options.task)
+    level = options.level or kind.default_level
+    output = options.output or Path(f"benchmarks/results/learning-{options.task}-{level}.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    runs = []
+    for seed in options.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            summary = train(options.task, level, seed, Path(folder) / "run")
+        task = kind(default_graph(), split="val", level=level, seed=seed)
+        count = summary["heldout"]["before"]["n"]
+        chance = sum(task.chance(task.example(index)) for index in range(count)) / count
+        row = {"seed": seed, "chance": round(chance, 4), **summary}
+        if options.task == "link":
+            row["best_possible"] = ceiling(level, seed, count)
+        runs.append(row)
+        output.write_text(json.dumps({"environment": environment(), "runs": runs}, indent=1) + "\n")
+    gains = [run["heldout"]["after"]["score"] - run["heldout"]["before"]["score"] for run in runs]
+    apart = all(run["heldout"]["after"]["low"] > run["heldout"]["before"]["high"] for run in runs)
+    print(json.dumps({"figure": f"held-out gain, {options.task}@{level}", "gains": gains, "intervals_apart": apart}))
+
+
+if __name__ == "__main__":
+    main()

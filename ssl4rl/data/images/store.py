@@ -1,0 +1,192 @@
+"""What is kept about pictures under ``SSL4RL_HOME/images``: content hashes, and the pictures of tables, unpacked once.
+
+Neither parquet nor TSV lets one row be read alone, so the encoded pictures of a table are copied into one file,
+``pictures.bin``, each distinct one once, with ``index.json`` beside it. From then on a picture costs one read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ssl4rl.errors import UserError
+from ssl4rl.home import home
+from ssl4rl.vision.image_set import IntArray, Pictures, decode
+
+FORMAT = 1
+"""Raised when the layout, or what a reader makes of a table, changes."""
+
+LABEL_COLUMNS = ("label", "class_name", "class")
+"""Columns of an index or a table that name what a picture shows; the first one that is there is taken."""
+
+
+@dataclass
+class Listing:
+    """What a reader found: one entry per picture, in order, some of them with a problem instead of a content hash."""
+
+    name: str
+    pictures: Pictures
+    hashes: Sequence[str]
+    labels: Sequence[str]
+    """Names; empty where unknown."""
+    splits: Sequence[str]
+    """As the data spells them; empty where it gives none."""
+    problems: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table of pictures: ``content``, or the ``key`` of the row that holds it, or a ``problem``."""
+
+    place: str
+    """File and row, for messages."""
+    content: bytes = b""
+    key: str = ""
+    """What other rows call this one."""
+    refers: str = ""
+    """The ``key`` of the row whose picture this one shows."""
+    label: str = ""
+    split: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """Content of ``index.json``: one entry per row of the table in each list."""
+
+    hashes: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Pictures that lie one after the other in a file: where each starts and how long it is, in bytes."""
+
+    path: Path
+    starts: Sequence[int]
+    sizes: Sequence[int]
+    places: Sequence[str]
+
+    def open(self, index: int, side: int | None) -> Image.Image:
+        try:
+            with self.path.open("rb") as file:  # opened anew: an open file does not travel to worker processes
+                file.seek(self.starts[index])
+                content = file.read(self.sizes[index])
+        except OSError as error:
+            raise UserError(f"cannot read {self.path}: {error.strerror}") from error
+        return decode(content, self.places[index], side)
+
+    def describe(self, index: int) -> str:
+        return self.places[index]
+
+    def take(self, indices: IntArray) -> Packed:
+        return Packed(
+            self.path,
+            [self.starts[index] for index in indices],
+            [self.sizes[index] for index in indices],
+            [self.places[index] for index in indices],
+        )
+
+
+def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
+    """The pictures of a table; ``rows`` is read only where no unpacked copy of that ``key`` is there yet.
+
+    Raises:
+        UserError: what reading ``rows`` raises, or if the copy cannot be written.
+    """
+    folder = home() / "images" / hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()[:32]
+    try:
+        index = Index(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        index = _unpack(folder, rows)
+    pictures = Packed(folder / "pictures.bin", index.starts, index.sizes, index.places)
+    problems = {number: problem for number, problem in enumerate(index.problems) if problem}
+    return Listing(name, pictures, index.hashes, index.labels, index.splits, problems)
+
+
+def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
+        try:
+            new = temporary / "new"
+            new.mkdir()
+            with (new / "pictures.bin").open("wb") as file:
+                index = _write(file, rows)
+            (new / "index.json").write_text(json.dumps(asdict(index)), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot unpack pictures into {folder.parent}: {error.strerror}; set SSL4RL_HOME to a folder with room"
+        ) from error
+    return index
+
+
+def _write(file: Any, rows: Iterable[Row]) -> Index:
+    """Writes each distinct picture once; rows that refer to others get those others' pictures at the end."""
+    index = Index()
+    spot: dict[str, int] = {}
+    number_of: dict[str, int] = {}
+    refers: dict[int, str] = {}
+    for number, row in enumerate(rows):
+        content = hashlib.sha256(row.content).hexdigest() if row.content else ""
+        if content and content not in spot:
+            spot[content] = file.tell()
+            file.write(row.content)
+        if row.refers:
+            refers[number] = row.refers
+        if row.key:
+            number_of.setdefault(row.key, number)
+        index.hashes.append(content)
+        index.starts.append(spot.get(content, 0))
+        index.sizes.append(len(row.content))
+        index.places.append(row.place)
+        index.labels.append(row.label)
+        index.splits.append(row.split)
+        index.problems.append(row.problem)
+    for number, key in refers.items():
+        other = number_of.get(key)
+        if other is None or not index.hashes[other] or other in refers:
+            what = "no row has that index" if other is None else f"{index.places[other]} holds no picture itself"
+            index.problems[number] = f"{index.places[number]}: the picture is that of index {key}, but {what}"
+            continue
+        index.hashes[number] = index.hashes[other]
+        index.starts[number], index.sizes[number] = index.starts[other], index.sizes[other]
+    return index
+
+
+def recall(name: str) -> dict[str, Any]:
+    """What was remembered under that name, ``{}`` if nothing was."""
+    try:
+        content = json.loads((home() / "images" / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def remember(name: str, content: Mapping[str, Any]) -> None:
+    """Keeps ``content`` (JSON) for :func:`recall`; where nothing can be written, it is found out anew each time."""
+    path = home() / "images" / f"{name}.json"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}-{os.getpid()}")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(path)

@@ -1,0 +1,232 @@
+"""Readers of tables that hold pictures: benchmark TSVs with base64, parquet and Arrow files, data sets of the hub."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ssl4rl.data.graphs.folder import SPLITS as SPLIT_NAMES
+from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
+from ssl4rl.data.tables import where
+from ssl4rl.errors import UserError
+
+LONGEST_INDEX = 64
+"""An image cell of at most this many characters is the index of another row (VLMEvalKit's rule); no picture is."""
+
+BATCH = 64
+"""Rows of a table in memory at a time."""
+
+
+def list_tsv(path: Path) -> Listing:
+    """A TSV with the columns ``image`` and, where cells refer to other rows, ``index``.
+
+    Raises:
+        UserError: if the file as a whole is malformed, or an index stands twice.
+    """
+    return unpacked(path.stem, _stamp([path]), _tsv_rows(path))
+
+
+def list_shards(root: Path, names: Sequence[str]) -> Listing:
+    """Parquet or Arrow files below ``root``; several are one set, split as their names or folders say.
+
+    Raises:
+        UserError: if one cannot be read or has no column of pictures.
+    """
+    name = Path(names[0]).stem if len(names) == 1 else root.resolve().name
+    return unpacked(name, _stamp([root / each for each in names]), _shard_rows(root, names))
+
+
+def list_hub(source: str) -> Listing:
+    """A data set of the Hugging Face hub, ``owner/name`` or ``owner/name:configuration``, downloaded once.
+
+    Raises:
+        UserError: if it cannot be downloaded or has no column of pictures.
+    """
+    name, _, configuration = source.partition(":")
+    return unpacked(name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration))
+
+
+def _stamp(paths: Sequence[Path]) -> list[object]:
+    """What changes when one of the files does."""
+    statuses = [path.stat() for path in paths]
+    return [(str(path.resolve()), each.st_size, each.st_mtime_ns) for path, each in zip(paths, statuses, strict=True)]
+
+
+def read_tsv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a TSV, each with its number in the file; cells may hold whole pictures.
+
+    Raises:
+        UserError: if a required column is missing, or from the row on that cannot be read.
+    """
+    limit = csv.field_size_limit(sys.maxsize)
+    number = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", strict=True)
+            columns = next(reader, [])
+            missing = [column for column in required if column not in columns]
+            if missing:
+                names = " or ".join(map(repr, missing))
+                raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
+            twice = next((name for name in columns if name and columns.count(name) > 1), None)
+            if twice is not None:
+                raise UserError(f"{path}: two columns are named {twice!r}")
+            number = reader.line_num + 1
+            for cells in reader:
+                row, number = number, reader.line_num + 1
+                if len(cells) != len(columns):
+                    raise UserError(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
+                yield row, dict(zip(columns, cells, strict=True))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise UserError(f"{where(path, number)}: {error} (is a quote missing or not doubled?)") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _tsv_rows(path: Path) -> Iterator[Row]:
+    first_row: dict[str, str] = {}
+    for number, cells in read_tsv(path, ["image"]):
+        place = where(Path(path.name), number)
+        row = _tsv_row(place, cells)
+        if row.key and row.key in first_row:
+            raise UserError(f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
+        first_row[row.key] = place
+        yield row
+
+
+def _tsv_row(place: str, cells: Mapping[str, str]) -> Row:
+    image = cells["image"].strip()
+    row = Row(place, key=plain_index(cells.get("index", "")), label=_label(cells))
+    if not image:
+        return replace(row, problem=f"{place}, field image: the picture is missing")
+    if len(image) <= LONGEST_INDEX:
+        return replace(row, refers=plain_index(image))
+    try:
+        return replace(row, content=base64.b64decode("".join(image.split()), validate=True))
+    except ValueError as error:
+        return replace(row, problem=f"{place}, field image: this is not base64 ({error})")
+
+
+def plain_index(cell: str) -> str:
+    """The cell as pandas may have spelled it elsewhere: 7.0 is 7."""
+    return cell.strip().removesuffix(".0")
+
+
+def _label(cells: Mapping[str, Any]) -> str:
+    label = next((cells[name] for name in LABEL_COLUMNS if name in cells), None)
+    return str(label).strip() if isinstance(label, str | int) else ""
+
+
+def _shard_rows(root: Path, names: Sequence[str]) -> Iterator[Row]:
+    for name in names:
+        yield from _arrow_rows(name, _batches(root / name), "" if len(names) == 1 else _split_of(name))
+
+
+def _split_of(name: str) -> str:
+    """``train`` for train-00000-of-00002.parquet as the hub names it, and for train/data-00000.arrow on disk."""
+    path = PurePosixPath(name)
+    prefix = path.stem.partition("-")[0].lower()
+    return prefix if prefix in SPLIT_NAMES else path.parent.name
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """The record batches of a parquet file, or of an Arrow file of either kind."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            with pyarrow.parquet.ParquetFile(path, buffer_size=1 << 20) as file:
+                yield from file.iter_batches(batch_size=BATCH)
+            return
+        with pyarrow.memory_map(str(path)) as file:
+            try:
+                yield from pyarrow.ipc.open_stream(file)
+            except pyarrow.ArrowInvalid:
+                reader = pyarrow.ipc.open_file(file)
+                yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a {path.suffix[1:]} file that can be read: {error}") from error
+
+
+def _arrow_rows(where_from: str, batches: Iterable[Any], split: str, read_paths: bool = False) -> Iterator[Row]:
+    """The rows of record batches; a picture is bytes, or a struct of bytes and path as ``datasets`` writes it."""
+    number = 0
+    for batch in batches:
+        schema = batch.schema
+        image = _image_column(where_from, schema)
+        label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
+        names = _class_names(schema, label)
+        images = batch[image].to_pylist()
+        labels = batch[label].to_pylist() if label else [None] * len(images)
+        given = batch["split"].to_pylist() if "split" in schema.names else [split] * len(images)
+        for cell, value, side in zip(images, labels, given, strict=True):
+            number += 1
+            place = f"{where_from}, row {number}"
+            name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label({"label": value})
+            struct = cell if isinstance(cell, dict) else {"bytes": cell}
+            content, path = struct.get("bytes"), struct.get("path")
+            if content is None and path and read_paths:
+                try:
+                    content = Path(path).read_bytes()
+                except OSError as error:
+                    yield Row(place, problem=f"{place}: cannot read {path} ({error.strerror})")
+                    continue
+            problem = ""
+            if not content:
+                hint = f" but only the path {path}; list the files in an index csv" if path else ""
+                problem = f"{place}, field {image}: there are no bytes of a picture{hint}"
+            yield Row(place, content or b"", label=name, split=str(side or ""), problem=problem)
+
+
+def _image_column(where_from: str, schema: Any) -> str:
+    import pyarrow
+
+    def holds_bytes(kind: Any) -> bool:
+        if pyarrow.types.is_struct(kind):
+            return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
+        return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+    found = [field.name for field in schema if holds_bytes(field.type)]
+    if "image" in found:
+        return "image"
+    if len(found) != 1:
+        what = f"several columns hold bytes ({', '.join(found)})" if found else "no column holds encoded pictures"
+        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+        raise UserError(f"{where_from}: {what}; call the right one `image` (the columns are {columns})")
+    return str(found[0])
+
+
+def _class_names(schema: Any, label: str | None) -> Sequence[str]:
+    """The names of the classes, where ``datasets`` left them beside the numbers."""
+    try:
+        about = json.loads((schema.metadata or {})[b"huggingface"])
+        return [str(name) for name in about["info"]["features"][label]["names"]]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
+    import datasets
+
+    try:
+        parts = datasets.load_dataset(name, configuration or None)
+    except Exception as error:  # datasets raises errors of many libraries here
+        reason = str(error).split("\n")[0]
+        raise UserError(
+            f"cannot load {name} from the Hugging Face hub ({reason}); "
+            "download its parquet files and give the folder that holds them"
+        ) from error
+    for split, part in parts.items():
+        batches = (batch for table in part.with_format("arrow").iter(batch_size=BATCH) for batch in table.to_batches())
+        yield from _arrow_rows(f"{name}/{split}", batches, str(split), read_paths=True)

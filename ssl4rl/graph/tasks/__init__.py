@@ -1,0 +1,1 @@
+"""The self-supervised tasks on graphs, one file each."""

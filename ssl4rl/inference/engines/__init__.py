@@ -1,0 +1,1 @@
+"""What runs a model: vLLM, transformers, or a server."""

@@ -1,0 +1,337 @@
+"""Any server that speaks OpenAI's chat completions: ``vllm serve``, llama.cpp, a hosted model."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import os
+import queue
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ssl4rl.errors import UserError
+from ssl4rl.inference.engines.base import ANSWER_CLOSE, ANSWER_OPEN, Messages, Reply, Sampling, request_seeds
+from ssl4rl.inference.tokens import common_length
+
+T = TypeVar("T")
+
+# Seconds before each further try, half of it to all of it at random, so that waiting requests do not come all at once.
+DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+LONGEST_PAUSE = 120.0
+"""Seconds; a server that asks for a longer one is given up."""
+GIVE_UP_AFTER = 900.0
+"""Seconds since a request's first try, after which it is not repeated any more."""
+
+RETRIED = {408, 409, 425, 429}
+"""Besides all from 500 on."""
+
+NO_LIKELIHOODS = (
+    "likelihoods need the log-probabilities of a prompt, which vLLM's server tells; take --scoring generate, or "
+    "--engine vllm or transformers"
+)
+
+
+class _Refused(UserError):
+    """The server understood the request and will not answer it, however often it is asked."""
+
+
+class ServerEngine:
+    """A server at ``url`` (``http://host:port/v1``), asked ``concurrency`` questions at a time.
+
+    A key in ``OPENAI_API_KEY`` is sent along. Requests that fail for a while (too many of them, an error of the
+    server's, no connection) are repeated; what vLLM's server would fill in from the model's own generation settings
+    is said, so that it samples as the other engines do.
+
+    Args:
+        model: its name there; the only one that the server has where None.
+        timeout: seconds that one reply may take.
+
+    Raises:
+        UserError: if the server cannot be reached, or has several models and none is named.
+    """
+
+    def __init__(self, url: str, model: str | None = None, *, concurrency: int = 16, timeout: float = 600.0) -> None:
+        self.files = None
+        self.url = url.rstrip("/")
+        self.concurrency = concurrency
+        self.timeout = timeout
+        # A proxy has no way to this machine's own loopback.
+        local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
+        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+        models = self._models(required=model is None)
+        if model is None and len(models) != 1:
+            names = ", ".join(str(one["id"]) for one in models)
+            raise UserError(f"the server at {self.url} has {len(models)} models; name one with --model: {names}")
+        self.model = model or str(models[0]["id"])
+        listed: dict[str, Any] = next((one for one in models if one["id"] == self.model), {})
+        self._is_vllm = listed.get("owned_by") == "vllm"
+        self._root = listed.get("root")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The server and the model's name there, and with vLLM's the folder it was loaded from: no content."""
+        return {"engine": self.url, "model": self.model, "root": self._root}
+
+    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        """Each conversation's index and reply, as soon as it is finished.
+
+        ``num_tokens`` is 0 where the server does not count.
+        """
+        messages = [_with_data_urls(conversation) for conversation in conversations]
+        settings: dict[str, Any] = {
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        if self._is_vllm:
+            settings |= {"top_k": sampling.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
+        elif sampling.top_k:
+            settings["top_k"] = sampling.top_k
+        seeds = request_seeds([json.dumps(one) for one in messages], sampling.seed)
+
+        def ask(index: int) -> Reply:
+            drawn = {"seed": seeds[index]} if sampling.temperature > 0 else {}
+            answer = self._complete(messages[index], **settings, **drawn)
+            try:
+                choice = answer["choices"][0]
+                text, tokens = choice["message"]["content"], (answer.get("usage") or {}).get("completion_tokens")
+            except (KeyError, IndexError, TypeError) as error:
+                raise UserError(f"{self.url} gave something else than a chat completion: {answer}") from error
+            return Reply(text or "", tokens or 0, choice.get("finish_reason") == "length")
+
+        yield from _counted(self._all(ask, len(messages)), len(messages))
+
+    def likelihoods(
+        self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, list[float]]]:
+        """Each conversation's index and its choices' log-probabilities, from the prompt's that vLLM's server tells."""
+        yield from _counted(self._likelihoods(conversations, choices), len(conversations))
+
+    def _likelihoods(
+        self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, list[float]]]:
+        messages = [_with_data_urls(conversation) for conversation in conversations]
+        pairs = [(index, position) for index, several in enumerate(choices) for position in range(len(several))]
+        if pairs:
+            self._check_template(messages[0], choices[0][0])
+
+        def ask(number: int) -> list[_Token]:
+            index, position = pairs[number]
+            return self._scored(messages[index], choices[index][position])
+
+        found: list[dict[int, list[_Token]]] = [{} for _ in messages]
+        for number, tokens in self._all(ask, len(pairs)):
+            index, position = pairs[number]
+            found[index][position] = tokens
+            if len(found[index]) == len(choices[index]):
+                yield index, _tail_log_probabilities([found[index][at] for at in range(len(choices[index]))])
+                found[index].clear()
+
+    def _models(self, *, required: bool) -> list[dict[str, Any]]:
+        try:
+            listed = self._request("/models", tries=1)
+            models: list[dict[str, Any]] = listed["data"] if isinstance(listed, dict) else listed
+            if not all(isinstance(one["id"], str) for one in models):
+                raise TypeError("an id is no text")
+            return models
+        except _Refused as error:
+            if not required:
+                # Not every server lists its models.
+                return []
+            raise UserError(f"{error}; is the address http://HOST:PORT/v1?") from error
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{self.url}/models is no list of models; is the address http://HOST:PORT/v1?") from error
+
+    def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
+        body = {"model": self.model, "messages": messages, **settings}
+        answer: dict[str, Any] = self._request("/chat/completions", body)
+        return answer
+
+    def _scored(self, messages: Messages, choice: str | None = None) -> list[_Token]:
+        """The tokens from the second on of a prompt, answered by ``choice``."""
+        settings = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+        if choice is not None:
+            messages = [*messages, {"role": "assistant", "content": f"{ANSWER_OPEN}{choice}{ANSWER_CLOSE}"}]
+            settings |= {"add_generation_prompt": False, "continue_final_message": True}
+        try:
+            rows = self._complete(messages, **settings).get("prompt_logprobs")
+        except _Refused as error:
+            raise UserError(f"{error}; {NO_LIKELIHOODS}") from error
+        if not rows:
+            raise UserError(f"the server at {self.url} tells no prompt_logprobs; {NO_LIKELIHOODS}")
+        return [_Token.of(row) for row in rows[1:]]
+
+    def _check_template(self, messages: Messages, choice: str) -> None:
+        """Refuses a chat template that writes something of its own between the prompt and the answer's text."""
+        prompt = "".join(token.text for token in self._scored(messages))
+        answered = "".join(token.text for token in self._scored(messages, choice))
+        if answered != f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}":
+            raise UserError(
+                f"the chat template at {self.url} ends a prompt with {prompt[-40:]!r}, and an answer to it with "
+                f"{answered[-80:]!r}, so that likelihoods would not be those of other engines; take --scoring "
+                "generate, or --engine vllm or transformers"
+            )
+
+    def _all(self, ask: Callable[[int], T], n: int) -> Iterator[tuple[int, T]]:
+        """``ask`` for each of 0 to n-1, ``concurrency`` at a time; after an error nothing new is asked."""
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in range(n):
+            todo.put(number)
+        finished: queue.SimpleQueue[tuple[int, T] | Exception | None] = queue.SimpleQueue()
+        stop = threading.Event()
+
+        def work() -> None:
+            try:
+                while not stop.is_set():
+                    number = todo.get_nowait()
+                    try:
+                        finished.put((number, ask(number)))
+                    except Exception as error:
+                        stop.set()
+                        finished.put(error)
+            except queue.Empty:
+                pass
+            finally:
+                finished.put(None)
+
+        working = min(self.concurrency, n)
+        for _ in range(working):
+            # Not a pool, whose threads Python waits for when the user interrupts.
+            threading.Thread(target=work, daemon=True).start()
+        failure = None
+        try:
+            while working:
+                result = finished.get()
+                if result is None:
+                    working -= 1
+                elif isinstance(result, Exception):
+                    failure = failure or result
+                else:
+                    yield result
+        finally:
+            stop.set()
+        if failure is not None:
+            raise failure
+
+    def _request(self, path: str, body: Mapping[str, Any] | None = None, *, tries: int = len(DELAYS) + 1) -> Any:
+        """The server's JSON; a request that may succeed later is repeated.
+
+        Raises:
+            _Refused: if the server refuses the request as such.
+            UserError: if it cannot be had.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get("OPENAI_API_KEY"):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(self.url + path, data, headers)
+        started = time.monotonic()
+        for delay in (*DELAYS[: tries - 1], None):
+            asked = 0.0
+            try:
+                with self._opener.open(request, timeout=self.timeout) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                reason = f"the server at {self.url} answered {error.code} ({_message(error)})"
+                if error.code < 500 and error.code not in RETRIED:
+                    raise _Refused(reason) from error
+                asked = _retry_after(error.headers.get("Retry-After"))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                # No connection, a timeout, an answer that breaks off.
+                reason = f"the server at {self.url} does not answer ({getattr(error, 'reason', None) or repr(error)})"
+            late = time.monotonic() - started > GIVE_UP_AFTER or asked > LONGEST_PAUSE
+            if delay is None or late:
+                break
+            time.sleep(max(asked, delay * random.uniform(0.5, 1)))
+        raise UserError(reason)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A token of a prompt and its log-probability after those before it."""
+
+    id: str
+    logprob: float
+    text: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> _Token:
+        """From vLLM's {id: what is known of it}, the token that stands there being the first."""
+        token, known = next(iter(row.items()))
+        return cls(token, known["logprob"], known["decoded_token"])
+
+
+def _tail_log_probabilities(continued: Sequence[Sequence[_Token]]) -> list[float]:
+    """The sums over what the texts do not share."""
+    common = common_length([[token.id for token in tokens] for tokens in continued])
+    return [sum(token.logprob for token in tokens[common:]) for tokens in continued]
+
+
+def _counted(answers: Iterator[T], n: int) -> Iterator[T]:
+    """The answers; an error says how many there were."""
+    done = 0
+    try:
+        for answer in answers:
+            done += 1
+            yield answer
+    except UserError as error:
+        if not done:
+            raise
+        kept = f"{done} of {n} questions were answered before that and are kept; --resume goes on"
+        raise UserError(f"{error}; {kept}") from error
+
+
+def _with_data_urls(conversation: Messages) -> Messages:
+    """The conversation as JSON, its PIL images written into it as PNG."""
+
+    def written(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        if part["type"] != "image":
+            return part
+        png = io.BytesIO()
+        part["image"].save(png, "PNG")
+        url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+        return {"type": "image_url", "image_url": {"url": url}}
+
+    return [
+        message
+        if isinstance(message["content"], str)
+        else {**message, "content": [written(part) for part in message["content"]]}
+        for message in conversation
+    ]
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """What the server says about its refusal, in one line."""
+    try:
+        text = error.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return str(error.reason)
+    try:
+        said = json.loads(text)
+        said = said.get("error", said)
+        text = str(said.get("message", said) if isinstance(said, dict) else said)
+    except (ValueError, AttributeError):
+        pass
+    return " ".join(text.split())[:500] or str(error.reason)
+
+
+def _retry_after(header: str | None) -> float:
+    """Seconds that a server asks to wait: given as such or as a date (RFC 9110, 10.2.3)."""
+    try:
+        return float(header or 0)
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(str(header)).timestamp() - time.time())
+    except ValueError:
+        return 0.0

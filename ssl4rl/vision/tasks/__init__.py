@@ -1,0 +1,1 @@
+"""The self-supervised tasks on images, one file each."""

@@ -1,0 +1,140 @@
+"""Contrastive: two views, cut out and changed at random; of one picture, or of two?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from pydantic import Field, model_validator
+
+from ssl4rl.answers import score_any_of
+from ssl4rl.example import Example, Score
+from ssl4rl.tasks import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable, Redraw
+from ssl4rl.vision.task import VisionKnobs, VisionTask
+from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, overlap, random_box, told
+
+BOX_DRAWS = 100
+
+
+class ContrastiveKnobs(VisionKnobs):
+    """Settings of contrastive. ``size`` is the side of a view; the changes have their own probabilities."""
+
+    scale_min: float = Field(0.2, gt=0, le=1)
+    """Least area of a view, as a share of the picture's."""
+    scale_max: float = Field(0.6, gt=0, le=1)
+    """Greatest area of a view."""
+    min_overlap: float = Field(0.2, ge=0, le=1)
+    """Least share of the smaller view's area that two views of one picture have in common. With 0 they may show
+    nothing in common at all, and the answer is a guess."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of mirroring a view left to right."""
+    jitter: float = Field(0.5, ge=0, le=1)
+    """Probability of changing brightness, contrast, saturation and hue."""
+    grayscale: float = Field(0.2, ge=0, le=1)
+    """Probability of taking the colour away."""
+    blur: float = Field(0.5, ge=0, le=1)
+    """Probability of Gaussian blur."""
+    solarize: float = Field(0.0, ge=0, le=1)
+    """Probability of inverting the brighter half of the values."""
+    equalize: float = Field(0.0, ge=0, le=1)
+    """Probability of equalizing the histogram."""
+    distinct: bool = True
+    """Whether the two pictures of a "no" always differ in their bytes; in the paper's code they need not."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ContrastiveKnobs:
+        if self.scale_min > self.scale_max:
+            raise ValueError(f"scale_min={self.scale_min:g} must be at most scale_max={self.scale_max:g}")
+        return self
+
+
+def _every(chance: float) -> dict[str, float]:
+    return dict.fromkeys(CHANGES, chance)
+
+
+class Contrastive(VisionTask[ContrastiveKnobs]):
+    """Do both views show parts of one picture? Half of the pairs do."""
+
+    name: ClassVar[str] = "contrastive"
+    knobs_type = ContrastiveKnobs
+    levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "easy": {**_every(0.2), "scale_min": 0.3, "scale_max": 1.0, "min_overlap": 0.3},
+        "medium": {},
+        "hard": {**_every(0.8), "scale_min": 0.08, "scale_max": 0.3},
+        # The paper's "weak" as its code has it (its text says 0.2 for every change), and its "strong".
+        "paper": {"scale_min": 0.08, "scale_max": 1.0, "min_overlap": 0.0, "jitter": 0.8, "distinct": False},
+        "paper-strong": {**_every(0.8), "scale_min": 0.08, "scale_max": 0.3, "min_overlap": 0.0, "distinct": False},
+    }
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.knobs.distinct and len({self.source.hashes[index] for index in self.members}) < 2:
+            raise NotApplicable(f"images {self.source.name}/{self.split} hold one picture; contrastive needs two")
+        # Opened large enough that the smallest view is not enlarged, where the file has the pixels.
+        self._side = math.ceil(self.knobs.size / math.sqrt(self.knobs.scale_min))
+        self._chances = {name: float(getattr(self.knobs, name)) for name in CHANGES}
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        # The boxes are drawn before the answer is, so that views that overlap are no larger than views that cannot.
+        boxes = self._boxes(rng)
+        same = bool(rng.integers(2))
+        first, image = self._usable(rng)
+        second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
+        one, changes = self._view(image, boxes[0], rng)
+        other, more = self._view(another, boxes[1], rng)
+        after = told([name for name, chance in self._chances.items() if chance])
+        parts = (
+            "The first view:",
+            one,
+            "The second view:",
+            other,
+            f"Each view was cut out of a picture at a random place and scaled to a square{after}. Were both views cut "
+            "out of the same picture?",
+            REPLY_FORMAT.format(what="yes or no"),
+        )
+        meta = self.meta([first, second], boxes=[list(box) for box in boxes], changes=[changes, more])
+        return Draft(parts, "yes" if same else "no", meta)
+
+    def _boxes(self, rng: np.random.Generator) -> tuple[Box, Box]:
+        scale = (self.knobs.scale_min, self.knobs.scale_max)
+        for _ in range(BOX_DRAWS):
+            boxes = random_box(rng, scale), random_box(rng, scale)
+            if overlap(*boxes) >= self.knobs.min_overlap:
+                return boxes
+        raise Redraw(f"no two views share task.min_overlap={self.knobs.min_overlap:g} of their area")
+
+    def _usable(self, rng: np.random.Generator, unlike: int | None = None) -> tuple[int, Image.Image]:
+        """A random picture that is large enough, with other bytes than ``unlike``.
+
+        Pictures that are too small are passed over here, one by one: were the example drawn again for each, a "no",
+        which needs two pictures, would come up less often than a "yes".
+        """
+        reason = "one picture alone is left"
+        for _ in range(MAX_DRAWS):
+            index = self.pick(rng)
+            if unlike is None or self.source.hashes[index] != self.source.hashes[unlike]:
+                try:
+                    image = self.open(index, self._side)
+                except Redraw as small:
+                    reason = str(small)
+                    continue
+                return index, central(image) if self.knobs.shape == "square" else image
+        raise NotApplicable(
+            f"task {self.label} found no usable picture on {self.source.name}/{self.split} in {MAX_DRAWS} draws "
+            f"({reason})"
+        )
+
+    def _view(self, image: Image.Image, box: Box, rng: np.random.Generator) -> tuple[Image.Image, list[str]]:
+        return changed(cut(image, box, self.knobs.size, self.knobs.size), self._chances, rng)
+
+    def score(self, reply: str, example: Example) -> Score:
+        return score_any_of(reply, [example.target])
+
+    def chance(self, example: Example) -> float:
+        return 0.5
+
+    def gold(self, example: Example) -> str:
+        return str(example.target)

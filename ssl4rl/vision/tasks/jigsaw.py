@@ -1,0 +1,128 @@
+"""Jigsaw: a picture is cut into n×n pieces, which are shown in shuffled order; which piece belongs where?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import factorial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field, model_validator
+
+from ssl4rl.answers import score_permutation
+from ssl4rl.example import Example, Score
+from ssl4rl.tasks import REPLY_FORMAT, Draft
+from ssl4rl.vision.task import VisionKnobs, VisionTask
+
+GREY = (128, 128, 128)
+
+
+class JigsawKnobs(VisionKnobs):
+    """Settings of jigsaw."""
+
+    n: int = Field(2, ge=2, le=6)
+    """Pieces a side: the picture is cut into n×n of them."""
+    layout: Literal["separate", "mosaic"] = "separate"
+    """``separate``: every piece is a picture of its own; ``mosaic``: one picture of all pieces in their new places."""
+    gap: float = Field(0.1, ge=0, le=0.5)
+    """Share of a piece's side that is cut away (half of it at either end), so that edges do not match by themselves."""
+    min_patch: int = Field(28, ge=4, le=512)
+    """Least side of a piece in pixels, as shown and in the file; the paper's code skips pieces under 28."""
+    reward: Literal["exact", "partial", "slots"] = "exact"
+    """``exact``: 1 for all places right, else 0; ``partial``: the share of places right, if the answer is a
+    permutation; ``slots``: that share without the check, as in the paper's code."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> JigsawKnobs:
+        shown = self.size // self.n - trimmed(self.size // self.n, self.gap)
+        if shown < self.min_patch:
+            raise ValueError(
+                f"size={self.size} cut into {self.n}×{self.n} with gap={self.gap:g} gives pieces of {shown} px, under "
+                f"min_patch={self.min_patch}: raise task.size, or lower task.n or task.min_patch"
+            )
+        return self
+
+
+class Jigsaw(VisionTask[JigsawKnobs]):
+    """For every place of the original, row by row, the number of the piece that belongs there."""
+
+    name: ClassVar[str] = "jigsaw"
+    knobs_type = JigsawKnobs
+    levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "easy": {"gap": 0.0},
+        "medium": {},
+        "mosaic": {"layout": "mosaic"},
+        "hard": {"n": 3, "size": 336},
+        "4x4": {"n": 4, "size": 448, "reward": "partial"},
+        "5x5": {"n": 5, "size": 560, "reward": "partial"},
+        "paper": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots"},
+        "paper-3x3": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots", "n": 3},
+        "paper-4x4": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots", "n": 4},
+        "paper-5x5": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots", "n": 5},
+    }
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        n, picture = self.knobs.n, self.pick(rng)
+        image = self.whole(picture, self.knobs.size // n * n, least=n * self.knobs.min_patch)
+        pieces = cut_into(image, n, self.knobs.gap)
+        order = [int(place) for place in rng.permutation(n * n)]
+        shown = [pieces[place] for place in order]
+        # The answer is the inverse of the order of showing: not where a piece goes, but which piece a place gets.
+        gold = [order.index(place) + 1 for place in range(n * n)]
+        if self.knobs.layout == "mosaic":
+            pictures: tuple[str | Image.Image, ...] = (mosaic(shown, n, trimmed(image.width // n, self.knobs.gap)),)
+            how = (
+                f"A picture was cut into {n}×{n} pieces, and the pieces were put back in random places, none of them "
+                f"turned. Number the pieces of the picture shown from 1 to {n * n}, row by row from the top left."
+            )
+        else:
+            pictures = tuple(part for i, piece in enumerate(shown, 1) for part in (f"Piece {i}:", piece))
+            how = f"These are the {n}×{n} pieces of one picture in random order, none of them turned."
+        if self.knobs.gap:
+            how += " A strip was cut off at every edge of each piece."
+        ask = (
+            "Which piece belongs where? Go through the places of the original picture row by row, from the top left to "
+            "the bottom right, and write for each place the number of the piece that belongs there."
+        )
+        what = f"the {n * n} numbers, separated by commas,"
+        parts = (*pictures, f"{how} {ask}", REPLY_FORMAT.format(what=what))
+        return Draft(parts, gold, self.meta([picture], order=[place + 1 for place in order]))
+
+    def score(self, reply: str, example: Example) -> Score:
+        return score_permutation(reply, example.target, self.knobs.reward)
+
+    def chance(self, example: Example) -> float:
+        """Of any fixed answer: one permutation in (n²)!; with shares, every place is right once in n²."""
+        places = self.knobs.n**2
+        return 1 / factorial(places) if self.knobs.reward == "exact" else 1 / places
+
+    def gold(self, example: Example) -> str:
+        return ", ".join(map(str, example.target))
+
+
+def trimmed(side: int, gap: float) -> int:
+    """Pixels cut away along a piece's side: an even number, so that both ends lose the same."""
+    return 2 * round(gap * side / 2)
+
+
+def cut_into(image: Image.Image, n: int, gap: float) -> list[Image.Image]:
+    """The n×n pieces row by row, all of one size: what a multiple of n leaves over is cut off first, at both ends."""
+    width, height = image.width // n, image.height // n
+    left, top = (image.width - n * width) // 2, (image.height - n * height) // 2
+    across, down = trimmed(width, gap) // 2, trimmed(height, gap) // 2
+    return [
+        image.crop((x + across, y + down, x + width - across, y + height - down))
+        for y in range(top, top + n * height, height)
+        for x in range(left, left + n * width, width)
+    ]
+
+
+def mosaic(pieces: list[Image.Image], n: int, gap: int) -> Image.Image:
+    """The pieces row by row in one picture, ``gap`` grey pixels apart."""
+    width, height = pieces[0].size
+    whole = Image.new("RGB", (n * (width + gap) - gap, n * (height + gap) - gap), GREY)
+    for place, piece in enumerate(pieces):
+        row, column = divmod(place, n)
+        whole.paste(piece, (column * (width + gap), row * (height + gap)))
+    return whole

@@ -1,0 +1,272 @@
+"""Pictures from folders, index files, tables and the hub, and what is wrong with them."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ssl4rl.data.images.files import load_images
+from ssl4rl.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def picture(shade: int, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 24), (shade, 90, 160)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def shades(images) -> list[int]:
+    return [images.open(index).getpixel((3, 3))[0] for index in range(len(images))]
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+# Folders
+
+
+def test_a_folder_with_class_subfolders(tmp_path):
+    files = {"dog/2.PNG": picture(2), "cat/deep/1.png": picture(1), "3.png": picture(3), "dog/4.png": picture(2)}
+    other = {"notes.txt": b"x", ".5.png": picture(5), ".git/6.png": picture(6), "dog/7.csv": b"x"}
+    images = load_images(str(write(tmp_path / "pets", files | other)))
+    assert [images.describe(index) for index in range(4)] == ["3.png", "cat/deep/1.png", "dog/2.PNG", "dog/4.png"]
+    assert shades(images) == [3, 1, 2, 2]
+    assert [images.label_of(index) for index in range(4)] == [None, "cat", "dog", "dog"]
+    assert images.hashes[0] == hashlib.sha256(picture(3)).hexdigest()
+    assert (images.name, images.counts["duplicates"], images.sides) == ("pets", 1, None)
+
+
+def test_a_folder_with_split_folders(tmp_path):
+    files = {f"{split}/{label}/{n}.png": picture(n) for n, (split, label) in enumerate([("train", "a"), ("test", "b")])}
+    images = load_images(str(write(tmp_path, files)))
+    assert images.members("test").tolist() == [0] and images.members("train").tolist() == [1]
+    assert list(images.label_names) == ["a", "b"]
+
+
+def test_hashes_are_taken_once(tmp_path, monkeypatch):
+    folder = write(tmp_path / "set", {"a.png": picture(1), "b.png": picture(2)})
+    before = load_images(str(folder)).fingerprint
+    taken = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: taken.append(file.name) or real(file, kind))
+    assert load_images(str(folder)).fingerprint == before and not taken
+    (folder / "a.png").write_bytes(picture(9))
+    os.utime(folder / "a.png", ns=(0, 12345))
+    assert load_images(str(folder)).fingerprint != before and taken == [str(folder / "a.png")]
+
+
+def test_broken_pictures_are_named_and_skipped_only_when_asked(tmp_path):
+    folder = write(
+        tmp_path / "set", {"a.png": picture(1), "b.jpg": picture(2, "JPEG")[:-15], "c.png": b"", "d.png": picture(4)}
+    )
+    images = load_images(str(folder))
+    assert len(images) == 4
+    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*have broken pictures skipped"):
+        images.open(1)
+    for _ in range(2):  # found out, then remembered
+        kept = load_images(str(folder), skip_broken=True)
+        assert shades(kept) == [1, 4]
+        assert [Path(problem.split(" is ")[0]).name for problem in kept.skipped] == ["b.jpg", "c.png"]
+        assert kept.counts == {"pictures": 2, "duplicates": 0, "skipped": 2}
+    with pytest.raises(UserError, match="none of the 1 pictures can be read"):
+        load_images(str(write(tmp_path / "bad", {"c.png": b"x"})), skip_broken=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none", "there is no folder or file .*none .*hub:owner/name"),
+        ("empty", "empty holds no pictures"),
+        ("a.png", r"a\.png is one picture; give the folder it lies in"),
+        ("a.zip", r"a\.zip is of no kind that is read"),
+    ],
+)
+def test_what_is_no_source(tmp_path, source, message):
+    write(tmp_path, {"empty/x.txt": b"", "a.png": picture(1), "a.zip": b"x"})
+    with pytest.raises(UserError, match=message):
+        load_images(str(tmp_path / source))
+
+
+# Index files
+
+
+def test_an_index_csv(tmp_path):
+    write(tmp_path, {"p/a.png": picture(1), "p/b.png": picture(2), "c.png": picture(3)})
+    (tmp_path / "mine.csv").write_text("path,label,split\np/b.png,cat,train\nc.png,,Valid\np/a.png,dog,\n")
+    images = load_images(str(tmp_path / "mine.csv"))
+    assert shades(images) == [2, 3, 1] and images.name == "mine"
+    assert [images.label_of(index) for index in range(3)] == ["cat", None, "dog"]
+    assert images.members("val").tolist() == [1]
+    assert 2 not in images.members("train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("picture,label\na.png,x\n", r"index\.csv: there is no column 'path' or .*; its columns are picture, label"),
+        ("path\na.png\nb.png\n", r"index\.csv, row 3, field path: cannot read .*b\.png \(there is no such file\)"),
+        ("path,split\na.png,dev\n", r"index\.csv, row 2, field split: 'dev' is not train, val or test"),
+        ("path,label\n,x\n", r"index\.csv, row 2, field path: the file name is missing"),
+    ],
+)
+def test_a_bad_index_csv(tmp_path, text, message):
+    write(tmp_path, {"a.png": picture(1), "index.csv": text.encode()})
+    with pytest.raises(UserError, match=message):
+        load_images(str(tmp_path / "index.csv"))
+
+
+def test_a_missing_file_can_be_skipped(tmp_path):
+    write(tmp_path, {"a.png": picture(1), "index.csv": b"path\nb.png\na.png\n"})
+    images = load_images(str(tmp_path / "index.csv"), skip_broken=True)
+    assert shades(images) == [1] and len(images.skipped) == 1
+
+
+# TSV with base64
+
+
+def tsv(path: Path, rows: list[str], header: str = "index\timage\tquestion") -> str:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return str(path)
+
+
+def test_cells_hold_pictures_or_refer_to_rows(tmp_path):
+    one, two = (base64.b64encode(picture(shade)).decode() for shade in (1, 2))
+    rows = ["1000007\t7.0\tlater", f'7\t{one}\t"two\nlines"', f"8\t{two}\tx", f"9\t{one}\tsame bytes"]
+    path = tsv(tmp_path / "bench.tsv", rows)
+    for _ in range(2):  # unpacked, then read again
+        images = load_images(path)
+        assert shades(images) == [1, 1, 2, 1] and images.counts["duplicates"] == 2
+        assert [images.describe(index) for index in (0, 2)] == ["bench.tsv, row 2", "bench.tsv, row 5"]
+    [packed] = (tmp_path / "home").glob("images/*/pictures.bin")
+    assert packed.stat().st_size == len(picture(1)) + len(picture(2))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1\tIMAGE*\tx"], r"bench\.tsv, row 2, field image: this is not base64"),
+        (["1\t\tx"], r"bench\.tsv, row 2, field image: the picture is missing"),
+        (["1\tIMAGE\tx", "2\t5\tx"], r"bench\.tsv, row 3: the picture is that of index 5, but no row has that index"),
+        (["1\t2\tx", "2\t1\tx"], r"row 2: the picture is that of index 2, but bench\.tsv, row 3 holds no picture"),
+        (["1\tIMAGE\tx", "1\tIMAGE\tx"], r"row 3, field index: 1 is a duplicate of bench\.tsv, row 2"),
+        (["1\tIMAGE"], r"row 2: the header has 3 cells, this row 2"),
+    ],
+)
+def test_a_bad_tsv(tmp_path, rows, message):
+    image = base64.b64encode(picture(1)).decode()
+    with pytest.raises(UserError, match=message):
+        load_images(tsv(tmp_path / "bench.tsv", [row.replace("IMAGE", image) for row in rows]))
+    with pytest.raises(UserError, match=r"there is no column 'image'; its columns are index, picture"):
+        load_images(tsv(tmp_path / "other.tsv", ["1\tx"], "index\tpicture"))
+
+
+def test_bad_cells_can_be_skipped(tmp_path):
+    image = base64.b64encode(picture(1)).decode()
+    broken = base64.b64encode(b"not a picture" * 9).decode()
+    path = tsv(tmp_path / "bench.tsv", ["1\t9\tx", f"2\t{image}\tx", f"3\t{broken}\tx", f"4\t{image}*\tx"])
+    images = load_images(path, skip_broken=True)
+    assert shades(images) == [1] and images.describe(0) == "bench.tsv, row 3"
+    assert ["row 2" in images.skipped[0], "row 4" in images.skipped[1], "row 5" in images.skipped[2]] == [True] * 3
+
+
+# Parquet, Arrow, hub
+
+
+def table(numbers: range, as_struct: bool = True) -> pa.Table:
+    """What ``datasets`` writes: structs, and the names of the classes in the schema."""
+    content = [picture(number) for number in numbers]
+    images = pa.array([{"bytes": each, "path": "x.png"} for each in content] if as_struct else content)
+    about = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    made = pa.table({"image": images, "label": [number % 2 for number in numbers], "id": list(map(str, numbers))})
+    return made.replace_schema_metadata({"huggingface": json.dumps(about)})
+
+
+@pytest.mark.parametrize("as_struct", [True, False])
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "feather"])
+def test_tables_of_pictures(tmp_path, kind, as_struct):
+    path, made = tmp_path / f"t.{kind}", table(range(150), as_struct)
+    if kind == "parquet":
+        pq.write_table(made, path, row_group_size=40)
+    else:
+        new = pa.ipc.new_stream if kind == "arrow" else pa.ipc.new_file
+        with new(str(path), made.schema) as writer:
+            writer.write_table(made, max_chunksize=40)
+    images = load_images(str(path))
+    assert shades(images) == list(range(150))
+    assert images.label_of(3) == "dog" and images.describe(149) == f"t.{kind}, row 150"
+
+
+def test_a_folder_of_shards_as_the_hub_lays_them_out(tmp_path):
+    (tmp_path / "pets" / "data").mkdir(parents=True)
+    for name, numbers in {
+        "train-00000-of-00002": range(4),
+        "train-00001-of-00002": range(4, 9),
+        "test-00000": range(9, 12),
+    }.items():
+        pq.write_table(table(numbers), tmp_path / "pets" / "data" / f"{name}.parquet")
+    images = load_images(str(tmp_path / "pets"))
+    assert images.name == "pets" and sorted(shades(images)) == list(range(12))
+    assert sorted(images.open(index).getpixel((0, 0))[0] for index in images.members("test")) == [9, 10, 11]
+
+
+def test_bad_tables(tmp_path):
+    path = str(tmp_path / "t.parquet")
+    pq.write_table(pa.table({"id": [1], "picture": ["x"]}), path)
+    with pytest.raises(UserError, match=r"t\.parquet: no column holds encoded pictures; .*id \(int64\), picture"):
+        load_images(path)
+    pq.write_table(pa.table({"a": [b"x"], "b": [b"x"]}), path)
+    with pytest.raises(UserError, match=r"several columns hold bytes \(a, b\); call the right one `image`"):
+        load_images(path)
+    pq.write_table(
+        pa.table({"image": [{"bytes": picture(1), "path": ""}, {"bytes": None, "path": "/etc/passwd"}]}), path
+    )
+    with pytest.raises(UserError, match=r"row 2, field image: there are no bytes of a picture but only the path /etc"):
+        load_images(path)
+    Path(path).write_bytes(b"PAR1 or not")
+    with pytest.raises(UserError, match="is not a parquet file that can be read"):
+        load_images(path)
+
+
+def test_a_hub_data_set(tmp_path, monkeypatch):
+    """A local folder stands in for the hub: ``datasets`` loads both the same way."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "pets").mkdir()
+    for split, numbers in {"train": range(8), "validation": range(8, 10)}.items():
+        pq.write_table(table(numbers), tmp_path / "pets" / f"{split}-00000-of-00001.parquet")
+    images = load_images(f"hub:{tmp_path / 'pets'}")
+    assert images.name == "pets" and sorted(shades(images)) == list(range(10))
+    assert sorted(images.open(index).getpixel((0, 0))[0] for index in images.members("val")) == [8, 9]
+    assert images.label_of(1) == "dog"
+    with pytest.raises(UserError, match="cannot load no-one/nothing from the Hugging Face hub"):
+        load_images("hub:no-one/nothing")
+
+
+# Real data
+
+
+def test_real_pictures_open_quickly(real_data):
+    photos = load_images(str(real_data / "photos" / "clothing"), skip_broken=True)
+    assert photos.counts == {"pictures": 372, "duplicates": 0, "skipped": 0} and len(photos.label_names) == 10
+    assert min(photos.open(index, 224).mode == "RGB" for index in range(20))
+    imagenet = load_images(str(real_data / "imagenet" / "index.csv"))
+    assert imagenet.name == "imagenet" and len(imagenet.label_names) == 250
+    questions = load_images(str(real_data / "mmbench" / "MMBench_EN_samples.tsv"))
+    assert len(questions) == 20 and np.min([questions.open(index).size for index in range(20)]) > 50
+    begin = time.perf_counter()
+    assert load_images(str(real_data / "photos" / "clothing")).hashes == photos.hashes
+    assert time.perf_counter() - begin < 2

@@ -1,0 +1,191 @@
+"""The three graph tasks, on graphs small enough to check by hand."""
+
+import numpy as np
+import pytest
+
+from ssl4rl.data.graphs.citations import citation_graph, default_graph
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import edge_view
+from ssl4rl.graph.tasks.attribute import Attribute, best_constant, is_quoted
+from ssl4rl.graph.tasks.link import Link
+from ssl4rl.graph.tasks.neighbor import Neighbor, best_blind_jaccard
+from ssl4rl.tasks import NotApplicable
+
+
+def test_link_is_balanced_and_its_negatives_are_not_linked():
+    graph = default_graph()
+    view = edge_view(graph)
+    for level in ("easy", "medium", "hard"):
+        examples = [Link(graph, level=level).example(i) for i in range(400)]
+        assert 160 < sum(example.target == "yes" for example in examples) < 240
+        for example in examples:
+            assert len(view.full.between(*example.meta["asked"])) == (example.target == "yes")
+
+
+def test_degree_matched_negatives_show_as_many_edges_as_positives():
+    # Preferential attachment: a linked pair's ends are hubs, a random pair's are not.
+    rng = np.random.default_rng(0)
+    ends = [(i, int(rng.integers(i) * rng.random())) for i in range(1, 1500) for _ in range(3)]
+    graph = TextAttributedGraph.from_edges("hubs", [f"text {i}" for i in range(1500)], np.array(ends).T)
+
+    def gap(level: str) -> float:
+        degrees: dict[str, list[int]] = {"yes": [], "no": []}
+        task = Link(graph, level=level)
+        for i in range(1500):
+            example = task.example(i)
+            first, second = example.meta["asked"]
+            hidden = len(task.view.visible.between(first, second))
+            degrees[example.target] += [task.view.visible.degree(node) - hidden for node in (first, second)]
+        yes, no = (np.minimum(degrees[answer], 10) for answer in ("yes", "no"))
+        return float(abs(yes.mean() - no.mean()) / np.hypot(yes.std() / len(yes) ** 0.5, no.std() / len(no) ** 0.5))
+
+    assert gap("easy") > 8
+    assert gap("medium") < 3
+
+
+def test_distance_two_negatives_share_a_neighbour_that_nobody_is_shown():
+    task = Link(default_graph(), level="hard")
+    for i in range(200):
+        example = task.example(i)
+        first, second = example.meta["asked"]
+        common = set(task.view.visible.around(first)) & set(task.view.visible.around(second))
+        assert common or example.target == "yes"
+        assert not common & set(example.meta["nodes"].values())
+
+
+def test_relation_options_hold_every_true_relation_drawn_and_score_any(kinship):
+    task = Link(kinship, knobs={"answer": "relation", "num_options": 3})
+    seen = set()
+    for i in range(100):
+        example = task.example(i)
+        head, tail = example.meta["asked"]
+        named = [kinship.relation_names[relation] for relation in example.meta["relations"]]
+        true = {
+            kinship.relation_names[relation]
+            for (a, b), relation in zip(kinship.edge_index.T.tolist(), kinship.relations, strict=True)
+            if (a, b) == (head, tail)
+        }
+        gold = {named["ABC".index(letter)] for letter in example.target}
+        assert gold == true & set(named) and gold
+        assert task.chance(example) == len(gold) / 3
+        for letter in example.target:
+            assert task.score(f"<answer>{letter}</answer>", example).value == 1
+        seen.add(len(gold))
+    # Ada is both parent and teacher of Bea: some questions have two right answers.
+    assert seen == {1, 2}
+
+
+def test_relations_are_asked_uniformly_in_training():
+    ring = np.stack([np.arange(100), (np.arange(100) + 1) % 100])
+    graph = TextAttributedGraph.from_edges(
+        "ring",
+        [f"t{i}" for i in range(100)],
+        ring,
+        directed=True,
+        relations=(np.arange(100) < 10).astype(int),
+        relation_names=["frequent", "rare"],
+    )
+    task = Link(graph, knobs={"answer": "relation", "num_options": 2})
+    examples = [task.example(i) for i in range(300)]
+    rare = sum(example.meta["relations"]["AB".index(example.target[0])] == 1 for example in examples)
+    assert 120 < rare < 180
+
+
+def test_neighbor_hides_edges_of_its_split_and_shows_no_candidate_as_a_node():
+    graph = default_graph()
+    for split in ("train", "val"):
+        task = Neighbor(graph, split=split, level="hard")
+        allowed = {frozenset(pair) for pair in graph.edge_index[:, task.view.asked[split]].T.tolist()}
+        for i in range(100):
+            meta = task.example(i).meta
+            assert len(meta["hidden"]) == 2 and len(meta["candidates"]) == 8
+            assert all(frozenset((meta["target"], node)) in allowed for node in meta["hidden"])
+            for node in set(meta["candidates"]) - set(meta["hidden"]):
+                assert not len(task.view.full.between(meta["target"], node))
+            assert not set(meta["candidates"]) & set(meta["nodes"].values())
+
+
+def test_near_distractors_are_two_visible_hops_away():
+    task = Neighbor(default_graph(), knobs={"num_candidates": 4, "num_near": 3})
+    near = total = 0
+    for i in range(100):
+        meta = task.example(i).meta
+        reachable = {
+            int(far) for node in task.view.visible.around(meta["target"]) for far in task.view.visible.around(int(node))
+        }
+        wrong = set(meta["candidates"]) - set(meta["hidden"])
+        near, total = near + len(wrong & reachable), total + len(wrong)
+    assert near / total > 0.9
+
+
+@pytest.mark.parametrize(
+    ("hidden", "candidates", "value"),
+    [(1, 4, 1 / 4), (1, 2, 1 / 2), (2, 4, 1 / 2), (2, 3, 2 / 3)],
+)
+def test_best_blind_jaccard_by_hand(hidden, candidates, value):
+    # (2, 3): naming all three earns 2/3; naming two earns 1 in one case of three and 1/3 in two: 5/9.
+    assert best_blind_jaccard(hidden, candidates) == pytest.approx(value)
+
+
+def test_attribute_hides_nodes_of_its_split_and_offers_their_texts_once():
+    graph = default_graph()
+    for split in ("train", "val"):
+        task = Attribute(graph, split=split, level="hard")
+        for i in range(60):
+            example = task.example(i)
+            assert set(example.meta["masked"]) <= set(graph.node_splits[split].tolist())
+            for node in example.meta["masked"]:
+                assert example.text.count(graph.texts[node]) == 1
+            assert example.text.count("(description hidden)") == 3
+
+
+def test_attribute_generate_pays_what_a_constant_cannot_earn():
+    task = Attribute(default_graph(), level="generate")
+    examples = [task.example(i) for i in range(300)]
+    assert all(task.score(f"<answer>{task.gold(e)}</answer>", e).value == 1 for e in examples)
+    for constant in ("and of", "and", "of and in for history theory survey", default_graph().texts[0]):
+        gain = np.array([task.score(f"<answer>{constant}</answer>", e).value - task.chance(e) for e in examples])
+        assert gain.mean() <= 3 * gain.std() / 300**0.5
+
+
+def test_best_constant_by_hand():
+    # "a b c" earns 4/5 against either text; "a b" only 1 and 1/2. Rescaled by 4/5, "a b" is worth 1 and 0.
+    f1, score = best_constant(["a b", "a c"], 4)
+    assert f1 == pytest.approx(4 / 5)
+    assert score == pytest.approx(1 / 2)
+
+
+def test_quotations_are_runs_of_eight_words_or_the_whole_text():
+    text = "one two three four five six seven eight nine"
+    assert is_quoted(text, ["see: Two three four, five six seven eight NINE!"])
+    assert not is_quoted(text, ["one two three four five six seven and eight nine"])
+    assert is_quoted("dog", ["a dog barks"]) and not is_quoted("dog", ["dogma"])
+    assert not is_quoted("", ["anything"])
+
+
+def test_a_quoted_text_is_redrawn():
+    # Every neighbour of node 0 repeats its text; only the other nodes can be asked about.
+    texts = [
+        "the secret word is here",
+        *[f"{i}: the secret word is here" for i in range(1, 4)],
+        *map(str, range(4, 12)),
+    ]
+    edges = np.array([(0, i) for i in range(1, 4)] + [(i, i + 4) for i in range(1, 8)] + [(11, 4), (11, 5)]).T
+    graph = TextAttributedGraph.from_edges(
+        "quotes", texts, edges, node_splits=dict.fromkeys(("train", "val", "test"), np.arange(12))
+    )
+    task = Attribute(graph, level="easy", knobs={"num_candidates": 2, "fanout": 5})
+    assert all(task.example(i).meta["masked"] != [0] for i in range(100))
+
+
+def test_what_a_graph_lacks_is_said():
+    with pytest.raises(NotApplicable, match="has no edges"):
+        Link(TextAttributedGraph.from_edges("lonely", ["a", "b"], np.zeros((2, 0), dtype=int)))
+    small = citation_graph(40)
+    with pytest.raises(NotApplicable, match="lower task"):
+        Neighbor(small, split="val", knobs={"num_hidden": 8, "num_candidates": 20})
+    empty = TextAttributedGraph.from_edges("mute", [""] * 30, np.stack([np.arange(29), np.arange(1, 30)]))
+    with pytest.raises(NotApplicable, match="nodes with a text"):
+        Attribute(empty)
+    with pytest.raises(NotApplicable, match="too few neighbours with a text"):
+        Neighbor(empty).example(0)

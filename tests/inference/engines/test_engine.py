@@ -1,0 +1,109 @@
+"""Choosing an engine, and the one over transformers: what it answers depends on the question only."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import ssl4rl.inference
+from ssl4rl.errors import UserError
+from ssl4rl.inference import choose_engine, open_engine
+from ssl4rl.inference.engines.base import Messages, Sampling, generate, request_seeds
+from ssl4rl.inference.tokens import choice_ids
+
+
+def test_a_reply_does_not_depend_on_its_batch(reference: Any, conversations: list[Messages]) -> None:
+    together = generate(reference, conversations, Sampling(max_new_tokens=24))
+    alone = [generate(reference, [conversation], Sampling(max_new_tokens=24))[0] for conversation in conversations]
+    assert together == alone and len({reply.text for reply in together}) > 4
+    assert generate(reference, [], Sampling()) == []
+
+
+def test_tokens_are_counted_up_to_the_end_token(reference: Any, conversations: list[Messages]) -> None:
+    whole = generate(reference, conversations, Sampling(max_new_tokens=48))
+    cut = generate(reference, conversations, Sampling(max_new_tokens=5))
+    tokenizer = reference.files.tokenizer
+    assert not any(reply.truncated for reply in whole) and all(reply.truncated for reply in cut)
+    assert {reply.num_tokens for reply in cut} == {5}
+    # The end token is counted, and not in the text.
+    assert [len(tokenizer(reply.text)["input_ids"]) + 1 for reply in whole] == [reply.num_tokens for reply in whole]
+
+
+def test_sampling_is_as_asked_and_nothing_comes_from_the_models_own_settings(
+    reference: Any, conversations: list[Messages], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = conversations[:6]
+    greedy = generate(reference, asked, Sampling(24))
+    for name, value in {"repetition_penalty": 5.0, "temperature": 3.0, "top_k": 2, "no_repeat_ngram_size": 2}.items():
+        monkeypatch.setattr(reference.model.generation_config, name, value)
+    assert generate(reference, asked, Sampling(24)) == greedy
+    hot = Sampling(24, temperature=2.0)
+    assert generate(reference, asked, Sampling(24, temperature=2.0, top_k=1)) == greedy
+    assert generate(reference, asked, Sampling(24, temperature=2.0, top_p=1e-6)) == greedy
+    first, torch_state = generate(reference, asked, hot), torch.get_rng_state()
+    assert first != greedy and generate(reference, asked, hot) == first
+    assert generate(reference, asked, Sampling(24, temperature=2.0, seed=1)) != first
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_likelihoods_are_the_sums_over_what_the_choices_do_not_share(
+    reference: Any, conversations: list[Messages], choices: list[list[str]]
+) -> None:
+    found = dict(reference.likelihoods(conversations, choices))
+    assert sorted(found) == list(range(len(conversations)))
+    for index in (0, 1, 4, 7):
+        asked = choice_ids(reference.files.tokenizer, conversations[index], choices[index])
+        for ids, value in zip(asked.continued, found[index], strict=True):
+            with torch.no_grad():
+                logps = reference.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+            expected = sum(logps[at - 1, ids[at]].item() for at in range(asked.common, len(ids)))
+            assert value == pytest.approx(expected, abs=1e-3)
+
+
+def test_choices_are_tokenised_with_their_prompt(reference: Any, conversations: list[Messages]) -> None:
+    tokenizer = reference.files.tokenizer
+    asked = choice_ids(tokenizer, conversations[0], ["yes", "no"])
+    prompt = tokenizer.apply_chat_template(conversations[0], add_generation_prompt=True, tokenize=False)
+    assert [tokenizer.decode(ids) for ids in asked.continued] == [
+        f"{prompt}<answer>{x}</answer>" for x in ("yes", "no")
+    ]
+    # A single choice has nothing to be compared with, and a choice that begins another keeps a token of its own.
+    assert choice_ids(tokenizer, conversations[0], ["yes"]).common == len(asked.continued[0]) - 1
+
+
+def test_the_model_is_left_in_its_mode(reference: Any, conversations: list[Messages]) -> None:
+    reference.model.train()
+    generate(reference, conversations[:1], Sampling(2))
+    next(reference.likelihoods(conversations[:2], [["yes", "no"]] * 2))
+    assert reference.model.training
+    reference.model.eval()
+
+
+def test_a_prompt_that_is_too_long_is_named(reference: Any, conversations: list[Messages]) -> None:
+    long = [{"role": "user", "content": "orbit " * 4090}]
+    with pytest.raises(UserError, match=r"conversation 1 has 41\d\d tokens; with 32 for the reply"):
+        generate(reference, [conversations[0], long], Sampling(32))
+
+
+def test_seeds_follow_the_prompt_and_not_its_place() -> None:
+    assert request_seeds(["a", "b", "a"], 0) == [*request_seeds(["a", "b"], 0), request_seeds(["a", "a"], 0)[1]]
+    assert len({*request_seeds(["a", "b", "a"], 0), *request_seeds(["a", "b", "a"], 1)}) == 6
+
+
+@pytest.mark.parametrize(("has_gpu", "has_vllm"), [(True, True), (True, False), (False, True)])
+def test_auto_is_vllm_where_it_runs_on_a_gpu(has_gpu: bool, has_vllm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(ssl4rl.inference, "find_spec", lambda name: has_vllm or None)
+    assert choose_engine("auto") == ("vllm" if has_gpu and has_vllm else "transformers")
+    if not has_vllm:
+        with pytest.raises(UserError, match=r"pip install 'ssl4rl\[vllm\]'"):
+            choose_engine("vllm")
+
+
+def test_what_cannot_be_opened_is_said() -> None:
+    with pytest.raises(UserError, match="did you mean transformers"):
+        open_engine("transformer", "tiny")
+    with pytest.raises(UserError, match="unknown dtype 'float'; did you mean"):
+        open_engine("transformers", "tiny", dtype="float")
+    with pytest.raises(UserError, match="needs a model"):
+        open_engine("transformers", None)

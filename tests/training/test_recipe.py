@@ -1,0 +1,199 @@
+"""Recipes: what is read, what is refused, and that the refusal helps."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl4rl.errors import UserError
+from ssl4rl.training.checks import BatchPlan, check, plan_batches
+from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe, grpo_fields, load_recipe
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def test_the_quickstart_recipe_spells_out_the_defaults() -> None:
+    assert load_recipe(CONFIGS / "quickstart.yaml") == Recipe() == load_recipe()
+    assert load_recipe(CONFIGS / "quickstart-vision.yaml") == load_recipe(side="vision")
+
+
+def test_every_field_is_described() -> None:
+    def fields(model):
+        for name, field in model.model_fields.items():
+            yield f"{model.__name__}.{name}", field.description
+            for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+                if isinstance(kind, type) and issubclass(kind, Recipe.__base__):
+                    yield from fields(kind)
+
+    assert not [name for name, description in fields(Recipe) if not description]
+
+
+def test_grpo_names_are_those_of_the_installed_trl() -> None:
+    import dataclasses
+
+    from trl import GRPOConfig
+
+    assert grpo_fields() == {field.name for field in dataclasses.fields(GRPOConfig)}
+
+
+def test_overrides_are_yaml_scalars_at_dotted_places() -> None:
+    recipe = load_recipe(
+        overrides=["seed=3", "grpo.learning_rate=2e-5", "model.lora.r=4", "heldout.examples=0", "share_prompt=false"]
+    )
+    assert recipe.seed == 3 and recipe.grpo["learning_rate"] == 2e-5 and recipe.heldout.examples == 0
+    assert recipe.model.lora is not None and recipe.model.lora.r == 4 and recipe.share_prompt is False
+    assert recipe.grpo["num_generations"] == QUICKSTART_GRPO["num_generations"]
+
+
+def test_knobs_go_to_every_task_that_has_them() -> None:
+    recipe = load_recipe(tasks=["link", "neighbor"], level="easy", dataset="cora", overrides=["task.num_hops=2"])
+    assert [(t.name, t.level, t.dataset, t.knobs) for t in recipe.tasks] == [
+        ("link", "easy", "cora", {"num_hops": 2}),
+        ("neighbor", "easy", "cora", {"num_hops": 2}),
+    ]
+
+
+def test_a_task_named_on_the_command_line_keeps_the_settings_of_the_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("tasks: [{name: link, level: hard}, {name: attribute}]\n")
+    assert [(t.name, t.level) for t in load_recipe(file, tasks=["link"]).tasks] == [("link", "hard")]
+
+
+def test_a_model_without_a_recipe_gets_settings_for_real_models() -> None:
+    assert load_recipe(model="some/model").grpo == MODEL_GRPO
+    assert load_recipe(model="some/model", overrides=["model.lora.r=8"]).grpo["learning_rate"] == 2e-5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("grpo.learning_rat=1", "'grpo.learning_rat'; did you mean grpo.learning_rate"),
+        ("modl.path=x", "'modl'; did you mean model?"),
+        ("model.lora.rnk=1", "unknown key in recipe: 'model.lora.rnk'"),
+        ("model.lora.r=0", "model.lora.r=0: Input should be greater than or equal to 1"),
+        ("engine=vlm", "engine='vlm': Input should be 'auto', 'vllm' or 'transformers'"),
+        ("tasks.0.leve=easy", "did you mean tasks.0.level"),
+        ("tasks.3.level=easy", "'3' is not one of the 1 entries"),
+        ("task.num_hopps=2", "unknown knob 'num_hopps'; did you mean num_hops"),
+        ("grpo.seed=1", "set here but by the recipe's own `seed`"),
+        ("seed", "write it as key=value"),
+        ("seed.x=1", "'seed' holds a value"),
+        ("grpo=[", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_says_what_is_right(override: str, message: str) -> None:
+    overrides = ["seed=1", override] if override.startswith("seed.") else [override]
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_recipe(overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"- a\n", "not a mapping"),
+        (b"seed: [1\n", "line 2: not valid YAML"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"sed: 1\n", "recipe.yaml: 'sed'; did you mean seed"),
+        (b"tasks: link\n", "write a list"),
+        (b"tasks: []\n", "tasks"),
+        (b"tasks: [{name: link, weight: 0}]\n", "tasks.0.weight=0"),
+        (b"grpo: 3\n", "grpo=3"),
+        (b"model: tiny\n", "model='tiny'"),
+    ],
+)
+def test_a_wrong_recipe_names_the_place(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_recipe(file, level="easy" if content == b"tasks: link\n" else None)
+
+
+def test_a_missing_recipe_and_an_unknown_task() -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml does not exist"):
+        load_recipe(Path("nowhere.yaml"))
+    with pytest.raises(UserError, match="unknown task 'lnk'; did you mean link"):
+        load_recipe(tasks=["lnk"], overrides=["task.num_hops=1"])
+
+
+def test_recipes_are_read_without_torch() -> None:
+    code = "import sys; from ssl4rl.training.recipe import load_recipe; load_recipe(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def with_grpo(**grpo: object) -> Recipe:
+    return Recipe(grpo={**QUICKSTART_GRPO, **grpo})
+
+
+def test_batches_of_the_quickstart() -> None:
+    plan, risks = check(Recipe())
+    assert plan == BatchPlan(8, 256, 1, 1, 1, 160) and risks == []
+    assert (plan.prompts_per_generation, plan.num_prompts, plan.save_multiple) == (32, 160 * 32, 1)
+
+
+def test_the_papers_recipe_in_trl_units() -> None:
+    for model in (None, "Qwen/Qwen2.5-7B-Instruct"):
+        recipe = load_recipe(CONFIGS / "paper-graph.yaml", model=model)
+        plan, risks = check(recipe, processes=8)
+        # 512 prompts x 5 sampled at once; optimiser steps on 128 x 5.
+        assert plan.prompts_per_generation == 512 and plan.generation_batch_size == 2560
+        per_step = recipe.grpo["per_device_train_batch_size"] * 8 * recipe.grpo["gradient_accumulation_steps"]
+        assert per_step == 640 and plan.save_multiple == 4 and risks == []
+        assert (recipe.grpo["beta"], recipe.grpo["learning_rate"], recipe.grpo["loss_type"]) == (0.01, 1e-6, "bnpo")
+        assert recipe.grpo["max_completion_length"] == 2048 and recipe.grpo["temperature"] == 1
+        for processes in (1, 2, 4):
+            check(recipe, processes)
+    other = load_recipe(CONFIGS / "paper-graph.yaml", tasks=["neighbor"]).tasks
+    assert [(entry.level, entry.dataset) for entry in other] == [("paper", "cora")]
+    with pytest.raises(UserError, match=r"2560 is not divisible by the 70"):
+        check(load_recipe(CONFIGS / "paper-graph.yaml"), processes=7)
+
+
+@pytest.mark.parametrize(
+    ("grpo", "message"),
+    [
+        ({"num_generations": 5}, "256 completions .* not divisible by groups of grpo.num_generations=5; 255 would"),
+        ({"num_generations": 1}, "at least 2"),
+        ({"num_generations": "8"}, "whole number"),
+        ({"max_steps": -1}, "set grpo.max_steps"),
+        ({"generation_batch_size": 512, "steps_per_generation": 2}, "say the same"),
+        ({"generation_batch_size": 300}, "not divisible by the 256"),
+        ({"steps_per_generation": 4, "save_steps": 10}, "multiple of 4, such as 8"),
+        ({"num_iterations": 3, "save_steps": 10}, "multiple of 3, such as 9"),
+        ({"temperature": 0}, "above 0"),
+        ({"learning_rate": "fast"}, "give a number"),
+        ({"loss_type": "bnppo"}, "did you mean bnpo"),
+        ({"max_completion_length": 0}, "at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(grpo: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check(with_grpo(**grpo))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "word"),
+    [
+        (with_grpo(learning_rate=1e-2), "high for a tiny model"),
+        (Recipe(model={"path": "x"}, grpo={**MODEL_GRPO, "learning_rate": 1e-4}), "high for full fine-tuning"),
+        (Recipe(model={"path": "x", "lora": {}}, grpo=MODEL_GRPO), "low for LoRA"),
+        (with_grpo(temperature=0.7), "temperature=0.7"),
+        (with_grpo(num_generations=2), "num_generations=2"),
+        (with_grpo(top_p=0.9), "top_p=0.9"),
+    ],
+)
+def test_risky_settings_are_one_line_each(recipe: Recipe, word: str) -> None:
+    _, risks = check(recipe)
+    assert len(risks) == 1 and word in risks[0] and "\n" not in risks[0]
+
+
+def test_steps_of_a_generation() -> None:
+    plan = plan_batches(with_grpo(steps_per_generation=4, gradient_accumulation_steps=2, num_iterations=2))
+    assert list(plan.steps_of_generation(5)) == [5, 6, 7, 8] and plan.save_multiple == 4
+
+
+def test_the_recipes_are_valid_yaml_mappings() -> None:
+    assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in CONFIGS.glob("*.yaml"))

@@ -1,0 +1,1 @@
+"""Checks of the tree itself, which CI runs."""
