@@ -1,11 +1,15 @@
-"""The one exception for a user's mistake: the command line prints it as one line and exits with 2."""
+"""Errors that are the user's to fix: the command line prints them as one line and exits with 2."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right; the message says what was wrong, where, and what to do."""
+    """Something the user can fix; the message says what was wrong, where, and what to do."""
+
+
+class NotApplicable(UserError):
+    """The source lacks what the task needs (relations, labels, enough edges)."""
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:

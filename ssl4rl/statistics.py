@@ -1,6 +1,6 @@
-"""Means and paired differences with 95 % intervals.
+"""Means and paired differences, with 95 % intervals.
 
-For 0/1 scores in closed form (Wilson, Newcombe, McNemar), for the rest by a seeded bootstrap and sign flips.
+Closed forms for 0/1 scores (Wilson, Newcombe, McNemar); a seeded bootstrap and sign flips for all others.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ssl4rl.example import Outcome, Score
+from ssl4rl.answers import Outcome, Score
 
 Z95 = 1.959963984540054
 BOOTSTRAP_DRAWS = 2000
 SIGN_FLIPS = 9999
-"""So many random draws, with the observed one, put the smallest p at 0.0001."""
+"""With the observed assignment this makes 10,000, so the smallest possible p is 0.0001."""
 
 
 def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
@@ -31,7 +31,7 @@ def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     p = successes / n
     center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    # At the ends the formula gives 0 and 1 but for rounding.
+    # The formula gives exactly 0 and 1 at the ends, except for rounding.
     return (center - half if successes > 0 else 0.0), (center + half if successes < n else 1.0)
 
 
@@ -54,11 +54,11 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
-    """The interval of the mean of 0/1 ``values`` that come in ``clusters``, whose members are alike.
+    """The interval of the mean of 0/1 ``values`` that come in ``clusters`` of similar ones.
 
-    Wilson's at the effective sample size: as many independent values as have the variance that the clusters' totals
-    show (Kish 1965, §8.2; Korn and Graubard 1998, Survey Methodology 24:193-201), at most all of them. Where all values
-    are equal nothing shows, and each cluster counts once.
+    Wilson's interval at the effective sample size: the number of independent values whose mean would vary as much as
+    the clusters' totals show, but no more than there are (Kish 1965, §8.2; Korn and Graubard 1998, Survey Methodology
+    24:193-201). If all values are equal, their variance says nothing, and each cluster counts once.
 
     >>> [round(bound, 3) for bound in clustered([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 2, 2, 2, 2])]
     [0.055, 0.945]
@@ -67,12 +67,13 @@ def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[fl
     if n == 0:
         return 0.0, 1.0
     p = sum(values) / n
-    off: dict[Hashable, float] = {}
+    residuals: dict[Hashable, float] = {}
     for value, cluster in zip(values, clusters, strict=True):
-        off[cluster] = off.get(cluster, 0.0) + value - p
-    effective = float(len(off))
-    if 0 < p < 1 and len(off) > 1:
-        variance = sum(total * total for total in off.values()) / n**2 * len(off) / (len(off) - 1)
+        residuals[cluster] = residuals.get(cluster, 0.0) + value - p
+    effective = float(len(residuals))
+    if 0 < p < 1 and len(residuals) > 1:
+        correction = len(residuals) / (len(residuals) - 1)
+        variance = sum(residual * residual for residual in residuals.values()) / n**2 * correction
         effective = min(max(p * (1 - p) / variance, 1.0), n) if variance else float(n)
     return wilson(p * effective, effective)
 
@@ -80,8 +81,8 @@ def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[fl
 def newcombe(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
     """The interval of the difference of two paired proportions, (both + second) / n - (both + first) / n.
 
-    The arguments count the pairs with a success of both, of the first only, of the second only and of neither. From
-    Wilson's intervals of the two, with their correlation corrected for continuity (Newcombe 1998, Statistics in
+    The arguments count the pairs in which both succeed, only the first, only the second, or neither. Combines the
+    Wilson intervals of the two proportions, with a continuity-corrected correlation (Newcombe 1998, Statistics in
     Medicine 17:2635-2650, method 10).
 
     >>> [round(bound, 3) for bound in newcombe(both=14, first=0, second=5, neither=22)]
@@ -108,14 +109,14 @@ def newcombe(both: int, first: int, second: int, neither: int) -> tuple[float, f
 def mcnemar(first: int, second: int) -> float:
     """Two-sided mid-p of McNemar's test, from the numbers of pairs that only the first or only the second got right.
 
-    The exact conditional p less half the probability of what was observed, as recommended by Fagerland, Lydersen and
-    Laake (2013, BMC Medical Research Methodology 13:91); 1 where no pair differs.
+    The exact conditional p minus half the probability of the observed table, as Fagerland, Lydersen and Laake
+    recommend (2013, BMC Medical Research Methodology 13:91); 1 if no pair differs.
 
     >>> round(mcnemar(1, 7), 4)
     0.0391
     """
     n, fewer = first + second, min(first, second)
-    # Whole numbers, so that thousands of pairs lose no precision.
+    # Integers, so that nothing overflows or loses precision with thousands of pairs.
     coefficient, tail = 1, 0
     for k in range(fewer):
         tail += coefficient
@@ -126,13 +127,13 @@ def mcnemar(first: int, second: int) -> float:
 
 
 def sign_flip(differences: Sequence[float], seed: int = 0, draws: int = SIGN_FLIPS) -> float:
-    """Two-sided p of a mean difference of 0: a permutation test that swaps the two scores of pairs at random, seeded.
+    """Two-sided p for a mean difference of 0: a seeded permutation test that swaps the two scores of random pairs.
 
-    The observed assignment counts as one of the draws, so p is never 0 (Phipson and Smyth 2010).
+    The observed assignment counts as one of the draws, so that p is never 0 (Phipson and Smyth 2010).
     """
     data = np.asarray([difference for difference in differences if difference], dtype=float)
     rng = np.random.default_rng(seed)
-    # Sums that differ by rounding alone are equal.
+    # Sums that differ only by rounding count as equal.
     observed = abs(data.sum()) - 1e-9
     as_far = sum(abs(data @ rng.choice((-1.0, 1.0), size=len(data))) >= observed for _ in range(draws))
     return float(as_far + 1) / (draws + 1)
@@ -140,7 +141,7 @@ def sign_flip(differences: Sequence[float], seed: int = 0, draws: int = SIGN_FLI
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much better the second of two score vectors is than the first, on the same items."""
+    """How much better the second of two score vectors is than the first on the same items."""
 
     difference: float
     """Mean of second minus first."""
@@ -149,13 +150,13 @@ class PairedDifference:
     high: float
     """Upper end."""
     p: float
-    """Two-sided, against no difference."""
+    """Two-sided, for no difference."""
     test: str
-    """What gave p: ``mcnemar mid-p`` for 0/1 scores, else ``sign flips``."""
+    """The test behind p: ``mcnemar mid-p`` for 0/1 scores, else ``sign flips``."""
     won: int
-    """Items on which the second scores higher."""
+    """How many items the second scores higher on."""
     lost: int
-    """Items on which it scores lower."""
+    """How many items it scores lower on."""
 
     @classmethod
     def of(cls, first: Sequence[float], second: Sequence[float]) -> PairedDifference:
@@ -175,20 +176,20 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an evaluation found."""
+    """The mean score of a set of replies, with its interval."""
 
     score: float
-    """Mean score, an unparsed reply counting 0."""
+    """Mean score; an unparsed reply counts as 0."""
     low: float
     """Lower end of its 95 % interval."""
     high: float
     """Upper end."""
     n: int
-    """How many examples."""
+    """Number of examples."""
     parsed: float
-    """Share of replies from which an answer could be read."""
+    """Share of the replies from which an answer could be read."""
     score_parsed: float | None
-    """Mean score among those; None if there are none."""
+    """Mean score of those; None if there are none."""
     low_parsed: float | None
     """Lower end of its 95 % interval."""
     high_parsed: float | None
@@ -196,7 +197,7 @@ class Estimate:
 
     @classmethod
     def of(cls, scores: Sequence[Score]) -> Estimate:
-        """The estimate from the scores of independent examples (at least one)."""
+        """The estimate from the scores of at least one example, all independent."""
         values = [score.value for score in scores]
         parsed = [score.value for score in scores if score.outcome != Outcome.UNPARSED]
         low, high = interval(values)

@@ -1,29 +1,33 @@
-"""A task is a pure function from an index to an example, and a scorer from a reply to a score.
+"""A task is a pure function from an index to an example, which says as plain data how a reply to it is scored.
 
-A subclass says four things: its knobs, how one draft is built from a random generator, how a reply is scored, and
-what a reply earns that never looked at the prompt. Everything else (levels, ids, seeding, redrawing) is here.
+A subclass says three things: its knobs, its levels, and how one draft is built from a random generator. Everything
+else (ids, seeding, redrawing, scoring) is here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ssl4rl.answers import score_any_of
-from ssl4rl.errors import UserError, unknown
-from ssl4rl.example import Example, Score
+from ssl4rl import answers
+from ssl4rl.answers import Score, Scoring
+from ssl4rl.errors import NotApplicable, UserError, unknown
+from ssl4rl.example import Example, ExampleId, task_label
+from ssl4rl.rng import seeded_rng
+from ssl4rl.source import SPLITS, Source, SourceKind
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_DRAWS = 200
-SPLITS = ("train", "val", "test")
-
-REPLY_FORMAT = "Reason inside <think></think>, then give {what} inside <answer></answer>."
+"""Drafts that are tried before a source is said to have no usable example."""
 
 
 class Knobs(BaseModel):
@@ -32,37 +36,56 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
 
-class Source(Protocol):
-    """What examples are cut from. ``fingerprint`` is a hash of the content, so an id names the data it came from."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-
 class Redraw(Exception):
     """A draft turned out unusable (the answer was quoted, no distractor was left); another one is drawn."""
 
 
-class NotApplicable(UserError):
-    """The source lacks what the task needs (relations, labels, enough edges)."""
+@dataclass(frozen=True)
+class ShownImage:
+    """An image as a prompt shows it.
+
+    ``content`` is the JSON value that its pixels follow from, such as the file's content hash and the angle. An
+    example's hash covers it instead of the pixels, which differ between versions of the libraries that resample them.
+    """
+
+    image: Image
+    content: Any
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a task builds: prompt parts, target and the meta that explains them. The base class adds id and hash."""
+    """What a task builds; the base class makes an example of it by adding the id."""
 
-    parts: tuple[Any, ...]
-    target: Any
-    meta: Mapping[str, Any]
+    parts: tuple[str | ShownImage, ...]
+    """Texts and images in reading order."""
+    scoring: Scoring
+    gold: str
+    """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
+    chance: float
+    """The expected score of the best reply that does not look at the prompt's content."""
+    source_items: tuple[str, ...]
+    """The nodes, pairs or images that it was drawn from; examples that share one are not independent."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What explains the example; never shown to a model."""
 
-
-def seeded_rng(*key: object) -> np.random.Generator:
-    """A generator seeded by hashing ``key``: the same in every process, different for every key."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+    @classmethod
+    def any_of(
+        cls,
+        parts: tuple[str | ShownImage, ...],
+        accepted: Sequence[str],
+        num_choices: int,
+        source_items: tuple[str, ...],
+        meta: Mapping[str, Any],
+    ) -> Draft:
+        """The draft of a question with ``num_choices`` possible answers, any of ``accepted`` being right."""
+        return cls(
+            parts=parts,
+            scoring=Scoring("score_any_of", {"accepted": list(accepted)}),
+            gold=str(accepted[0]),
+            chance=len(accepted) / num_choices,
+            source_items=source_items,
+            meta=meta,
+        )
 
 
 S = TypeVar("S", bound=Source)
@@ -72,15 +95,18 @@ K = TypeVar("K", bound=Knobs)
 class Task(ABC, Generic[S, K]):
     """One self-supervised task (or benchmark) on one split of one source.
 
-    ``example(i)`` depends on the source's content, the knobs, the split, the seed and ``i`` and on nothing else.
+    ``example(i)`` depends on the source's content, the task's version, the knobs that differ from their defaults, the
+    split, the seed and ``i``, and on nothing else.
 
     Raises:
         UserError: for an unknown level, knob or split, or (``NotApplicable``) a source that lacks what is needed.
     """
 
-    side: ClassVar[str] = "graph"
-    """What sources it is for, and which of ``ssl4rl graph`` and ``ssl4rl vision`` runs it."""
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised when the same knobs, seed and index give other examples than before."""
+    source_kind: ClassVar[SourceKind[Any]]
+    """What it is cut from, and so which of ``ssl4rl graph`` and ``ssl4rl vision`` runs it."""
     knobs_type: ClassVar[type[Knobs]]
     levels: ClassVar[Mapping[str, Mapping[str, Any]]]
     """Named bundles of knobs, from easy to hard; the values are overrides of the knobs' defaults."""
@@ -103,9 +129,12 @@ class Task(ABC, Generic[S, K]):
             raise unknown("split", split, SPLITS)
         self.split = split
         self.seed = seed
-        self.overrides = dict(knobs or {})
-        self.knobs: K = self._validated()
-        self._key = (source.fingerprint, self.name, self.knobs.model_dump_json(), split, seed)
+        self.knobs: K = self._validated(knobs or {})
+        set_here, in_level = (each.model_dump(mode="json") for each in (self.knobs, self._validated({})))
+        self.overrides = {key: set_here[key] for key in knobs or () if set_here[key] != in_level[key]}
+        changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
+        spelled = json.dumps(changed, sort_keys=True, ensure_ascii=False)
+        self._key = (source.fingerprint, self.name, self.version, spelled, split, seed)
         self.prepare()
 
     def prepare(self) -> None:
@@ -115,12 +144,12 @@ class Task(ABC, Generic[S, K]):
             NotApplicable: if the source lacks what the task needs.
         """
 
-    def _validated(self) -> K:
-        for key in self.overrides:
+    def _validated(self, knobs: Mapping[str, Any]) -> K:
+        for key in knobs:
             if key not in self.knobs_type.model_fields:
                 raise unknown(f"knob of task {self.name}", key, self.knobs_type.model_fields)
         try:
-            return self.knobs_type(**{**self.levels[self.level], **self.overrides})  # type: ignore[return-value]
+            return self.knobs_type(**{**self.levels[self.level], **knobs})  # type: ignore[return-value]
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(place) for place in first["loc"]) or "knobs"
@@ -129,14 +158,18 @@ class Task(ABC, Generic[S, K]):
     @property
     def label(self) -> str:
         """``task@level``, with the knobs that differ from the level: ``link@medium+num_hops=2``."""
-        changed = ",".join(f"{key}={json.dumps(value)}" for key, value in sorted(self.overrides.items()))
-        return f"{self.name}@{self.level}" + (f"+{changed}" if changed else "")
+        return task_label(self.name, self.level, self.overrides)
+
+    def on_split(self, split: str) -> Task[S, K]:
+        """The same task on another split of its source."""
+        return type(self)(self.source, split=split, level=self.level, knobs=self.overrides, seed=self.seed)
 
     def example(self, index: int) -> Example:
         """The ``index``-th example (any non-negative integer; drafts that turn out unusable are redrawn).
 
         Raises:
             IndexError: past the last item of a benchmark.
+            NotApplicable: if no usable draft is found.
         """
         for draw in range(MAX_DRAWS):
             try:
@@ -151,75 +184,52 @@ class Task(ABC, Generic[S, K]):
         )
 
     def _finish(self, index: int, draft: Draft) -> Example:
-        text = [part for part in draft.parts if isinstance(part, str)]
-        content = json.dumps([self._key, text, draft.target], ensure_ascii=False, sort_keys=True)
-        hash8 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        identity = f"{self.source.name}/{self.split}/{self.label}/{self.seed}/{index}#{hash8}"
-        return Example(identity, self.name, draft.parts, draft.target, draft.meta)
+        identity = ExampleId(
+            source=self.source.name,
+            split=self.split,
+            task=self.name,
+            level=self.level,
+            knobs=self.overrides,
+            seed=self.seed,
+            index=index,
+            hash=content_hash(draft),
+        )
+        return Example(
+            id=identity,
+            parts=tuple(part.image if isinstance(part, ShownImage) else part for part in draft.parts),
+            scoring=draft.scoring,
+            gold=draft.gold,
+            chance=draft.chance,
+            source_items=draft.source_items,
+            meta=draft.meta,
+        )
 
-    @abstractmethod
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        """Builds one example's content from ``rng``; raises ``Redraw`` when the draw cannot be used.
+        """Builds one example's content from ``rng``.
 
         A self-supervised task has no use for ``index``: a benchmark asks about that item of its data.
+
+        Raises:
+            Redraw: when the draw cannot be used.
         """
-
-    @abstractmethod
-    def score(self, reply: str, example: Example) -> Score:
-        """Scores a reply. Never raises on a malformed reply; a crash in here is a bug, not a zero."""
-
-    @abstractmethod
-    def chance(self, example: Example) -> float:
-        """The expected score of the best reply that does not look at the prompt's content."""
-
-    @abstractmethod
-    def gold(self, example: Example) -> str:
-        """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
-
-
-class Benchmark(Task[S, K]):
-    """A task whose targets are the data's own labels: item ``i`` of a finite set is asked about once.
-
-    Every reply is one of a closed set of labels. ``target`` is the list of those that are right; ``meta`` has
-    ``item``, a key of the question that is the same whatever the prompt shows, and ``class``, the name of the right
-    class. Where several items are one question, ``question`` names it; questions that are reported by ``category`` say
-    theirs, and its ``group``.
-    """
-
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Baselines of the model itself: their names, and the knobs that take away what a reply should rest on."""
-    loader: ClassVar[str | None] = None
-    """``module:function`` that loads its source by name; None where it is cut from what the side's tasks are."""
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """How many items the split has; ``example(i)`` is defined for ``0 <= i < size``."""
-
-    @property
-    def num_questions(self) -> int:
-        """How many questions they ask: several items in a row may be one, its options in other orders."""
-        return self.size
-
-    def items_of(self, questions: int) -> int:
-        """How many items the first ``questions`` questions are."""
-        return questions
-
-    @property
-    def vocabulary(self) -> Mapping[str, str] | None:
-        """The choices of every item, where they are the same ones and the prompt lists none; else None."""
-        return None
-
-    @abstractmethod
-    def choices(self, example: Example) -> dict[str, str]:
-        """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""
+        raise NotImplementedError(f"task {self.name} defines neither draft nor example")
 
     def score(self, reply: str, example: Example) -> Score:
-        return score_any_of(reply, example.target)
+        """Scores a reply to one of the task's examples; no reply raises."""
+        return answers.score(reply, example.scoring)
 
-    def chance(self, example: Example) -> float:
-        """Of a uniform draw among the choices."""
-        return len(example.target) / len(self.choices(example))
 
-    def gold(self, example: Example) -> str:
-        return str(example.target[0])
+def content_hash(draft: Draft) -> str:
+    """Eight hexadecimal digits over everything that a draft shows, and how it is scored."""
+    shown = [part if isinstance(part, str) else ["image", _rounded(part.content)] for part in draft.parts]
+    content = json.dumps([shown, draft.scoring], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to six digits: the last bits of a logarithm or a sine differ between machines."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,45 +1,64 @@
 """The pages must not fall behind the code."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ssl4rl.registry import BENCHMARKS, TASKS
+from ssl4rl.build import rebuild
+from ssl4rl.errors import UserError
+from ssl4rl.example import ExampleId
+from ssl4rl.report.reference import entries, write_page
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+ENTRIES = [pytest.param(entry, id=f"{entry.noun}-{entry.name}") for entry in entries()]
 
 
-@pytest.mark.parametrize(
-    ("page", "name"),
-    [("tasks", name) for name in ("attribute", "neighbor", "link")]
-    + [("vision", name) for name in ("rotation", "jigsaw", "contrastive", "position")],
-)
-def test_every_level_and_knob_is_on_the_page_of_tasks(page, name):
-    page = (ROOT / "docs" / f"{page}.md").read_text()
-    section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
-    kind = TASKS.get(name)
-    for level in kind.levels:
-        assert f"`{level}`" in section
-    shared = page.split("\n## ")[0]
-    for knob, field in kind.knobs_type.model_fields.items():
-        assert f"| `{knob}` |" in section + shared
-        assert field.description
+def ids_in(text):
+    """Everything in a text that is the id of an example."""
+    for candidate in re.findall(r"[^\s`(|]+#[0-9a-f]{8}\b", text):
+        try:
+            ExampleId.parse(candidate)
+        except UserError:
+            continue
+        yield candidate
 
 
-def test_every_benchmark_and_level_is_on_the_page_of_evaluation():
-    page = (ROOT / "docs" / "evaluation.md").read_text()
-    for name in ("node", "link", "relation", "choice", "mmbench", "seedbench", "imagenet"):
-        assert f"| `{name}` |" in page
-        kind = BENCHMARKS.get(name)
-        for level in kind.levels:
-            assert f"`{level}`" in page
-        for knob in kind.knobs_type.model_fields if kind.side == "vision" else ():
-            assert f"| `{knob}` |" in page
+def test_the_reference_is_what_the_registries_give():
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert page == write_page(), "docs/reference.md is out of date: run `python -m tools.write_reference`"
 
 
-def test_links_in_the_readme_lead_somewhere():
-    import re
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_task_and_knob_is_described_and_every_level_is_usable(entry):
+    assert entry.summary
+    assert entry.kind.default_level in entry.kind.levels
+    for knob in entry.knobs:
+        assert knob.description, f"the knob {knob.name} of {entry.name} has no docstring"
+    for level, overrides in entry.kind.levels.items():
+        assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", level)
+        assert overrides.keys() <= {knob.name for knob in entry.knobs}
 
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_shows_an_example_of_its_default_level_or_says_that_it_cannot(entry):
+    example = entry.example(entry.kind.default_level)
+    assert example is None or (example.text and example.gold and 0 <= example.chance < 1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_id_on_a_page_is_rebuilt(page):
+    for example_id in ids_in(page.read_text(encoding="utf-8")):
+        _, example = rebuild(example_id)
+        assert str(example.id) == example_id
+
+
+def test_the_readme_shows_an_example():
+    assert list(ids_in((ROOT / "README.md").read_text(encoding="utf-8")))

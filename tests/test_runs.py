@@ -1,16 +1,39 @@
 """Run folders: lines are appended whole, a torn last one is dropped, and other files appear at once."""
 
+import json
+import re
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from ssl4rl.answers import Outcome, Score, Scoring
+from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
-from ssl4rl.runs import RunFolder, default_folder, environment, read_lines
+from ssl4rl.example import Example, ExampleId
+from ssl4rl.records import Completion, Prediction, ReplyRecord, read_lines
+from ssl4rl.runs import Run, UsedSource, default_folder, open_run, predictions_file
+
+EXAMPLE = Example(
+    ExampleId("toy", "test", "link", "one-hop", {}, 0, 3, "01234567"),
+    ("Linked?", "Say yes or no."),
+    Scoring("score_any_of", {"accepted": ["yes"]}),
+    gold="yes",
+    chance=0.5,
+)
 
 
-def test_lines(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run")
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "run", {"benchmark": "link"})
+
+
+def prediction(item: str = "a", **fields) -> Prediction:
+    common = Prediction.fields_of(EXAMPLE, "<answer>yes</answer>", Score.of(1, "yes"))
+    return Prediction(**{**common, "index": 3, "item": item, "class_name": "yes", **fields})
+
+
+def test_lines(run: Run) -> None:
     run.append("m.jsonl", {"step": 1, "text": "ü\n"}, {"step": 2})
     run.append("m.jsonl", {"step": 3})
     with (run.path / "m.jsonl").open("ab") as file:
@@ -22,10 +45,11 @@ def test_lines(tmp_path: Path) -> None:
     assert list(read_lines(run.path / "none.jsonl")) == []
 
 
-def test_a_reply_with_half_a_surrogate_pair_can_be_written(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run")
+def test_a_reply_with_half_a_surrogate_pair_can_be_written(run: Run) -> None:
     run.append("m.jsonl", {"step": 1, "reply": "\ud800"})
     assert [line["step"] for line in read_lines(run.path / "m.jsonl")] == [1]
+    run.rewrite("m.jsonl", [prediction(reply="\ud800")])
+    assert [line["item"] for line in read_lines(run.path / "m.jsonl")] == ["a"]
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -34,14 +58,12 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
         list(read_lines(tmp_path / "m.jsonl"))
 
 
-def test_whole_files_leave_no_temporary_ones(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run")
+def test_whole_files_leave_no_temporary_ones(run: Run) -> None:
     run.write_json("summary.json", {"a": 1})
-    assert [path.name for path in run.path.iterdir()] == ["summary.json"]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "summary.json"]
 
 
-def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run")
+def test_only_whole_checkpoints_count(run: Run) -> None:
     assert run.last_checkpoint() is None
     for name in ("checkpoint-8", "checkpoint-16", "checkpoint-24"):
         (run.path / name).mkdir()
@@ -59,3 +81,87 @@ def test_environment_names_versions() -> None:
     found = environment()
     assert {"python", "packages", "cpus", "gpus", "git", "command"} <= set(found)
     assert "torch" in found["packages"]
+
+
+def test_a_run_is_made_once_and_opened_by_its_config(run: Run, tmp_path: Path) -> None:
+    assert open_run(str(run.path)).config == {"benchmark": "link"} and run.is_evaluation and not run.finished
+    with pytest.raises(UserError, match="exists already; add --resume"):
+        Run.create(run.path, {})
+    with pytest.raises(UserError, match=r"is not a run: it has no config\.yaml"):
+        Run.open(tmp_path)
+    for content in ("model: {", "- a list"):
+        (run.path / "config.yaml").write_text(content)
+        with pytest.raises(UserError, match=r"config\.yaml"):
+            _ = Run.open(run.path).config
+
+
+def test_a_record_says_the_same_after_it_was_written_and_read(run: Run) -> None:
+    written = prediction(tokens=7, truncated=True, choices={"yes": "yes", "no": "no"})
+    run.append(predictions_file(), written)
+    (read,) = run.predictions()
+    assert read == written and read.verdict == Score(1.0, "yes", Outcome.CORRECT) and read.accepted == ["yes"]
+    line = json.loads((run.path / "predictions.jsonl").read_text())
+    assert line["class"] == "yes" and line["scoring"] == ["score_any_of", {"accepted": ["yes"]}]
+    assert line["prompt"] == EXAMPLE.text and "logprobs" not in line and "category" not in line
+    common = Completion.fields_of(EXAMPLE, "no idea", Score.unparsed())
+    run.append("completions.jsonl", Completion(**common, step=2, reward=0.1))
+    (completion,) = run.completions()
+    assert (completion.step, completion.reward, completion.parsed) == (2, 0.1, False)
+    assert [record.reply for record in run.replies_to(EXAMPLE.id)] == ["no idea", "<answer>yes</answer>"]
+
+
+def test_predictions_share_their_choices_and_ablations_have_a_file_of_their_own(run: Run) -> None:
+    run.append(predictions_file(), prediction())
+    run.write_json("choices.json", {"yes": "yes", "no": "no"})
+    assert run.predictions()[0].choices == {"yes": "yes", "no": "no"}
+    assert run.answered("graph removed") == []
+    run.append(predictions_file("graph removed"), prediction("b"))
+    assert [record.item for record in run.answered("graph removed")] == ["b"]
+    assert (run.path / "predictions.graph-removed.jsonl").is_file()
+    assert [record.item for record in run.replies_to(EXAMPLE.id)] == ["b", "a"]
+
+
+def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(run: Run) -> None:
+    file = run.path / "predictions.jsonl"
+    run.append(file.name, *(prediction(str(i)) for i in range(3)))
+    assert not run.is_torn(file.name) and not run.is_torn("none.jsonl")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    assert len(run.predictions()) == 2 and run.is_torn(file.name)
+    file.write_bytes(whole[:-1])  # whole, but for the line's end
+    assert len(run.predictions()) == 3 and not run.is_torn(file.name)
+    file.write_bytes(whole.replace(b'"reply"', b'"rply"', 1))
+    with pytest.raises(UserError, match="line 1: reply cannot be read"):
+        run.predictions()
+    file.write_bytes(b"{torn\n" + whole)
+    with pytest.raises(UserError, match="line 1: not JSON"):
+        run.predictions()
+    file.write_bytes(whole + whole)
+    with pytest.raises(UserError, match="line 4: item 0 occurs twice"):
+        run.predictions()
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="nothing was answered yet"):
+        run.predictions()
+    file.unlink()
+    with pytest.raises(UserError, match=r"has no predictions\.jsonl"):
+        run.predictions()
+
+
+def test_the_environment_has_the_data_the_model_and_the_versions(run: Run) -> None:
+    used = UsedSource("graph", "shop/2024", "./shop", "abc")
+    run.write_environment([used], "model by content", {"link": 1})
+    assert run.used_sources == [used]
+    assert (run.environment["model"], run.environment["task_versions"]) == ("model by content", {"link": 1})
+
+
+def documented(file: str) -> set[str]:
+    """The keys of a file that docs/evaluation.md lists."""
+    page = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    table = page[page.index("| key | in | meaning |") :]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    return {key for keys, files in rows if file in files for key in re.findall(r"`([\w/]+)`", keys)}
+
+
+@pytest.mark.parametrize(("file", "record"), [("completions", Completion), ("predictions", Prediction)])
+def test_every_key_of_a_record_is_documented(file: str, record: type[ReplyRecord]) -> None:
+    assert documented(file) == {field.alias or name for name, field in record.model_fields.items()}

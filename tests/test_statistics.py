@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ssl4rl.example import Score
+from ssl4rl.answers import Score
 from ssl4rl.statistics import (
     Estimate,
     PairedDifference,

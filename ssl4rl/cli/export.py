@@ -1,4 +1,4 @@
-"""``ssl4rl vision export RUN``: predictions as the table that another toolkit scores."""
+"""``ssl4rl vision export RUN``: predictions as a table that another toolkit scores."""
 
 from __future__ import annotations
 
@@ -14,5 +14,6 @@ def export(
 ) -> None:
     """Writes an evaluation's replies as the predictions table of VLMEvalKit, to score them with it."""
     from ssl4rl.export.vlmevalkit import export_predictions
+    from ssl4rl.runs import Run
 
-    typer.echo(f"{export_predictions(run, output)} predictions written to {output}")
+    typer.echo(f"{export_predictions(Run.open(run), output)} predictions written to {output}")

@@ -18,7 +18,7 @@ graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchm
 graph.command("train")(train.train)
 graph.command("eval")(evaluate.evaluate)
 graph.command("show")(show.show)
-vision = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on pictures.")
+vision = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on images.")
 vision.command("train")(train.train)
 vision.command("eval")(evaluate.evaluate)
 vision.command("show")(show.show)

@@ -11,6 +11,7 @@ from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.registry import Registry
+    from ssl4rl.source import SourceKind
     from ssl4rl.tasks import Task
 
 
@@ -20,7 +21,7 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     Raises:
         UserError: for a setting of another form.
     """
-    from ssl4rl.training.recipe import parse_yaml
+    from ssl4rl.settings import parse_yaml
 
     knobs: dict[str, Any] = {}
     for setting in settings:
@@ -32,19 +33,19 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
 
 
 def side_of(context: typer.Context) -> str:
-    """Which of ``ssl4rl graph`` and ``ssl4rl vision`` this is."""
+    """Which of ``ssl4rl graph`` and ``ssl4rl vision`` was typed."""
     return (context.parent and context.parent.info_name) or "graph"
 
 
-def say_embedded(side: str, model: str | None, *, data: bool) -> None:
-    """Says which of the embedded defaults are used: the ``model`` if it is one, and with ``data`` the source."""
-    from ssl4rl.inference.model import TINY, TINY_VISION
+def say_embedded(kinds: Iterable[SourceKind[Any]], model: str | None) -> None:
+    """Says which embedded defaults are used: the default sources of these kinds, and the ``model`` if it is one."""
+    from ssl4rl.models import EMBEDDED
 
-    used = ["the embedded drawn scenes" if side == "vision" else "the embedded procedural graph"] if data else []
-    if model in (TINY, TINY_VISION):
+    used = [kind.default_noun for kind in kinds]
+    if model in EMBEDDED:
         used.append(f"the embedded model {model}")
     if used:
-        typer.echo(f"using {' and '.join(used)}")
+        typer.echo(f"using {' and '.join(dict.fromkeys(used))}")
 
 
 def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any, Any]]:
@@ -53,15 +54,16 @@ def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any
     Raises:
         UserError: naming the other command.
     """
-    if kind.side != side_of(context):
-        raise UserError(f"{kind.name} is for ssl4rl {kind.side}, not for ssl4rl {side_of(context)}")
+    side = kind.source_kind.side
+    if side != side_of(context):
+        raise UserError(f"{kind.name} is for ssl4rl {side}, not for ssl4rl {side_of(context)}")
     return kind
 
 
 def names_of_side(registry: Registry[Any], side: str, incomplete: str = "") -> list[str]:
     """The registered names of that side that begin as given."""
     names = [name for name in registry.names() if name.startswith(incomplete)]
-    return [name for name in names if registry.get(name).side == side]
+    return [name for name in names if registry.get(name).source_kind.side == side]
 
 
 def complete_task(context: typer.Context, incomplete: str) -> list[str]:
@@ -79,25 +81,24 @@ def complete_benchmark(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_dataset(context: typer.Context, incomplete: str) -> list[str]:
-    """Registered graphs, for the shell (a folder or a file completes by itself)."""
-    from ssl4rl.registry import GRAPHS
+    """Registered sources of this side, for the shell (a folder or a file completes by itself)."""
+    from ssl4rl.registry import SOURCE_KINDS
 
-    if side_of(context) == "vision":
-        return []
-    return [name for name in GRAPHS.names() if name.startswith(incomplete)]
+    kinds = [SOURCE_KINDS.get(name) for name in SOURCE_KINDS.names()]
+    names = [name for kind in kinds if kind.side == side_of(context) for name in kind.registry.names()]
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 def complete_level(context: typer.Context, incomplete: str) -> list[str]:
     """The levels of the task or benchmark that was named before, for the shell."""
     from ssl4rl.registry import BENCHMARKS, TASKS
 
-    named = context.params.get("task") or context.params.get("tasks")
-    name = named[0] if isinstance(named, list | tuple) and named else named
-    levels: Iterable[str] = TASKS.get(name).levels if isinstance(name, str) and name in TASKS.names() else ()
-    benchmark = context.params.get("benchmark")
-    if isinstance(benchmark, str) and benchmark in BENCHMARKS.names():
-        levels = BENCHMARKS.get(benchmark).levels
-    return [level for level in levels if level.startswith(incomplete)]
+    levels: list[str] = []
+    for option, registry in (("task", TASKS), ("benchmark", BENCHMARKS)):
+        given = context.params.get(option) or []
+        for name in [given] if isinstance(given, str) else given:
+            levels += registry.get(name).levels if name in registry.names() else ()
+    return [level for level in dict.fromkeys(levels) if level.startswith(incomplete)]
 
 
 DatasetOption = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ def complete_extraction(incomplete: str) -> list[str]:
 
 
 def rescore(
-    run: Annotated[Path, typer.Argument(help="An evaluation's folder.")],
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="An evaluation's folder.")],
     extraction: Annotated[
         str,
         typer.Option(
@@ -29,36 +29,23 @@ def rescore(
     ] = "lenient",
     as_json: JsonOption = False,
 ) -> None:
-    """Scores a run's recorded replies again; no model is asked. Writes RUN/scores.EXTRACTION.json."""
+    """Scores a run's recorded replies again, without asking a model. Writes RUN/scores.EXTRACTION.json."""
     from rich.console import Console
-    from rich.table import Table
 
     from ssl4rl.evaluation.rescore import rescore_run
-    from ssl4rl.evaluation.scores import SCORES, torn
-    from ssl4rl.runs import PREDICTIONS
+    from ssl4rl.report.tables import print_rescored
+    from ssl4rl.runs import PREDICTIONS, SCORES, Run
 
-    done = rescore_run(run, extraction)
-    if torn(run):
-        typer.echo(f"the last line of {run / PREDICTIONS} was cut off and is left out", err=True)
-    if not (run / SCORES).is_file():
-        typer.echo(f"{run} is unfinished: it has no {SCORES} yet; these are the replies so far", err=True)
+    run = Run.open(path)
+    rescored = rescore_run(run, extraction)
+    if run.is_torn(PREDICTIONS):
+        typer.echo(f"the last line of {path / PREDICTIONS} was cut off and is left out", err=True)
+    if not (path / SCORES).is_file():
+        typer.echo(f"{path} is unfinished: it has no {SCORES} yet; these are the replies so far", err=True)
     if as_json:
-        row = {"recorded": done.recorded, extraction: done.scores, "changed": done.changed}
+        row = {"recorded": rescored.recorded, extraction: rescored.scores, "changed": rescored.changed}
         typer.echo(json.dumps(row, ensure_ascii=False))
         return
-    table = Table("", "recorded", extraction, box=None)
-    columns = [_shown(done.recorded), _shown(done.scores)]
-    for name in columns[0]:
-        table.add_row(name, *(column[name] for column in columns))
-    Console(highlight=False, markup=False).print(table)
-    typer.echo(f"{done.changed} of {done.scores['rows']} replies changed; written to {run}/scores.{extraction}.json")
-
-
-def _shown(scores: dict[str, Any]) -> dict[str, str]:
-    accuracy = f"{scores['accuracy']:.3f} [{scores['low']:.3f}, {scores['high']:.3f}]"
-    rows = {"accuracy": accuracy, "parsed": f"{scores['parsed']:.1%}"}
-    if "macro_f1" in scores:
-        rows["macro F1"] = f"{scores['macro_f1']:.3f}"
-    for name, reading in scores.get("readings", {}).items():
-        rows[name] = f"{reading['accuracy']:.3f} [{reading['low']:.3f}, {reading['high']:.3f}]"
-    return rows
+    print_rescored(rescored.recorded, rescored.scores, extraction, Console(highlight=False, markup=False))
+    count = rescored.scores["rows"]
+    typer.echo(f"{rescored.changed} of {count} replies changed; written to {path}/scores.{extraction}.json")

@@ -1,4 +1,4 @@
-"""Reading csv, jsonl and parquet tables so that every bad row can be named: file, row and field."""
+"""Reads csv, jsonl and parquet tables in a way that lets a message name every bad cell: file, row and field."""
 
 from __future__ import annotations
 
@@ -16,33 +16,36 @@ from ssl4rl.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""What a split may be called in a column or as a folder, and the split it means."""
+
 
 class Problems:
-    """Collects what is wrong with a folder; when ``strict``, the first problem is raised instead."""
+    """Collects what is wrong with a user's files; when ``strict``, the first problem is raised instead."""
 
     def __init__(self, strict: bool) -> None:
         self.strict = strict
-        self.found: list[str] = []
+        self.messages: list[str] = []
 
     def add(self, message: str) -> None:
         if self.strict:
             raise UserError(message)
-        self.found.append(message)
+        self.messages.append(message)
 
 
 @dataclass
 class Table:
-    """The readable rows of a file: the number of each in the file (1-based), and its cells as text, by column."""
+    """The readable rows of a file: for each, its number in the file (1-based) and its cells as text, by column."""
 
     path: Path
     columns: list[str]
     rows: list[tuple[int, dict[str, str]]]
 
     def require(self, column: str, key: str) -> str:
-        """The column, if it exists.
+        """The column, which must exist.
 
         Raises:
-            UserError: if it does not; ``key`` is the setting of dataset.yaml that would name another one.
+            UserError: if it does not; the message names ``key``, the setting of dataset.yaml that picks the column.
         """
         if column in self.columns:
             return column
@@ -66,16 +69,16 @@ def find_table(folder: Path, stem: str) -> Path:
     Raises:
         UserError: if there is none, several, or an empty one.
     """
-    found = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
-    if not found:
+    paths = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
+    if not paths:
         others = sorted(path.name for path in folder.glob(f"{stem}.*"))
         hint = f" (found {', '.join(others)}, which is not one of these formats)" if others else ""
         raise UserError(f"{folder} holds no {stem}.csv, {stem}.jsonl or {stem}.parquet{hint}")
-    if len(found) > 1:
-        raise UserError(f"{folder} holds {' and '.join(path.name for path in found)}; keep one of them")
-    if not found[0].stat().st_size:
-        raise UserError(f"{found[0]} is empty")
-    return found[0]
+    if len(paths) > 1:
+        raise UserError(f"{folder} holds {' and '.join(path.name for path in paths)}; keep one of them")
+    if not paths[0].stat().st_size:
+        raise UserError(f"{paths[0]} is empty")
+    return paths[0]
 
 
 def read_table(path: Path, problems: Problems) -> Table:
@@ -85,15 +88,15 @@ def read_table(path: Path, problems: Problems) -> Table:
         UserError: if the file as a whole cannot be read, or holds no rows.
     """
     reader = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}[path.suffix]
-    before = len(problems.found)
+    before = len(problems.messages)
     table = reader(path, problems)
-    if not table.rows and len(problems.found) == before:
+    if not table.rows and len(problems.messages) == before:
         raise UserError(f"{path} has no rows" + (", so the graph has no edges" if path.stem == "edges" else ""))
     return table
 
 
 def _decode(path: Path) -> tuple[str, bool]:
-    """The text, and whether some bytes of it are not UTF-8 (they become lone surrogates, to be found per cell)."""
+    """The text, and whether some of its bytes are not UTF-8 (each becomes a lone surrogate, reported cell by cell)."""
     content = path.read_bytes()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path} is UTF-16; save it as UTF-8")
@@ -138,7 +141,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
             if not bad:
                 rows.append((row, record))
     except csv.Error as error:
-        # After a broken quote nothing that follows can be trusted.
+        # After a broken quote, nothing can be trusted.
         raise UserError(f"{where(path, number)}: {error} (is a quote missing or not doubled?)") from error
     finally:
         csv.field_size_limit(limit)
@@ -154,10 +157,10 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
     if len(columns) == 1:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
-                raise UserError(f"{path}: the columns are separated by {name}; save it with commas")
-    twice = next((name for name in columns if columns.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{path}: two columns are named {twice!r}")
+                raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
+    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{path}: two columns are named {repeated!r}")
     return columns
 
 
@@ -173,7 +176,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             problems.add(f"{where(path, row)}: not valid JSON: {error}")
             continue
         if not isinstance(record, dict):
-            problems.add(f'{where(path, row)}: a JSON object is expected, like {{"id": "a", "text": "…"}}')
+            problems.add(f'{where(path, row)}: expected a JSON object such as {{"id": "a", "text": "…"}}')
             continue
         if suspect and any(map(_undecodable, record)):
             raise UserError(_not_utf8(path, row, "", "".join(record)))
@@ -192,7 +195,7 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not a parquet file that can be read: {error}") from error
+        raise UserError(f"{path} is not a readable parquet file: {error}") from error
     try:
         records = list(enumerate(table.to_pylist(), start=1))
     except UnicodeDecodeError:
@@ -201,7 +204,7 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
 
 
 def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a pyarrow table some of whose texts are not UTF-8; those are reported and left out."""
+    """The rows of a pyarrow table in which some texts are not UTF-8; rows with such texts are reported and left out."""
     records = []
     for number in range(table.num_rows):
         record = {}
@@ -226,7 +229,7 @@ def _table(
         for key, value in record.items():
             cell = _cell(value)
             if cell is None:
-                problems.add(f"{where(path, row, key)}: a text or a number is expected, not {type(value).__name__}")
+                problems.add(f"{where(path, row, key)}: expected text or a number, not {type(value).__name__}")
             else:
                 cells[key] = cell
         if len(cells) == len(record):
@@ -235,7 +238,7 @@ def _table(
 
 
 def _cell(value: Any) -> str | None:
-    """A cell as text, empty for null and NaN; None for what is neither text nor number."""
+    """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
     if isinstance(value, str):
         return value
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -1,4 +1,4 @@
-"""Tidying of texts, names of classes and names of relations."""
+"""Cleans up texts, and the names of classes and relations."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssl4rl.graph.graph import IntArray
+from ssl4rl.graph.adjacency import IntArray
 
 
 def clean(text: str) -> str:
-    """One line of valid UTF-8: HTML entities decoded, runs of white space made one space."""
+    """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space."""
     if not text:
         return ""
     if "&" in text:
@@ -27,7 +27,7 @@ def readable(name: str) -> str:
 
 
 def sentences(*parts: str) -> str:
-    """Joins the parts that are not empty with a full stop, unless a part ends a sentence by itself."""
+    """Joins the non-empty parts, with a full stop after each that does not end a sentence itself."""
     text = ""
     for part in filter(None, map(clean, parts)):
         text += ("" if not text else " " if text[-1] in ".!?:;" else ". ") + part
@@ -35,10 +35,10 @@ def sentences(*parts: str) -> str:
 
 
 def freebase_relations(paths: Sequence[str]) -> list[str]:
-    """Readable names for Freebase property paths, as short as keeps them apart.
+    """Readable names for Freebase property paths, as short as they can be without becoming ambiguous.
 
-    ``/people/person/spouse_s./people/marriage/type_of_union`` → ``person: spouses / type of union``. Where two paths
-    would get the same name, both also show the types on the way, then the domains.
+    ``/people/person/spouse_s./people/marriage/type_of_union`` → ``person: spouses / type of union``. If two paths
+    would get the same name, both also show the types along the way, and if that is not enough, the domains.
     """
 
     def words(name: str) -> str:
@@ -48,22 +48,24 @@ def freebase_relations(paths: Sequence[str]) -> list[str]:
         steps = []
         for number, hop in enumerate(path.split(".")):
             *domains, kind, prop = ["", "", *hop.strip("/").split("/")]
-            shown = [*(domains if detail > 1 else []), *([kind] if detail or not number else [])]
+            shown = domains if detail > 1 else []
+            if detail or number == 0:
+                shown = [*shown, kind]
             prefix = " ".join(words(part) for part in shown if part)
-            prefix = re.sub(r"\b(\w+) \1\b", r"\1", prefix)  # american football, football team
+            prefix = re.sub(r"\b(\w+) \1\b", r"\1", prefix)  # american football football team
             steps.append(f"{prefix}: {words(prop)}" if prefix else words(prop))
         return " / ".join(steps)
 
     names = [render(path, 0) for path in paths]
     for detail in (1, 2):
-        taken = Counter(names)
-        names = [name if taken[name] == 1 else render(path, detail) for path, name in zip(paths, names, strict=True)]
-    taken = Counter(names)
-    return [name if taken[name] == 1 else path for path, name in zip(paths, names, strict=True)]
+        uses = Counter(names)
+        names = [name if uses[name] == 1 else render(path, detail) for path, name in zip(paths, names, strict=True)]
+    uses = Counter(names)
+    return [name if uses[name] == 1 else path for path, name in zip(paths, names, strict=True)]
 
 
 def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:
-    """The distinct names in order (numbers by size), and for each name its index [N]; −1 for an empty one."""
+    """The distinct names in order (numbers by size), and the index of each name, [N]; −1 for an empty one."""
     distinct = sorted({name for name in names if name})
     if all(name.isdecimal() for name in distinct):
         distinct.sort(key=int)

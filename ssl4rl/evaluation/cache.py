@@ -1,7 +1,7 @@
-"""Replies kept by content: the same model asked the same thing in the same way is not asked again.
+"""Replies kept by content, so that a model is never asked the same thing in the same way twice.
 
-One append-only file per model under ``SSL4RL_HOME/replies``. A line carries a checksum of itself, so that one that
-was cut off or edited is noticed, reported and asked for anew instead of being counted.
+One append-only file per model under ``SSL4RL_HOME/replies``. Every line carries a checksum of itself: one that was cut
+off or edited is reported and its question asked again, instead of being counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.home import home
-from ssl4rl.inference.engines.base import Messages
+from ssl4rl.inference.messages import Messages
 
 
 def digest(value: Any) -> str:
@@ -27,11 +27,11 @@ def _pixels(image: Any) -> list[Any]:
 
 
 class ReplyCache:
-    """What one model replied, whenever it was asked.
+    """Everything that one model has replied.
 
-    ``model`` identifies the model by content; None, for one whose content is not known (a server may serve another
-    tomorrow), keeps nothing. The file is read once, when the cache is made. ``damaged`` counts the lines that were not
-    what had been written.
+    ``model`` identifies the model by content; None keeps nothing, for a model whose content is unknown (a server may
+    serve another one tomorrow). The file is read once, when the cache is made. ``damaged`` counts the lines that are
+    not as they were written.
     """
 
     def __init__(self, model: Any) -> None:
@@ -58,23 +58,23 @@ class ReplyCache:
                 continue
             self._replies[record.pop("key")] = record
 
-    def key(self, conversation: Messages, how: Mapping[str, Any]) -> str:
-        """Names what is asked: the conversation, and how the reply is made (sampling, or the choices)."""
-        return digest([conversation, how])
+    def key(self, conversation: Messages, settings: Mapping[str, Any]) -> str:
+        """The key of a reply: a hash of the conversation and of how the reply is made (sampling, or the choices)."""
+        return digest([conversation, settings])
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The reply of that key, as :meth:`put` got it."""
+        """The reply under that key, as it was given to :meth:`put`; None if there is none."""
         return self._replies.get(key)
 
     def put(self, key: str, reply: Mapping[str, Any]) -> None:
-        """Keeps a reply (a JSON object), in one write."""
+        """Adds a reply (a JSON object), in one write."""
         if self.path is None:
             return
         record = {"key": key, **reply}
         line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab", buffering=0) as file:
-            # After a torn last line, a new one begins: glued to it, this reply would be lost too.
+            # A torn last line is ended first: joined to it, this reply would be lost too.
             file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
         self._torn = False
         self._replies[key] = dict(reply)

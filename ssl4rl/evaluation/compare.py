@@ -1,26 +1,23 @@
-"""Two evaluations on the same items: the paired difference, and what changed."""
+"""Two evaluations on the same items: the paired difference, and the replies that changed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.scores import Prediction, per_question, question_of, read_predictions
-from ssl4rl.runs import CONFIG
+from ssl4rl.evaluation.scores import per_question, question_of
+from ssl4rl.example import ExampleId
+from ssl4rl.records import Prediction
+from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference
 
-_ID = re.compile(r"(?P<dataset>.+?)/(?:train|val|test)/(?P<benchmark>[\w-]+)@")
-
-
 LEAST_SHARED = 0.9
-"""Of the smaller run's items, that both must have answered: those that happen to be shared are no sample. (Two seeds of
+"""The share of the smaller run's items that both must have answered: a chance overlap is not a sample. (Two seeds of
 `link` share all linked pairs and no others.)"""
+
+Pair = tuple[Prediction, Prediction]
 
 
 @dataclass(frozen=True)
@@ -32,89 +29,85 @@ class Comparison:
     shared: int
     """Questions that both answered."""
     only_first: int
-    """Questions that only the first answered, left out."""
+    """Questions that only the first answered; they are left out."""
     only_second: int
-    """Questions that only the second answered, left out."""
+    """Questions that only the second answered; they are left out."""
     rows_left_out: int
     """Rows of shared questions (their options in another order) that only one of the runs answered."""
     first: Estimate
-    """Of the first run, on the shared questions."""
+    """The first run's score on the shared questions."""
     second: Estimate
-    """Of the second run, on the shared items."""
+    """The second run's score on the shared questions."""
     paired: PairedDifference
     """Second minus first."""
-    changed: list[tuple[Prediction, Prediction]]
-    """The items whose score differs, as both recorded them, in the first run's order."""
+    changed: list[Pair]
+    """The items whose score differs, as both runs recorded them, in the first run's order."""
     settings: dict[str, tuple[Any, Any]]
-    """The keys of config.yaml that differ, dotted, with both values (None where one lacks it)."""
+    """The keys of config.yaml that differ, dotted, with both values (None if one lacks it)."""
 
 
-def compare(first: Path, second: Path) -> Comparison:
-    """Compares two evaluations of the same benchmark on the same data; level, shots, model and all else may differ.
+def compare(first: Run, second: Run) -> Comparison:
+    """Compares two evaluations of one benchmark on the same data; level, shots, model and all else may differ.
 
     Raises:
-        UserError: if one is no evaluation, they are of different benchmarks or data, or share no item.
+        UserError: if one is not an evaluation, or the two do not ask the same.
     """
-    old, new = read_predictions(first), read_predictions(second)
-    one, other = _asked(old[0], first), _asked(new[0], second)
-    for what in ("dataset", "benchmark"):
-        if one[what] != other[what]:
-            raise UserError(
-                f"{first} is on {what} {one[what]} and {second} on {other[what]}; only runs of one {what} are paired"
-            )
-    later = {record["item"]: record for record in new}
-    pairs = [(record, later[record["item"]]) for record in old if record["item"] in later]
-    if not pairs:
-        raise UserError(f"{first} and {second} share no item; were they run with different seeds or limits?")
-    if len(pairs) < LEAST_SHARED * min(len(old), len(new)):
-        raise UserError(
-            f"{first} and {second} share only {len(pairs)} of {min(len(old), len(new))} items, which need not be like "
-            "the others; evaluate both with the same --seed and task.negatives"
-        )
-    for a, b in pairs:
-        if sorted(a["choices"].values()) != sorted(b["choices"].values()):
-            raise UserError(
-                f"item {a['item']} has other options in {first} than in {second}; evaluate both with the same --seed "
-                "and task.num_options"
-            )
-        if a["class"] != b["class"]:
-            raise UserError(
-                f"item {a['item']} is {a['class']!r} in {first} and {b['class']!r} in {second}: "
-                "the runs are on different data; evaluate again on the same"
-            )
-    both = {a["item"] for a, _ in pairs}
+    old, new = first.predictions(), second.predictions()
+    benchmark = _shared_benchmark(first, second, old[0], new[0])
+    later = {prediction.item: prediction for prediction in new}
+    pairs = [(prediction, later[prediction.item]) for prediction in old if prediction.item in later]
+    _check_overlap(first, second, len(pairs), min(len(old), len(new)))
+    for pair in pairs:
+        _check_same_question(first, second, *pair)
     before, after = per_question([a for a, _ in pairs]), per_question([b for _, b in pairs])
     scores = [(score, after[question]) for question, score in before.items()]
+    items = {a.item for a, _ in pairs}
     return Comparison(
-        benchmark=one["benchmark"],
+        benchmark=benchmark,
         shared=len(scores),
         only_first=len(set(map(question_of, old)) - before.keys()),
         only_second=len(set(map(question_of, new)) - before.keys()),
-        rows_left_out=sum(
-            question_of(record) in before and record["item"] not in both for records in (old, new) for record in records
-        ),
+        rows_left_out=sum(row.item not in items and question_of(row) in before for row in [*old, *new]),
         first=Estimate.of([a for a, _ in scores]),
         second=Estimate.of([b for _, b in scores]),
         paired=PairedDifference.of([a.value for a, _ in scores], [b.value for _, b in scores]),
-        changed=[(a, b) for a, b in pairs if a["value"] != b["value"]],
-        settings=_differing(_settings(first), _settings(second)),
+        changed=[(a, b) for a, b in pairs if a.score != b.score],
+        settings=_differing(_flat(first.config), _flat(second.config)),
     )
 
 
-def _asked(record: Prediction, run: Path) -> dict[str, str]:
-    """Dataset and benchmark of a prediction, from its example's id."""
-    found = _ID.match(record["id"])
-    if found is None:
-        raise UserError(f"{run}: {record['id']!r} is not an example's id; was it written by another version?")
-    return found.groupdict()
+def _shared_benchmark(first: Run, second: Run, old: Prediction, new: Prediction) -> str:
+    """The name of the benchmark that both runs are on."""
+    one, other = ExampleId.parse(old.id), ExampleId.parse(new.id)
+    for noun, a, b in (("dataset", one.source, other.source), ("benchmark", one.task, other.task)):
+        if a != b:
+            raise UserError(
+                f"{first.path} is on {noun} {a} and {second.path} on {b}; only runs on the same {noun} can be paired"
+            )
+    return one.task
 
 
-def _settings(run: Path) -> dict[str, Any]:
-    path = run / CONFIG
-    try:
-        return _flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); is {run} the folder of a run?") from error
+def _check_overlap(first: Run, second: Run, shared: int, smaller: int) -> None:
+    if not shared:
+        raise UserError(f"{first.path} and {second.path} share no item; were they run with different seeds or limits?")
+    if shared < LEAST_SHARED * smaller:
+        raise UserError(
+            f"{first.path} and {second.path} share only {shared} of {smaller} items, which may not be typical of the "
+            "rest; evaluate both with the same --seed and task.negatives"
+        )
+
+
+def _check_same_question(first: Run, second: Run, a: Prediction, b: Prediction) -> None:
+    if sorted(a.choices.values()) != sorted(b.choices.values()):
+        raise UserError(
+            f"item {a.item} has other options in {first.path} than in {second.path}; evaluate both with the same "
+            "--seed and task.num_options"
+        )
+    if a.class_name != b.class_name:
+        raise UserError(
+            f"item {a.item} is {a.class_name!r} in {first.path} and {b.class_name!r} in {second.path}: the runs are on "
+            "different data; evaluate both again on the same"
+        )
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -126,3 +119,13 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
+
+
+def as_json(comparison: Comparison, runs: Sequence[Run], changed: int) -> dict[str, Any]:
+    """The comparison of two runs for programs, with at most ``changed`` of the changed items."""
+    row = {"runs": [str(run.path) for run in runs], **vars(comparison)}
+    for name in ("first", "second", "paired"):
+        row[name] = vars(row[name])
+    shown = comparison.changed[:changed]
+    row["changed"] = [{"item": a.item, "first": a.line(), "second": b.line()} for a, b in shown]
+    return row

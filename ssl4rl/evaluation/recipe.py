@@ -1,18 +1,17 @@
-"""What one evaluation is, as it stands in its run's config.yaml."""
+"""The settings of one evaluation, as its run's config.yaml holds them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ssl4rl.errors import UserError
-from ssl4rl.inference import is_address
-from ssl4rl.inference.engines.base import Sampling
-from ssl4rl.inference.model import TINY, TINY_VISION
+from ssl4rl.errors import UserError, unknown
+from ssl4rl.inference.engines import Sampling, is_address
+from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import BENCHMARKS
+from ssl4rl.runs import Run
 
 PAPER_LEVEL = "paper"
 
@@ -25,74 +24,80 @@ class EvalRecipe(BaseModel):
     benchmark: str
     """``node``, ``link``, ``relation``; ``choice``, ``mmbench``, ``seedbench``, ``imagenet``; or one of your own."""
     dataset: str | None = None
-    """A registered name, a folder or a file; null is the embedded graph, or the embedded scenes."""
+    """A registered name, a folder or a file; null is the benchmark's embedded one."""
     level: str | None = None
     """How it is asked; ``paper`` also samples replies as the paper does."""
     knobs: dict[str, Any] = {}
     """Knobs that differ from the level's."""
     model: str | None = TINY
-    """``tiny``, ``tiny-vision``, a folder, a hub name, or a server's name for it (null: the only one that it has)."""
+    """``tiny``, ``tiny-vision``, a folder, a hub name, or a server's name for it (null: its only one)."""
     dtype: str = "auto"
     """Type of the weights; auto is the checkpoint's on a GPU and float32 without one."""
     engine: str = "auto"
-    """``vllm``, ``transformers``, an OpenAI-compatible server's URL, or ``auto``: vLLM where a GPU and it are there."""
+    """``vllm``, ``transformers``, one of your own, the URL of an OpenAI-compatible server, or ``auto``: vLLM if it is
+    installed and there is a GPU, else transformers."""
     scoring: Literal["generate", "likelihood"] = "generate"
     """Read the answer from a reply, or take the likeliest label."""
     shots: int = Field(0, ge=0, le=64)
-    """Answered examples of the training split that stand before every question, the same ones for all."""
+    """Answered examples of the training split in front of every question, the same ones for all."""
     limit: int | None = Field(None, ge=1)
     """Only this many questions, the first of a seeded order; null is all of the split."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Most tokens of a reply; null is 512, and 2,048 at level ``paper``."""
     ablate: int = Field(200, ge=0)
-    """Questions asked again without graph or picture, for the baselines beside the score; 0 leaves them out."""
+    """Questions to ask again without graph or image, as a baseline of the model itself; 0 leaves this out."""
     baselines: bool = True
-    """Whether baselines that are no model's replies stand beside the score."""
+    """Whether to report non-model baselines."""
     seed: int = Field(0, ge=0)
     """Decides which items ``limit`` takes, the options' order and the sampled neighbours."""
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy; at level ``paper`` as the paper's appendix says (temperature 0.01, top-p 0.001, top-k 1)."""
+        """Greedy; at level ``paper`` as in the paper's appendix (temperature 0.01, top-p 0.001, top-k 1)."""
         if self.level == PAPER_LEVEL:
             return Sampling(self.max_new_tokens or 2048, temperature=0.01, top_p=0.001, top_k=1, seed=self.seed)
         return Sampling(self.max_new_tokens or 512, seed=self.seed)
 
     @classmethod
-    def build(cls, values: dict[str, Any]) -> EvalRecipe:
-        """Validated; with no model named, it is the server's where there is one, else the embedded one of the side.
+    def build(cls, values: Mapping[str, Any], side: str | None = None) -> EvalRecipe:
+        """Validates; without a model, takes the server's if there is one, else the embedded one of the side.
+
+        ``side`` is the benchmark's (``graph`` or ``vision``), looked up by its name where None.
 
         Raises:
-            UserError: for a value that is not allowed, naming it.
+            UserError: for an unknown setting, or a value that is not allowed.
         """
-        served = is_address(str(values.get("engine")))
-        if served:
+        for name in values:
+            if name not in cls.model_fields:
+                raise unknown("setting of an evaluation", name, cls.model_fields)
+        if is_address(str(values.get("engine"))):
             values = {"model": None, **values}
-        elif "benchmark" in values and BENCHMARKS.get(values["benchmark"]).side == "vision":
-            values = {"model": TINY_VISION, **values}
+        elif side is not None or "benchmark" in values:
+            side = side or BENCHMARKS.get(values["benchmark"]).source_kind.side
+            values = {"model": TINY_VISION if side == "vision" else TINY, **values}
+        return cls._validated(values)
+
+    @classmethod
+    def of(cls, run: Run) -> EvalRecipe:
+        """The recipe that a run was started with.
+
+        Raises:
+            UserError: if it is not the run of an evaluation.
+        """
+        if not run.is_evaluation:
+            raise UserError(f"{run.path} is not an evaluation (its config.yaml names no benchmark)")
+        return cls._validated(run.config)
+
+    @classmethod
+    def _validated(cls, values: Mapping[str, Any]) -> EvalRecipe:
         try:
             recipe = cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            where = "--" + str(first["loc"][0]).replace("_", "-")
-            raise UserError(f"{where} {first['input']!r}: {first['msg']}") from error
-        if served and recipe.dtype != "auto":
-            raise UserError(f"--dtype {recipe.dtype}: the type of the weights is the server's affair; leave it out")
+            option = "--" + str(first["loc"][0]).replace("_", "-")
+            raise UserError(f"{option} {first['input']!r}: {first['msg']}") from error
+        if is_address(recipe.engine) and recipe.dtype != "auto":
+            raise UserError(f"--dtype {recipe.dtype}: the server decides the type of the weights; leave it out")
         if recipe.scoring == "likelihood" and recipe.max_new_tokens is not None:
-            raise UserError("--max-new-tokens: with --scoring likelihood nothing is written; leave it out")
+            raise UserError("--max-new-tokens: nothing is generated with --scoring likelihood; leave it out")
         return recipe
-
-    @classmethod
-    def load(cls, path: Path) -> EvalRecipe:
-        """From a run's config.yaml.
-
-        Raises:
-            UserError: if it is not an evaluation's.
-        """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read ({type(error).__name__}); start anew elsewhere") from error
-        if not isinstance(values, dict) or "benchmark" not in values:
-            raise UserError(f"{path.parent} is not an evaluation's run (its config.yaml names no benchmark)")
-        return cls.build(values)

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ssl4rl.answers import lenient_score, score_any_of
+from ssl4rl import answers
+from ssl4rl.answers import Score
 from ssl4rl.errors import unknown
-from ssl4rl.evaluation.scores import Prediction, read_predictions, scores
-from ssl4rl.example import Score
-from ssl4rl.runs import RunFolder
+from ssl4rl.evaluation.scores import lenient, scores
+from ssl4rl.records import Prediction
+from ssl4rl.runs import Run
 
-EXTRACTIONS: dict[str, Callable[[Prediction], Score]] = {
-    "strict": lambda record: score_any_of(record["reply"], record["accepted"]),
-    "lenient": lambda record: lenient_score(record["reply"], record["accepted"], record["choices"]),
-}
-"""How an answer can be read from a reply: as the benchmarks do, or with :func:`ssl4rl.answers.find_choice`."""
+
+def strict(prediction: Prediction) -> Score:
+    """The score of a prediction's reply, by the call that was recorded with it."""
+    return answers.score(prediction.reply, prediction.scoring)
+
+
+EXTRACTIONS: dict[str, Callable[[Prediction], Score]] = {"strict": strict, "lenient": lenient}
+"""The ways to read an answer from a reply: as training rewards it, or with :mod:`ssl4rl.lenient`."""
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """What a run's replies are worth as they were recorded, and read again."""
+    """A run's scores as they were recorded and after reading its replies again."""
 
     extraction: str
     recorded: dict[str, Any]
-    """Scores of the predictions as they stand in predictions.jsonl."""
+    """Scores of the predictions as predictions.jsonl has them."""
     scores: dict[str, Any]
     """Scores of the same replies, read again; the same keys."""
     changed: int
-    """Items whose outcome is another one now."""
+    """Number of replies whose outcome changed."""
 
 
-def rescore(records: Sequence[Prediction], extraction: str) -> Rescored:
+def rescore(predictions: Sequence[Prediction], extraction: str) -> Rescored:
     """Reads every reply again.
 
     Raises:
@@ -41,21 +44,21 @@ def rescore(records: Sequence[Prediction], extraction: str) -> Rescored:
     """
     if extraction not in EXTRACTIONS:
         raise unknown("extraction", extraction, EXTRACTIONS)
-    again = [(record, EXTRACTIONS[extraction](record)) for record in records]
-    changed = sum(record["outcome"] != score.outcome for record, score in again)
-    new = [
-        {**record, "answer": score.answer, "value": score.value, "outcome": score.outcome.value}
-        for record, score in again
-    ]
-    return Rescored(extraction, scores(records), scores(new), changed)
+    again, changed = [], 0
+    for prediction in predictions:
+        score = EXTRACTIONS[extraction](prediction)
+        changed += score.outcome != prediction.outcome
+        verdict = {"answer": score.answer, "score": score.value, "outcome": score.outcome}
+        again.append(prediction.model_copy(update=verdict))
+    return Rescored(extraction, scores(predictions), scores(again), changed)
 
 
-def rescore_run(run: Path, extraction: str) -> Rescored:
-    """Rescores a run and writes RUN/scores.<extraction>.json; its other files stay as they are.
+def rescore_run(run: Run, extraction: str) -> Rescored:
+    """Scores a run again and writes scores.<extraction>.json into it; its other files stay as they are.
 
     Raises:
-        UserError: for an unknown extraction, a folder that is no evaluation, or broken predictions.
+        UserError: for an unknown extraction, a run that is not an evaluation, or broken predictions.
     """
-    done = rescore(read_predictions(run), extraction)
-    RunFolder.open(run).write_json(f"scores.{extraction}.json", {"extraction": extraction, **done.scores})
-    return done
+    rescored = rescore(run.predictions(), extraction)
+    run.write_json(f"scores.{extraction}.json", {"extraction": extraction, **rescored.scores})
+    return rescored

@@ -1,113 +1,149 @@
-"""The paper's result tables again, with ours beside every cell: its Table 5 of graphs, and its vision benchmarks.
+"""The paper's result tables again, with our result for every column: Table 5 on graphs, and the vision benchmarks.
 
 Each column is an evaluation with a run folder of its own. The paper says neither which graph items it scored nor what
-it asked on Products, so the numbers of items stand beside both, and Products is asked as nodes and as links. Its
-averages on MMBench are over all rows, rotated ones too: ours beside them is ``row_mean``.
+it asked on Products, so both numbers of items are reported, and Products is asked as nodes and as links. Its averages
+on MMBench are over all rows, rotated ones included, which is our ``row_mean``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data import load_source_of
 from ssl4rl.errors import UserError, unknown
-from ssl4rl.evaluation.paper import PaperColumn, graph_cells, vision_cells
+from ssl4rl.evaluation.model import Model
+from ssl4rl.evaluation.paper.tables import PaperColumn, graph_columns, vision_columns
+from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import PAPER_LEVEL, EvalRecipe
-from ssl4rl.evaluation.run import Model, build_benchmark, evaluate
-from ssl4rl.evaluation.scores import SCORES
+from ssl4rl.evaluation.run import Say, evaluate
 from ssl4rl.registry import BENCHMARKS
-from ssl4rl.runs import CONFIG, RunFolder, default_folder
+from ssl4rl.runs import CONFIG, Run, default_folder
 
 SUITE = "suite.json"
 
 
-def run_suite(
-    name: str,
-    settings: Mapping[str, Any],
-    output: Path | None,
-    *,
-    resume: bool,
-    say: Callable[[str], None],
-    side: str = "graph",
-) -> tuple[Path, list[dict[str, Any]]]:
-    """Evaluates every column whose dataset is there; returns the folder and a row per column.
+@dataclass(frozen=True)
+class PlannedColumn:
+    """A column of the paper's tables, and how to evaluate it here."""
 
-    Of the vision benchmarks, ``settings["dataset"]`` is the folder that holds the data: for each a folder of its name
+    column: PaperColumn
+    recipe: EvalRecipe | None
+    """None if its dataset is missing."""
+    left_out: str = ""
+    """Why it is left out; empty otherwise."""
+
+
+def plan_suite(name: str, settings: Mapping[str, Any], side: str) -> list[PlannedColumn]:
+    """The columns of a suite, in the paper's order.
+
+    For the vision benchmarks, ``settings["dataset"]`` is the folder that holds the data: for each a folder of its name
     (``mmbench``, ``seedbench``, ``imagenet``) or a TSV whose name begins with it.
+
+    Raises:
+        UserError: for an unknown suite or setting, or if no column can be evaluated.
+    """
+    if name != "paper":
+        raise unknown("suite", name, ["paper"])
+    columns = vision_columns() if side == "vision" else graph_columns()
+    datasets = _dataset_finder(columns, settings.get("dataset"), side)
+    _check_knobs(columns, settings.get("knobs") or {})
+    planned = []
+    for column in columns:
+        try:
+            dataset = datasets(column.dataset)
+            BENCHMARKS.get(column.benchmark).source_kind.load(dataset)
+        except UserError as error:
+            planned.append(PlannedColumn(column, None, str(error)))
+            continue
+        recipe = _recipe(column, settings, dataset)
+        build_benchmark(recipe)  # refuses a wrong level or knob before anything is asked
+        planned.append(PlannedColumn(column, recipe))
+    if not any(each.recipe for each in planned):
+        raise UserError(f"none of the suite's datasets is available: {planned[0].left_out}")
+    return planned
+
+
+def _dataset_finder(columns: Sequence[PaperColumn], folder: str | None, side: str) -> Callable[[str], str]:
+    """A function from a column's dataset to the name or path that it is loaded by."""
+    if side != "vision":
+        return lambda name: name
+    home = Path(folder).expanduser() if folder is not None else None
+    if home is None or not home.is_dir():
+        names = ", ".join(dict.fromkeys(column.dataset for column in columns))
+        problem = "none is given" if folder is None else f"{folder} is not a folder"
+        raise UserError(f"--suite paper needs --dataset FOLDER, the folder that holds {names} ({problem})")
+    return lambda name: _inside(home, name)
+
+
+def _inside(home: Path, name: str) -> str:
+    """The folder of that name in ``home``, or the one TSV there whose name begins with it."""
+    if (home / name).is_dir():
+        return str(home / name)
+    tables = [path for path in sorted(home.glob("*.tsv")) if path.name.lower().startswith(name)]
+    if len(tables) != 1:
+        raise UserError(f"{home} has no folder {name}, and {len(tables)} files {name}*.tsv instead of one")
+    return str(tables[0])
+
+
+def _check_knobs(columns: Sequence[PaperColumn], knobs: Mapping[str, Any]) -> None:
+    """Refuses a knob that no benchmark of the suite has."""
+    known = {field for column in columns for field in BENCHMARKS.get(column.benchmark).knobs_type.model_fields}
+    for knob in knobs:
+        if knob not in known:
+            raise unknown("knob", knob, known)
+
+
+def _recipe(column: PaperColumn, settings: Mapping[str, Any], dataset: str) -> EvalRecipe:
+    fields = BENCHMARKS.get(column.benchmark).knobs_type.model_fields
+    own = {knob: value for knob, value in (settings.get("knobs") or {}).items() if knob in fields}
+    knobs = {**own, **column.knobs}  # the column's come last: they make it what the paper's cell is
+    return EvalRecipe.build(
+        {"level": PAPER_LEVEL, **settings, "dataset": dataset, "benchmark": column.benchmark, "knobs": knobs}
+    )
+
+
+def run_suite(
+    planned: Sequence[PlannedColumn], output: Path | None, *, resume: bool, say: Say
+) -> tuple[Path, list[dict[str, Any]]]:
+    """Evaluates every column whose dataset is available; returns the folder and a row per column.
 
     A row has ``name``, ``dataset``, ``benchmark``, ``paper`` (its cells, as shares), ``paper_n`` (the smallest number
     of items that fits its decimals) and, unless ``left_out`` says why not, our ``accuracy``, ``low``, ``high``, ``n``.
 
     Raises:
-        UserError: for an unknown suite, or if no column can be evaluated.
+        UserError: if there is no suite to resume, it was started with other settings, or an evaluation fails.
     """
-    if name != "paper":
-        raise unknown("suite", name, ["paper"])
     if resume and (output is None or not output.is_dir()):
-        raise UserError(f"--resume needs the suite to go on with: --output FOLDER ({output} is none)")
-    columns = vision_cells() if side == "vision" else graph_cells()
-    home = settings.get("dataset")
-    if side == "vision" and (home is None or not Path(home).expanduser().is_dir()):
-        names = ", ".join(dict.fromkeys(column.dataset for column in columns))
-        raise UserError(f"--suite paper needs --dataset FOLDER, the folder that holds {names} ({home} is none)")
-    folder = output or default_folder("suite", name)
-    given = dict(settings.get("knobs") or {})
-    kinds = {column.benchmark: BENCHMARKS.get(column.benchmark) for column in columns}
-    for knob in given:
-        if not any(knob in kind.knobs_type.model_fields for kind in kinds.values()):
-            raise unknown("knob", knob, {field for kind in kinds.values() for field in kind.knobs_type.model_fields})
+        raise UserError(f"--resume needs the suite to continue: --output FOLDER ({output} does not exist)")
+    folder = output or default_folder("suite", "paper")
     model: Model | None = None
     rows = []
-    for column in columns:
-        kind = kinds[column.benchmark]
+    for each in planned:
+        column = each.column
         row: dict[str, Any] = {"name": column.name, "dataset": column.dataset, "benchmark": column.benchmark}
-        try:
-            dataset = column.dataset if home is None else _inside(Path(home).expanduser(), column.dataset)
-            load_source_of(kind, dataset)
-        except UserError as error:
-            say(f"{column.name} is left out: {error}")
-            rows.append({**row, "left_out": str(error), **_printed(column)})
-            continue
-        of_kind = {knob: value for knob, value in given.items() if knob in kind.knobs_type.model_fields}
-        recipe = EvalRecipe.build(
-            {
-                "level": PAPER_LEVEL,
-                **settings,
-                "dataset": dataset,
-                "benchmark": column.benchmark,
-                "knobs": {**of_kind, **column.knobs},  # a column stays what the paper's cell is
-            }
-        )
-        build_benchmark(recipe)
-        model = replace(model, recipe=recipe) if model else Model.open(recipe)
-        run = folder / column.name
-        going_on = resume and (run / CONFIG).is_file()
-        if going_on and EvalRecipe.load(run / CONFIG).model_copy(update={"engine": recipe.engine}) != recipe:
-            raise UserError(f"{run} was evaluated with other settings; give the same ones, or another --output")
-        if not (going_on and (run / SCORES).is_file()):
-            evaluate(recipe, run, resume=going_on, say=say, model=model)
-        found = json.loads((run / SCORES).read_text(encoding="utf-8"))
-        ours = found.get("readings", {}).get("row_mean", found)
-        rows.append({**row, **{key: ours[key] for key in ("accuracy", "low", "high", "n")}, **_printed(column)})
-    if model is None:
-        raise UserError(f"none of the suite's datasets is here: {rows[0]['left_out']}")
-    RunFolder(folder).write_json(SUITE, rows)
+        if each.recipe is None:
+            say(f"{column.name} is left out: {each.left_out}")
+            row["left_out"] = each.left_out
+        else:
+            model = model or Model.open(each.recipe)
+            ours = _evaluated(each.recipe, folder / column.name, model, resume, say)
+            row |= {key: ours[key] for key in ("accuracy", "low", "high", "n")}
+        rows.append({**row, "paper": dict(column.cells), "paper_n": column.n_inferred})
+    Run(folder).write_json(SUITE, rows)
     return folder, rows
 
 
-def _inside(home: Path, name: str) -> str:
-    """The folder of that name in ``home``, or the one TSV there that is called by it."""
-    if (home / name).is_dir():
-        return str(home / name)
-    tables = [path for path in sorted(home.glob("*.tsv")) if path.name.lower().startswith(name)]
-    if len(tables) != 1:
-        raise UserError(f"{home} holds no folder {name} and {len(tables)} files {name}*.tsv; put it there")
-    return str(tables[0])
-
-
-def _printed(column: PaperColumn) -> dict[str, Any]:
-    return {"paper": dict(column.cells), "paper_n": column.n_inferred}
+def _evaluated(recipe: EvalRecipe, path: Path, model: Model, resume: bool, say: Say) -> Mapping[str, Any]:
+    """The result of one column, evaluated now or before."""
+    started = resume and (path / CONFIG).is_file()
+    if started:
+        run = Run.open(path)
+        if EvalRecipe.of(run).model_copy(update={"engine": recipe.engine}) != recipe:
+            raise UserError(f"{path} was evaluated with other settings; give the same ones, or another --output")
+    if not started or not run.finished:
+        run = evaluate(recipe, model, path, resume=started, say=say)
+    scores = run.scores or {}
+    reading: Mapping[str, Any] = scores.get("readings", {}).get("row_mean", scores)
+    return reading

@@ -1,1 +1,1 @@
-"""What other tools read."""
+"""Runs in the formats of other tools."""

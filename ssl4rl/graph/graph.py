@@ -1,8 +1,7 @@
 """A text-attributed graph: texts, edges, and what they mean.
 
 Edges are stored once, in ``edge_index``; an undirected graph keeps each unordered pair once, with the smaller node
-first. :class:`Adjacency` is the compressed sparse row form that sampling reads; it is built from the edges that a
-split lets a prompt see, so nothing that is held out can be reached through it.
+first.
 """
 
 from __future__ import annotations
@@ -11,98 +10,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
 
-IntArray = NDArray[np.int64]
-Indices = NDArray[np.integer[Any]]
-"""Whole numbers in 32 bits where they fit, else in 64."""
-
-
-def index_type(largest: int) -> type[np.integer[Any]]:
-    """The smallest type that holds node or edge numbers up to ``largest``."""
-    return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
-
-
-@dataclass(frozen=True)
-class Adjacency:
-    """Edges around each node, in compressed sparse row form, both directions.
-
-    The entries of node ``u`` are ``indptr[u]:indptr[u + 1]``, sorted by neighbour, then by edge. ``neighbors`` holds
-    the node at the other end, ``edges`` the column of ``edge_index`` that the entry stands for. Shapes: ``indptr``
-    [N + 1], ``neighbors`` and ``edges`` [2 E]. The arrays may be mapped from files, and are then read only where they
-    are asked for.
-    """
-
-    indptr: IntArray
-    neighbors: Indices
-    edges: Indices
-    looked_at: Callable[[int], None] | None = None
-    """Told of the number of nodes that a subgraph reached, where the arrays are mapped and what they hold in memory
-    has to be kept within bounds."""
-
-    @classmethod
-    def build(cls, num_nodes: int, edge_index: IntArray, edges: IntArray) -> Adjacency:
-        """From the columns ``edges`` of ``edge_index`` [2, E]; one sort, about 30 bytes of memory per entry."""
-        edges = np.sort(edges)
-        kind = index_type(num_nodes)
-        ends = edge_index[:, edges].astype(kind).T.reshape(-1)
-        others = edge_index[::-1, edges].astype(kind).T.reshape(-1)
-        indptr = np.zeros(num_nodes + 1, dtype=np.int64)
-        np.cumsum(np.bincount(ends, minlength=num_nodes), out=indptr[1:])
-        # Entries come by edge, and a stable sort leaves those of parallel edges so.
-        order = np.argsort(ends.astype(np.int64) * num_nodes + others, kind="stable")
-        neighbors = others[order]
-        order >>= 1
-        return cls(indptr, neighbors, edges.astype(index_type(edge_index.shape[1]))[order])
-
-    def only(self, shown: NDArray[np.bool_]) -> Adjacency:
-        """The same without the edges for which ``shown`` [E] is false."""
-        kept = shown[self.edges]
-        before = np.zeros(len(kept) + 1, dtype=np.int64)
-        np.cumsum(kept, out=before[1:])
-        return Adjacency(before[self.indptr], self.neighbors[kept], self.edges[kept])
-
-    def degree(self, node: int) -> int:
-        """Number of entries around ``node`` (parallel edges count each)."""
-        return int(self.indptr[node + 1] - self.indptr[node])
-
-    @cached_property
-    def degrees(self) -> IntArray:
-        """Number of entries around every node, [N]."""
-        return np.diff(self.indptr)
-
-    def around(self, node: int) -> Indices:
-        """The distinct neighbours of ``node``, sorted."""
-        row = self.neighbors[self.indptr[node] : self.indptr[node + 1]]
-        return row[np.flatnonzero(np.diff(row, prepend=-1))]
-
-    def between(self, node: int, other: int) -> Indices:
-        """The edges that join the two nodes, in either direction (columns of ``edge_index``)."""
-        start, stop = int(self.indptr[node]), int(self.indptr[node + 1])
-        row = self.neighbors[start:stop]
-        wanted = row.dtype.type(other)  # of another type, the whole row would be converted
-        return self.edges[start + row.searchsorted(wanted, "left") : start + row.searchsorted(wanted, "right")]
-
-
-@dataclass(frozen=True)
-class EdgeView:
-    """What a prompt may show, and what a task may ask, on one graph.
-
-    ``visible`` is the adjacency over training edges whose pair occurs in neither val nor test (their reverses and
-    inverse relations are gone too); ``full`` is over all edges, and is read only to make sure that a "non-edge" is
-    one. ``asked`` are the edges that each split may ask about; ``dropped_train`` counts training edges left out
-    because val or test has their pair.
-    """
-
-    visible: Adjacency
-    full: Adjacency
-    asked: dict[str, IntArray]
-    dropped_train: int
+if TYPE_CHECKING:
+    from ssl4rl.graph.view import EdgeView
 
 
 @dataclass
@@ -137,7 +54,7 @@ def first_of_each(edge_index: IntArray, relations: IntArray | None) -> IntArray:
     return np.sort(order[new])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextAttributedGraph:
     """A graph whose nodes carry texts, and optionally its edges, relations, labels and splits.
 
@@ -178,6 +95,12 @@ class TextAttributedGraph:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return super().__reduce_ex__(protocol) if self.stored is None else self.stored.reopen
+
+    def __repr__(self) -> str:
+        relations = f", {len(self.relation_names)} relations" if self.relations is not None else ""
+        classes = f", {len(self.label_names)} classes" if self.labels is not None else ""
+        size = f"{self.num_nodes:,} nodes, {self.num_edges:,} edges{relations}{classes}"
+        return f"TextAttributedGraph({self.name!r}, {size})"
 
     @property
     def num_nodes(self) -> int:

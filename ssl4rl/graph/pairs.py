@@ -7,15 +7,16 @@ forming an N×N matrix.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from ssl4rl.answers import option_labels
-from ssl4rl.graph.graph import Indices, IntArray, index_type
-from ssl4rl.graph.task import ContextKnobs, GraphTask
-from ssl4rl.graph.text import write_options, write_subgraph
-from ssl4rl.tasks import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import Indices, IntArray, index_type
+from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
+from ssl4rl.graph.text import write_subgraph
+from ssl4rl.prompts import label_noun, option_labels, reply_form, write_options
+from ssl4rl.tasks import MAX_DRAWS
 
 DEGREE_WINDOW = 10
 """Nodes of nearly the wanted degree to choose from where too few have exactly that degree."""
@@ -32,6 +33,18 @@ class PairKnobs(ContextKnobs):
 
 
 PK = TypeVar("PK", bound=ContextKnobs)
+
+
+class Question(NamedTuple):
+    """A question about a pair, which a task or a benchmark makes a draft of."""
+
+    parts: tuple[str, ...]
+    accepted: list[str]
+    """The labels that are right."""
+    choices: dict[str, str]
+    """Every label, with what it stands for."""
+    source_items: tuple[str, ...]
+    meta: dict[str, Any]
 
 
 class PairTask(GraphTask[PK]):
@@ -56,8 +69,8 @@ class PairTask(GraphTask[PK]):
             raise NotApplicable(f"graph {self.source.name} has no relations; ask about edges instead")
         return self.source.relations
 
-    def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Draft:
-        """Is there an edge between the two? The target is "yes" or "no"."""
+    def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Question:
+        """Is there an edge between the two: yes or no?"""
         linked = len(self.view.full.between(*pair)) > 0
         first, second = (pair[i] for i in rng.permutation(2))
         common: set[int] = set()
@@ -70,8 +83,13 @@ class PairTask(GraphTask[PK]):
             f"Not every edge is shown. Is there an edge between nodes [{written.number[first]}] "
             f"and [{written.number[second]}]?"
         )
-        parts = self.prompt(written.text, question, REPLY_FORMAT.format(what="yes or no"))
-        return Draft(parts, "yes" if linked else "no", self.meta(subgraph, written, asked=[first, second]))
+        return Question(
+            parts=self.prompt(written.text, question, reply_form("yes or no")),
+            accepted=["yes" if linked else "no"],
+            choices={"yes": "yes", "no": "no"},
+            source_items=(pair_item(first, second),),
+            meta=self.meta(subgraph, written, asked=[first, second]),
+        )
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""
@@ -121,23 +139,28 @@ class PairTask(GraphTask[PK]):
             left, right = max(0, left - DEGREE_WINDOW // 2), min(len(order), right + DEGREE_WINDOW // 2)
         return int(order[rng.integers(left, right)])
 
-    def ask_relation(self, edge: int, options: list[int], rng: np.random.Generator) -> Draft:
-        """Which of ``options`` holds from head to tail? The target is the list of the right ones' labels."""
+    def ask_relation(self, edge: int, options: list[int], rng: np.random.Generator) -> Question:
+        """Which of ``options`` holds from head to tail? Every one that does is right."""
         head, tail = (int(node) for node in self.source.edge_index[:, edge])
         joining = self.view.full.between(head, tail)
         true = {int(self.relations[e]) for e in joining if self.source.edge_index[0, e] == head}
-        labels = option_labels(len(options))
-        gold = [label for label, relation in zip(labels, options, strict=True) if relation in true]
+        names = [self.source.relation_names[relation] for relation in options]
+        choices = dict(zip(option_labels(len(options)), names, strict=True))
+        accepted = [label for label, relation in zip(choices, options, strict=True) if relation in true]
         subgraph = self.cut([head, tail], rng, [frozenset((head, tail))])
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(head, tail))
         question = (
             f"Not every edge is shown. Which relation holds from node [{written.number[head]}] "
             f"to node [{written.number[tail]}]?"
         )
-        named = write_options([self.source.relation_names[relation] for relation in options])
-        what = "one letter" if labels[0] == "A" else "one number"
-        parts = self.prompt(written.text, question, named, REPLY_FORMAT.format(what=what))
-        return Draft(parts, gold, self.meta(subgraph, written, asked=[head, tail], relations=options))
+        form = reply_form(label_noun(len(options)))
+        return Question(
+            parts=self.prompt(written.text, question, write_options(names), form),
+            accepted=accepted,
+            choices=choices,
+            source_items=(pair_item(head, tail),),
+            meta=self.meta(subgraph, written, asked=[head, tail], options=options),
+        )
 
     def relation_options(self, edge: int, count: int, rng: np.random.Generator) -> list[int]:
         """The edge's relation among ``count``, the others from what its head and tail take elsewhere, then any.

@@ -1,6 +1,6 @@
-"""Who is in train, val and test, and which edges a prompt may show.
+"""Which nodes and edges are in train, val and test.
 
-Splits that the data brings are used as they are. Otherwise they are seeded by a constant, not by a run's seed: a
+Splits that come with the data are used as they are. Otherwise they are seeded by the data, not by a run's seed: a
 dataset has one test set. Link splits are over unordered pairs, so the reverse of a test edge is never in train.
 """
 
@@ -10,8 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssl4rl.graph.graph import Adjacency, EdgeView, Indices, IntArray, TextAttributedGraph
-from ssl4rl.tasks import NotApplicable, seeded_rng
+from ssl4rl.graph.adjacency import Adjacency, Indices, IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.rng import seeded_rng
 
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
 """Shares of the pairs, as in PyG's ``RandomLinkSplit`` examples and in TAGLAS: 85/5/10."""
@@ -29,14 +30,14 @@ def pair_keys(graph: TextAttributedGraph, edges: Indices | None = None) -> IntAr
 def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     """Edge indices of train, val and test: the data's own, else 85/5/10 over unordered pairs.
 
-    Parallel edges (several relations between the same two nodes) always share a side.
+    Parallel edges (several relations between the same two nodes) are always in the same split.
     """
     if graph.edge_splits:
         return {split: graph.edge_splits[split] for split in ("train", "val", "test")}
     if graph.stored is not None and graph.stored.view is not None:
         return dict(graph.stored.view.asked)
     # Each edge once, by its smaller node, then the larger one: pairs are numbered in that order.
-    full = _full(graph)
+    full = full_adjacency(graph)
     ends = np.repeat(np.arange(graph.num_nodes, dtype=full.neighbors.dtype), full.degrees)
     once = ends < full.neighbors
     ends, others, by_pair = ends[once], full.neighbors[once], full.edges[once]
@@ -77,34 +78,7 @@ def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
 
 
-@lru_cache(maxsize=8)
-def edge_view(graph: TextAttributedGraph) -> EdgeView:
-    """The split's adjacencies, built once per graph, or once for all where the store keeps them.
-
-    Raises:
-        NotApplicable: if the graph has no edges.
-    """
-    if not graph.num_edges:
-        raise NotApplicable(f"graph {graph.name} has no edges, and every graph task needs some")
-    if graph.stored is not None and graph.stored.view is not None:
-        return graph.stored.view
-    split, full = edge_split(graph), _full(graph)
-    train = split["train"]
-    if graph.edge_splits:
-        # Only splits that the data brings can have a pair on two sides.
-        held_out = pair_keys(graph, np.concatenate([split["val"], split["test"]]))
-        train = train[~np.isin(pair_keys(graph, train), held_out)]
-    shown = np.zeros(graph.num_edges, dtype=bool)
-    shown[train] = True
-    return EdgeView(
-        visible=full.only(shown),
-        full=full,
-        asked={"train": train, "val": split["val"], "test": split["test"]},
-        dropped_train=len(split["train"]) - len(train),
-    )
-
-
 @lru_cache(maxsize=1)
-def _full(graph: TextAttributedGraph) -> Adjacency:
+def full_adjacency(graph: TextAttributedGraph) -> Adjacency:
     """The adjacency over all edges."""
     return Adjacency.build(graph.num_nodes, graph.edge_index, np.arange(graph.num_edges))

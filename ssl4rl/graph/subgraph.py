@@ -1,4 +1,4 @@
-"""Cutting a small subgraph out of a large one. The cost is that of the neighbourhood, never that of the graph."""
+"""Cutting a small subgraph out of a large one, at the cost of the neighbourhood, never of the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl4rl.graph.graph import Adjacency
+from ssl4rl.graph.adjacency import Adjacency
 
 Pair = frozenset[int]
 
@@ -55,15 +55,15 @@ def ego_subgraph(
                 reached.append(other)
         frontier = reached
     edges = induced_edges(adjacency, list(nodes), hidden_pairs)
-    if adjacency.looked_at is not None:
-        adjacency.looked_at(len(nodes))
+    if adjacency.on_visit is not None:
+        adjacency.on_visit(len(nodes))
     return Subgraph(tuple(nodes), tuple(nodes.values()), edges)
 
 
 def _sample_neighbors(
     adjacency: Adjacency, node: int, count: int, rng: np.random.Generator, taken: Collection[int], barred: set[int]
 ) -> list[int]:
-    """Up to ``count`` distinct neighbours not taken or barred; reads no more of a hub's row than it has to."""
+    """Up to ``count`` distinct neighbours not taken or barred; reads no more of a hub's row than it needs."""
     start, degree = int(adjacency.indptr[node]), adjacency.degree(node)
     tries = min(degree, 4 * (count + len(taken)))
     if count <= 0 or not degree:
@@ -94,7 +94,7 @@ def induced_edges(adjacency: Adjacency, nodes: Sequence[int], hidden_pairs: Coll
     row = np.repeat(np.arange(len(ordered)), counts)
     others = adjacency.neighbors[entries]
     place = np.minimum(np.searchsorted(ordered, others), len(ordered) - 1)
-    # An edge between two short rows is met twice, and taken from the row of its smaller end.
+    # An edge between two short rows occurs in both; it is taken from the row of its smaller end.
     taken = (ordered[place] == others) & ((place > row) | ~short[place])
     for pair in hidden_pairs:
         low, high = min(pair), max(pair)

@@ -1,18 +1,20 @@
-"""What the graph tasks share: the context knobs and the cutting of a subgraph around some nodes."""
+"""What graph tasks and benchmarks share: the knobs of the context, and cutting a subgraph around some nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_view
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import GraphText
-from ssl4rl.tasks import Knobs, Redraw, Task
+from ssl4rl.graph.view import edge_view
+from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.source import SourceKind
+from ssl4rl.tasks import Knobs, Task
 
 
 class ContextKnobs(Knobs):
@@ -38,6 +40,8 @@ CK = TypeVar("CK", bound=ContextKnobs)
 
 class GraphTask(Task[TextAttributedGraph, CK]):
     """Base of the tasks on graphs: prompts are cut from the edges that ``edge_view`` lets them see."""
+
+    source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("graph")
 
     def prepare(self) -> None:
         self.view = edge_view(self.source)
@@ -72,7 +76,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         }
 
     def prompt(self, *paragraphs: str) -> tuple[str, ...]:
-        """The prompt's one text part: what the graph is, then the paragraphs."""
+        """The prompt's one text part: an introduction of the graph, then the paragraphs."""
         intro = f"Part of a graph. Each node is {self.source.node_meaning}; an edge means {self.source.edge_meaning}."
         return ("\n".join((intro, *paragraphs)),)
 
@@ -91,27 +95,12 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             return None
         return int(self.view.visible.neighbors[self.view.visible.indptr[node] + rng.integers(degree)])
 
-    def distractors(
-        self, centers: Sequence[int], count: int, num_near: int, rng: np.random.Generator, taken: Collection[int]
-    ) -> list[int]:
-        """``count`` nodes with a text that are none of ``taken``, and joined to none of ``centers``.
 
-        ``num_near`` of them are two visible steps away from a centre, where such nodes are found; the rest are any.
+def node_item(node: int) -> str:
+    """A node as one of an example's ``source_items``."""
+    return f"node:{node}"
 
-        Raises:
-            Redraw: if the graph has too few of them.
-        """
-        found: dict[int, None] = {}
-        for attempt in range(20 * count):
-            if len(found) == count:
-                break
-            near = len(found) < num_near and attempt < 10 * count
-            center = centers[attempt % len(centers)]
-            node = self.two_steps_from(center, rng) if near else int(rng.integers(self.source.num_nodes))
-            if node is None or node in taken or not self.source.texts[node].strip():
-                continue
-            if not any(node == other or len(self.view.full.between(node, other)) for other in centers):
-                found[node] = None
-        if len(found) < count:
-            raise Redraw("too few distractors")
-        return list(found)
+
+def pair_item(node: int, other: int) -> str:
+    """An unordered pair of nodes as one of an example's ``source_items``."""
+    return f"pair:{min(node, other)}-{max(node, other)}"

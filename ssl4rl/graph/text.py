@@ -1,4 +1,4 @@
-"""Writing a subgraph as text, under a budget that no model's tokenizer has a say in."""
+"""Writing a subgraph as text, under a budget that depends on no model's tokenizer."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl4rl.answers import option_labels
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Subgraph
+from ssl4rl.prompts import write_options
 
 _PIECE = re.compile(r"[A-Za-z0-9_]{1,8}|[^\sA-Za-z0-9_]")
 
@@ -44,7 +44,7 @@ def cut(text: str, pieces: int) -> str:
 
 
 def fair_shares(lengths: Sequence[int], budget: int) -> list[int]:
-    """Splits ``budget`` so that the smallest share is as large as possible; nobody gets more than they need.
+    """Splits ``budget`` so that the smallest share is as large as possible; no share exceeds its length.
 
     >>> fair_shares([3, 10, 10], 15)
     [3, 6, 6]
@@ -68,9 +68,9 @@ class Budget:
 def fit_texts(texts: Mapping[int, str], budget: int, keep: Collection[int] = ()) -> Budget:
     """Cuts the texts fairly to ``budget`` pieces in all; those in ``keep`` are cut last.
 
-    The others have what those leave, at least a quarter of the budget: a prompt with no context left in it would be
-    another task. That quarter is theirs even where they need less, so that the texts in ``keep`` read the same
-    whatever is shown around them, be it nothing.
+    The others get what those leave, and at least a quarter of the budget: a prompt without any context would be another
+    task. The quarter is set aside even where they need less, so that the texts in ``keep`` are cut at the same place
+    whatever is shown around them.
     """
     lengths = {key: count_pieces(text) for key, text in texts.items()}
     kept, others = [key for key in texts if key in keep], [key for key in texts if key not in keep]
@@ -91,7 +91,7 @@ def fit_texts(texts: Mapping[int, str], budget: int, keep: Collection[int] = ())
 
 @dataclass(frozen=True)
 class GraphText:
-    """A subgraph as a prompt shows it. Nodes have local numbers, shuffled, so that a number says nothing.
+    """A subgraph as a prompt shows it. Nodes have local numbers, shuffled, so that a number carries no information.
 
     ``number`` maps a node of the graph to its local number; ``shown`` maps nodes and options to their texts as shown;
     ``options`` are the lettered lines; ``dropped`` says how many pieces were cut from whose text, and ``edges`` which
@@ -119,7 +119,7 @@ def write_subgraph(
     """The nodes, one a line with number and text, then the edges, with direction, relation and text where they exist.
 
     The texts of ``masked`` nodes are not shown. ``options`` are nodes whose texts are offered as lettered answers
-    instead; they and the nodes in ``keep`` are cut last. The edges have half of ``text_budget`` to themselves.
+    instead; they and the nodes in ``keep`` are cut last. Edges have half of ``text_budget`` on top, for themselves.
     """
     numbers = rng.permutation(len(subgraph.nodes)) + 1
     number = {node: int(local) for node, local in zip(subgraph.nodes, numbers, strict=True)}
@@ -161,11 +161,6 @@ def choose_edges(
     return tuple(sorted(chosen))
 
 
-def write_options(texts: Sequence[str]) -> str:
-    """Labelled lines: "A: first", "B: second"."""
-    return "\n".join(f"{label}: {text}" for label, text in zip(option_labels(len(texts)), texts, strict=True))
-
-
 def write_edges(graph: TextAttributedGraph, edges: Sequence[int], number: Mapping[int, int], text_budget: int) -> str:
     """The edges over local numbers: "1-2, 1-3" where an edge is just that, else one a line."""
     if not edges:
@@ -178,8 +173,8 @@ def write_edges(graph: TextAttributedGraph, edges: Sequence[int], number: Mappin
     order = sorted(edges, key=lambda edge: (ends[edge], edge))
     if _is_plain(graph):
         return "Edges: " + ", ".join(arrow.join(map(str, ends[edge])) for edge in order) + "."
-    said = fit_texts({edge: graph.edge_texts[edge] for edge in order}, text_budget).shown if graph.edge_texts else {}
-    return "Edges:\n" + "\n".join(_edge_line(graph, edge, ends[edge], said.get(edge, "")) for edge in order)
+    shown = fit_texts({edge: graph.edge_texts[edge] for edge in order}, text_budget).shown if graph.edge_texts else {}
+    return "Edges:\n" + "\n".join(_edge_line(graph, edge, ends[edge], shown.get(edge, "")) for edge in order)
 
 
 def _is_plain(graph: TextAttributedGraph) -> bool:

@@ -1,21 +1,19 @@
-"""What turns conversations with pictures into a vision-language model's inputs."""
+"""The processor of a vision-language model, and the size in which it gets images."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from ssl4rl.inference.engines.base import Messages
-
 
 def load_processor(path: str, model_type: str) -> Any:
     """The processor of a vision-language model.
 
-    Without torchvision, what it would need for videos is left out: here nobody is shown one. (Qwen's processors
-    refuse to start without it, though their image processor has a variant on Pillow.)
+    Without torchvision, the part that reads videos is left out, as no prompt here has one. (Qwen's processors refuse to
+    load without torchvision, although their image processor has a variant that needs only Pillow.)
 
     Raises:
-        OSError, ValueError, ImportError: what transformers raises where files are missing or do not fit.
+        OSError, ValueError, ImportError: as transformers does, if files are missing or do not fit.
     """
     import transformers
     from transformers import AutoProcessor
@@ -36,22 +34,8 @@ def load_processor(path: str, model_type: str) -> Any:
     return ImagesOnly.from_pretrained(path, padding_side="left")
 
 
-def typed(messages: Messages) -> Messages:
-    """The conversation with every turn as a list of typed parts, which the templates of many processors insist on."""
-    return [
-        {**turn, "content": [{"type": "text", "text": turn["content"]}]} if isinstance(turn["content"], str) else turn
-        for turn in messages
-    ]
-
-
-def pictures(messages: Messages) -> list[Any]:
-    """The images of a conversation, in order."""
-    parts = (part for turn in messages if not isinstance(turn["content"], str) for part in turn["content"])
-    return [part["image"] for part in parts if part["type"] == "image"]
-
-
 def scaled(image: Any, min_pixels: int | None = None, max_pixels: int | None = None) -> Any:
-    """A picture of at least ``min_pixels`` and at most ``max_pixels`` pixels, in its own shape."""
+    """The image with at least ``min_pixels`` and at most ``max_pixels`` pixels, its proportions kept."""
     pixels = image.width * image.height
     if max_pixels is not None and pixels > max_pixels:
         factor = math.sqrt(max_pixels / pixels)

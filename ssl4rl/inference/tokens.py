@@ -6,24 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssl4rl.errors import UserError
-from ssl4rl.inference.engines.base import ANSWER_CLOSE, ANSWER_OPEN, Messages
-from ssl4rl.inference.processor import pictures, typed
+from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, Messages, images_of, typed
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Texts as token ids, and what a vision-language model is given beside them."""
+    """Texts as token ids, with the further inputs of a vision-language model."""
 
     ids: list[list[int]]
     marks: dict[str, list[list[int]]] = field(default_factory=dict)
-    """Further numbers for each token, by name: which of them stand for a picture, as some models want to be told."""
+    """Further numbers for each token, by name: some models need to know which tokens stand for an image."""
     pixels: dict[str, Any] = field(default_factory=dict)
-    """What is made of all the texts' pictures, in order: arrays by name."""
+    """What the processor makes of all the texts' images, in order: arrays by name."""
 
     @classmethod
     def of(cls, output: Mapping[str, Any]) -> Encoded:
-        """What a tokenizer or a processor returns, unpadded."""
+        """From what a tokenizer or a processor returns, unpadded."""
         ids = [list(one) for one in output["input_ids"]]
         marks, pixels = {}, {}
         for name, value in output.items():
@@ -37,7 +35,7 @@ class Encoded:
 
 
 def encode(processor: Any, conversations: Sequence[Messages]) -> Encoded:
-    """Conversations as token ids, ending where the reply begins; ``processor`` may be a tokenizer, without pictures."""
+    """Conversations as token ids, up to where the reply begins; without images, ``processor`` may be a tokenizer."""
     if not conversations:
         return Encoded([])
     if hasattr(processor, "tokenizer"):
@@ -48,23 +46,26 @@ def encode(processor: Any, conversations: Sequence[Messages]) -> Encoded:
 
 
 def common_length(texts: Sequence[Sequence[Any]]) -> int:
-    """How many tokens all of the texts begin with; at least one of each is left."""
+    """How many tokens all of the texts begin with, leaving at least one of each."""
     shortest = min(len(text) for text in texts)
-    differing = (at for at in range(shortest) if len({text[at] for text in texts}) > 1)
-    return min(next(differing, shortest), shortest - 1)
+    for place in range(shortest):
+        if len({text[place] for text in texts}) > 1:
+            return place
+    return shortest - 1
 
 
 def unexpanded(processor: Any, conversation: Messages) -> list[int]:
-    """As ``encode``, with the one placeholder per picture that the template writes.
+    """As :func:`encode`, but with the one placeholder per image that the template writes.
 
-    vLLM expands them itself, and expands those that are expanded already once more (huggingface/trl#6294).
+    vLLM expands the placeholders itself, and would expand those that are expanded already once more
+    (huggingface/trl#6294).
     """
     tokenizer = getattr(processor, "tokenizer", processor)
     return list(tokenizer(_text(processor, conversation), add_special_tokens=False)["input_ids"])
 
 
 def _text(processor: Any, conversation: Messages) -> str:
-    """What the template makes of it, special tokens included."""
+    """The conversation as the template writes it, special tokens included."""
     if hasattr(processor, "tokenizer"):
         conversation = typed(conversation)
     return str(processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False))
@@ -77,25 +78,25 @@ class ChoiceIds:
     prefix: Encoded
     """What all of them begin with."""
     unexpanded: list[int]
-    """The same with one placeholder per picture."""
+    """The same with one placeholder per image."""
     tails: list[list[int]]
-    """What is left of each choice."""
+    """The rest of each choice."""
 
     @property
     def common(self) -> int:
-        """Tokens that all choices begin with."""
+        """How many tokens all choices begin with."""
         return len(self.prefix.ids[0])
 
     @property
     def continued(self) -> list[list[int]]:
-        """Each choice after the prompt, whole."""
+        """The prompt with each choice after it, whole."""
         return [self.prefix.ids[0] + tail for tail in self.tails]
 
 
 def choice_ids(processor: Any, conversation: Messages, choices: Sequence[str]) -> ChoiceIds:
     """The conversation, answered by each of its choices, as token ids.
 
-    Prompt and answer are tokenised as one text: where a choice begins may fall within a token.
+    Prompt and answer are tokenised as one text, since a choice may begin within a token.
     """
     prompt = _text(processor, conversation)
     texts = [f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}" for choice in choices]
@@ -104,26 +105,11 @@ def choice_ids(processor: Any, conversation: Messages, choices: Sequence[str]) -
     continued = [list(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     common = common_length(continued)
     head, tails = continued[0][:common], [ids[common:] for ids in continued]
-    images = pictures(conversation)
+    images = images_of(conversation)
     if not images:
         return ChoiceIds(Encoded([head]), head, tails)
-    # Pictures come before the choices: their placeholders are expanded once for all of them.
+    # Images come before the choices, so their placeholders are expanded once for all of them.
     whole = Encoded.of(processor(text=texts[:1], images=[images], add_special_tokens=False))
     expanded = len(whole.ids[0]) - len(tails[0])
     marks = {name: [one[0][:expanded]] for name, one in whole.marks.items()}
     return ChoiceIds(Encoded([whole.ids[0][:expanded]], marks, whole.pixels), head, tails)
-
-
-def check_lengths(lengths: Sequence[int], reply: int, limit: int, indices: Sequence[int] | None = None) -> None:
-    """Refuses prompts that with ``reply`` further tokens are longer than the model's ``limit``.
-
-    Raises:
-        UserError: naming the first such conversation, by its place or by its one of ``indices``.
-    """
-    for place, length in enumerate(lengths):
-        if length + reply > limit:
-            index = place if indices is None else indices[place]
-            raise UserError(
-                f"the prompt of conversation {index} has {length} tokens; with {reply} for the reply that is more than "
-                f"the {limit} that the model takes here; shorten the prompt or the reply"
-            )

@@ -1,1 +1,1 @@
-"""What people look at."""
+"""What people read: tables, pages and single replies."""

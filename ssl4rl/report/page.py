@@ -1,4 +1,4 @@
-"""One HTML page of what changed between two evaluations: picture, question and both replies. It needs no other file."""
+"""One HTML page of what changed between two evaluations: image, question and both replies. It needs no other file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.compare import Comparison
+from ssl4rl.evaluation.compare import Comparison, Pair
+from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.run import AnyBenchmark, build_benchmark
-from ssl4rl.evaluation.scores import Prediction
 from ssl4rl.example import Example
-from ssl4rl.runs import CONFIG
+from ssl4rl.report.words import in_words
+from ssl4rl.runs import Run
 
 SIDE = 320
-"""Longest side of a picture on the page, in pixels."""
+"""Longest side of an image on the page, in pixels."""
 
 STYLE = """
 body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #1b1b1f; }
@@ -33,52 +34,65 @@ h3 { font-size: 1em; margin: .6em 0 .2em; } .id { color: #6a6a75; font-size: .85
 """
 
 
-def changed_page(first: Path, compared: Sequence[tuple[Path, Comparison]], limit: int) -> str:
-    """The page of the first run and each later one: at most ``limit`` changed items of each, as HTML.
+def write_page(path: Path, first: Run, compared: Sequence[tuple[Run, Comparison]], limit: int) -> None:
+    """Writes :func:`changed_page` to a file.
 
     Raises:
-        UserError: if the first run's data is not there any more, or has changed.
+        UserError: if the file cannot be written, or the first run's data is gone or has changed.
     """
-    benchmark = build_benchmark(EvalRecipe.load(first / CONFIG))
-    parts = [_compared(benchmark, first, second, found, limit) for second, found in compared]
+    page = changed_page(first, compared, limit)
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from error
+
+
+def changed_page(first: Run, compared: Sequence[tuple[Run, Comparison]], limit: int) -> str:
+    """The page of the first run and each later one, with at most ``limit`` changed items of each, as HTML.
+
+    Raises:
+        UserError: if the first run's data is gone or has changed.
+    """
+    benchmark = build_benchmark(EvalRecipe.of(first))
+    parts = [_compared(benchmark, (first, second), comparison, limit) for second, comparison in compared]
     title = escape(f"{benchmark.label} on {benchmark.source.name}: what changed")
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     body = f"<body>\n<h1>{title}</h1>\n{''.join(parts)}</body>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>{body}</html>\n'
 
 
-def _compared(benchmark: AnyBenchmark, first: Path, second: Path, found: Comparison, limit: int) -> str:
-    paired = found.paired
+def _compared(benchmark: AnyBenchmark, runs: tuple[Run, Run], comparison: Comparison, limit: int) -> str:
+    paired, changed = comparison.paired, comparison.changed
     summary = (
-        f"{found.first.score:.3f} → {found.second.score:.3f} on {found.shared} questions: "
+        f"{comparison.first.score:.3f} → {comparison.second.score:.3f} on {comparison.shared} questions: "
         f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}], "
-        f"p = {paired.p:.2g}; {len(found.changed)} replies changed their score"
+        f"p = {paired.p:.2g}; {len(changed)} replies changed their score"
     )
-    shown = found.changed[:limit]
-    left = f"<p>{len(found.changed) - limit} more are not shown.</p>\n" if len(found.changed) > limit else ""
-    items = "".join(_item(benchmark, (first, second), pair) for pair in shown)
-    return f"<h2>{escape(str(first))} and {escape(str(second))}</h2>\n<p>{escape(summary)}</p>\n{items}{left}"
+    items = "".join(_item(benchmark, runs, pair) for pair in changed[:limit])
+    more = f"<p>{len(changed) - limit} more are not shown.</p>\n" if len(changed) > limit else ""
+    names = " and ".join(escape(str(run.path)) for run in runs)
+    return f"<h2>{names}</h2>\n<p>{escape(summary)}</p>\n{items}{more}"
 
 
-def _item(benchmark: AnyBenchmark, runs: tuple[Path, Path], pair: tuple[Prediction, Prediction]) -> str:
+def _item(benchmark: AnyBenchmark, runs: tuple[Run, Run], pair: Pair) -> str:
     asked = pair[0]
-    example = benchmark.example(asked["index"])
-    if example.id != asked["id"]:
-        raise UserError(f"{asked['id']} is now {example.id}: the dataset or ssl4rl has changed; evaluate again")
-    right = ", ".join(f"{label} ({asked['choices'].get(label, '?')})" for label in asked["accepted"])
-    replies = "".join(
-        f'<div class="reply {escape(record["outcome"])}"><h3>{escape(str(run))}: {escape(record["outcome"])}</h3>'
-        f"<pre>{escape(record['reply'])}</pre></div>"
-        for run, record in zip(runs, pair, strict=True)
-    )
+    example = benchmark.example(asked.index)
+    if str(example.id) != asked.id:
+        raise UserError(f"{asked.id} is now {example.id}: the dataset or ssl4rl has changed; evaluate again")
+    right = ", ".join(in_words(label, asked.choices) for label in asked.accepted)
+    replies = ""
+    for run, prediction in zip(runs, pair, strict=True):
+        outcome = escape(prediction.outcome)
+        heading = f"{escape(str(run.path))}: {outcome}, {escape(in_words(prediction.answer, prediction.choices))}"
+        replies += f'<div class="reply {outcome}"><h3>{heading}</h3><pre>{escape(prediction.reply)}</pre></div>'
     return (
-        f'<section><p class="id">{escape(asked["id"])}</p>\n<div class="asked">{_pictures(example)}'
+        f'<section><p class="id">{escape(asked.id)}</p>\n<div class="asked">{_images(example)}'
         f"<pre>{escape(example.text)}</pre></div>\n<p>right: {escape(right)}</p>\n"
         f'<div class="replies">{replies}</div></section>\n'
     )
 
 
-def _pictures(example: Example) -> str:
+def _images(example: Example) -> str:
     return "".join(f'<img alt="" src="{_data_url(image)}">' for image in example.images)
 
 

@@ -1,1 +1,1 @@
-"""Training: a recipe, GRPO on TRL, the run folder. Import the modules; this package imports nothing heavy itself."""
+"""Training: a recipe, GRPO on TRL, a run. The modules are imported by name; this package imports nothing itself."""

@@ -1,4 +1,4 @@
-"""What can be said about a recipe before any model is loaded: impossible settings are errors, risky ones a line each.
+"""Checks of a recipe before any model is loaded: impossible settings are errors, risky ones a line each.
 
 The arithmetic is TRL's. A *generation batch* of completions is sampled at once and used for ``steps_per_generation``
 micro-batches (times ``num_iterations``); ``gradient_accumulation_steps`` micro-batches make an optimiser step.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl4rl.errors import UserError, unknown
-from ssl4rl.inference.model import TINY, TINY_VISION
+from ssl4rl.models import EMBEDDED
 from ssl4rl.training.recipe import Recipe
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
@@ -54,7 +54,7 @@ class BatchPlan:
 
     @property
     def num_prompts(self) -> int:
-        """Prompts that the whole run consumes."""
+        """Prompts that the whole run uses."""
         generations = math.ceil(self.max_steps * self.gradient_accumulation_steps / self.generation_period)
         return generations * self.prompts_per_generation
 
@@ -143,11 +143,11 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
 def _risks(recipe: Recipe) -> list[str]:
     grpo, lora = recipe.grpo, recipe.model.lora
     rate = _number(grpo, "learning_rate", 1e-6)
-    # LoRA takes some ten times the rate of full fine-tuning (Schulman et al., "LoRA without regret", 2025); `tiny`
-    # learns at 3e-4 and a model like it collapsed at 5e-4.
+    # LoRA needs about ten times the rate of full fine-tuning (Schulman et al., "LoRA without regret", 2025); `tiny`
+    # learns at 3e-4, and a model like it collapsed at 5e-4.
     if lora is not None:
         kind, low, high = "LoRA", 5e-6, 1e-3
-    elif recipe.model.path in (TINY, TINY_VISION):
+    elif recipe.model.path in EMBEDDED:
         kind, low, high = "a tiny model", 1e-5, 4e-4
     else:
         kind, low, high = "full fine-tuning", 1e-7, 2e-5
@@ -158,9 +158,11 @@ def _risks(recipe: Recipe) -> list[str]:
     for name, plain in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 0), ("min_p", None), ("repetition_penalty", 1)):
         value = grpo.get(name, plain)
         if value != plain and not (name in ("top_k", "min_p") and not value):
-            lines.append(f"grpo.{name}={value}: completions are then not sampled from the policy that is trained")
+            lines.append(f"grpo.{name}={value}: completions are not sampled from the policy that is trained")
     if _integer(grpo, "num_generations") < 4:
-        lines.append(f"grpo.num_generations={grpo['num_generations']}: in small groups all often score the same")
+        lines.append(
+            f"grpo.num_generations={grpo['num_generations']}: in small groups, often all completions score the same"
+        )
     if lora is not None and lora.dropout > 0:
-        lines.append(f"model.lora.dropout={lora.dropout}: the trained policy then differs from the sampled one")
+        lines.append(f"model.lora.dropout={lora.dropout}: the trained policy differs from the sampled one")
     return lines

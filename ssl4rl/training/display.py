@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-# So many flat steps in a row are no accident.
 FLAT_STEPS = 3
+"""So many flat steps in a row are not chance."""
+
+TASK_REWARD = "reward/"
+"""What the names of the rewards of a mixture's tasks begin with."""
 
 
 def explain_flat(rewards: Sequence[float], parsed: Sequence[float], levels: Sequence[str]) -> str:
@@ -23,12 +26,12 @@ def explain_flat(rewards: Sequence[float], parsed: Sequence[float], levels: Sequ
     reward, readable = sum(rewards) / len(rewards), sum(parsed) / len(parsed)
     start = "every completion of a group scores the same, so there is nothing to learn from"
     if readable < 0.1:
-        return f"{start}: no answer can be read from the replies; is this an instruct model, are replies cut off?"
+        return f"{start}: no answer can be read from the replies; is this an instruct model? are replies cut off?"
     if reward > 0.9:
         return f"{start}: the task is too easy; try --level {levels[-1] if levels else 'with a harder one'}"
     if reward < 0.1:
         return f"{start}: the task is too hard; try --level {levels[0] if levels else 'with an easier one'}"
-    return f"{start}: the model answers each prompt in one way; try a higher grpo.temperature or a fresh model"
+    return f"{start}: the model always replies the same to a prompt; raise grpo.temperature or use another model"
 
 
 def _duration(seconds: float) -> str:
@@ -38,7 +41,7 @@ def _duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows the steps of a run; a context manager, so that the terminal is left in order."""
+    """Shows the steps of a run; a context manager, so that the live panel is always closed."""
 
     def __init__(self, total: int, levels: Sequence[str] = (), console: Console | None = None) -> None:
         self.total = total
@@ -67,7 +70,7 @@ class Display:
         self.console.print(line, markup=False)
 
     def step(self, step: int, logs: Mapping[str, Any]) -> None:
-        """Shows one step's metrics (TRL's names, and ``parsed``)."""
+        """Shows one step's metrics: TRL's, ``parsed``, and for a mixture the reward of each task."""
         now = time.monotonic()
         self._times.append(now - self._last)
         self._last = now
@@ -75,6 +78,11 @@ class Display:
         values = {
             "step": f"{step}/{self.total}",
             "reward": f"{_value(logs, 'reward'):.3f}",
+            **{
+                name.removeprefix(TASK_REWARD): f"{_value(logs, name):.3f}"
+                for name in logs
+                if name.startswith(TASK_REWARD)
+            },
             "flat groups": f"{_value(logs, 'frac_reward_zero_std'):.0%}",
             "parsed": f"{_value(logs, 'parsed'):.0%}",
             "reply length": f"{_value(logs, 'completions/mean_length'):.0f}",
@@ -92,7 +100,7 @@ class Display:
             self.say(f"note: {note}")
 
     def _explain(self, logs: Mapping[str, Any]) -> str:
-        """The explanation of a flat reward where it starts; it stays in the panel while the reward is flat."""
+        """The explanation of a flat reward when it starts; the panel keeps it while the reward is flat."""
         if _value(logs, "frac_reward_zero_std") < 1:
             self._flat.clear()
             self._note = ""

@@ -39,19 +39,19 @@ class Sampling:
     suppress_tokens: Sequence[int] | None = None
 
     def processors(self, device: torch.device) -> LogitsProcessorList:
-        """What turns logits into the scores that are sampled from."""
-        found = LogitsProcessorList()
+        """The processors that turn logits into the scores to sample from."""
+        processors = LogitsProcessorList()
         if self.suppress_tokens:
-            found.append(SuppressTokensLogitsProcessor(self.suppress_tokens, device=device))
+            processors.append(SuppressTokensLogitsProcessor(self.suppress_tokens, device=device))
         if self.temperature != 1:
-            found.append(TemperatureLogitsWarper(self.temperature))
+            processors.append(TemperatureLogitsWarper(self.temperature))
         if self.top_k:
-            found.append(TopKLogitsWarper(self.top_k))
+            processors.append(TopKLogitsWarper(self.top_k))
         if self.top_p < 1:
-            found.append(TopPLogitsWarper(self.top_p))
+            processors.append(TopPLogitsWarper(self.top_p))
         if self.min_p:
-            found.append(MinPLogitsWarper(self.min_p))
-        return found
+            processors.append(MinPLogitsWarper(self.min_p))
+        return processors
 
 
 def draw(scores: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def draw(scores: Tensor) -> Tensor:
     cumulative = scores.float().softmax(-1).cumsum(-1)
     total = cumulative[:, -1:]
     point = torch.rand_like(total) * total
-    # Below the total, so that what is found is a token with a probability above 0.
+    # Below the total, so that only tokens with a probability above 0 are drawn.
     point = torch.minimum(point, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(cumulative, point, right=True)[:, 0]
 
@@ -71,10 +71,10 @@ def draw(scores: Tensor) -> Tensor:
 def sample_groups(
     model: Any, prompts: Sequence[Sequence[int]], group: int, sampling: Sampling, images: Images | None = None
 ) -> list[list[list[int]]]:
-    """``group`` completions of each prompt, up to and with the token that ends them.
+    """``group`` completions of each prompt, including the token that ends them.
 
-    ``model`` must be one that :func:`ssl4rl.training.shared_prompt.unsupported` has nothing against; prompts have at
-    least two tokens; ``images`` are those of the prompts.
+    ``model`` has to be one for which :func:`ssl4rl.training.shared_prompt.unsupported` is None; prompts have at least
+    two tokens; ``images`` are those of the prompts.
     """
     device = model.device
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -86,9 +86,9 @@ def sample_groups(
     images = images or Images.none(len(prompts))
     position = images.positions(model, every, ids, present)
 
-    # All but the prompt's last token, which the first step feeds to each completion.
+    # All but the prompt's last token, which the first decoding step feeds to each completion.
     cache = DynamicCache(config=model.config.get_text_config())
-    with images.given(model, every) as pictures:
+    with images.inputs(model, every) as image_inputs:
         model(
             input_ids=ids[:, :-1],
             attention_mask=present[:, :-1],
@@ -96,14 +96,14 @@ def sample_groups(
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-            **pictures,
+            **image_inputs,
         )
     processors = sampling.processors(device)
     ends = torch.tensor(list(sampling.eos_token_ids), device=device)
     own = torch.eye(group, dtype=torch.bool, device=device)
     tokens = ids[:, -1:].expand(-1, group)
     seen = present[:, None, :-1].expand(-1, group, -1)
-    # A prompt ends in text, which along every axis stands at the same place.
+    # A prompt ends in text, whose position is the same along every axis.
     at = position[..., -1].reshape(-1, len(prompts))[0]
     rows = torch.arange(len(prompts), device=device)
     drawn = torch.full((len(prompts), group, sampling.max_new_tokens), -1, dtype=torch.long, device=device)
@@ -124,7 +124,7 @@ def sample_groups(
         going = ~done[rows].all(1)
         if not going.any():
             break
-        # Dropping groups costs a copy of the cache, so it is done when a quarter of them has ended.
+        # Dropping finished groups copies the cache, so it waits until a quarter of them are finished.
         if going.sum() <= 0.75 * len(rows):
             kept = going.nonzero()[:, 0]
             cache.batch_select_indices(kept)

@@ -1,91 +1,136 @@
-"""One training run, from a recipe to a folder with a better model."""
+"""One training run, from a recipe or a task to a trained model."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ssl4rl.errors import UserError
-from ssl4rl.inference.model import ModelFiles
-from ssl4rl.runs import (
-    COMPLETIONS,
-    CONFIG,
-    METRICS,
-    SUMMARY,
-    RunFolder,
-    default_folder,
-    environment,
-    read_lines,
-)
-from ssl4rl.training.checks import BatchPlan
+from ssl4rl.models import TINY, TINY_VISION
+from ssl4rl.records import Completion
+from ssl4rl.runs import COMPLETIONS, METRICS, SUMMARY, Run, default_folder
+from ssl4rl.tasks import Task
 from ssl4rl.training.display import Display
-from ssl4rl.training.preparation import Tasks, is_main_process, num_processes, prepare, resolve_engine
+from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe_file import change, read_recipe, validate
+from ssl4rl.training.summary import describe_estimate, reward_change
+from ssl4rl.training.tasks import AnyTask, PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
     from ssl4rl.training.trainer import TaskTrainer
 
 
-def train(recipe: Recipe, output: Path | None = None, *, resume: bool = False, tasks: Tasks | None = None) -> RunFolder:
-    """Trains as the recipe says and returns the run's folder; ``tasks`` replaces what the recipe names.
+def train(
+    recipe: Recipe | AnyTask | str | Path,
+    output: str | Path | None = None,
+    *,
+    resume: bool = False,
+    heldout: AnyTask | None = None,
+    heldout_examples: int | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains a model by GRPO and returns the run::
+
+        run = ssl4rl.train(ssl4rl.task("link"), grpo={"max_steps": 3, "save_steps": 3})
+        run.summary["heldout"]["after"]["score"]
+
+    Args:
+        recipe: a task (a mixture, too), a recipe, or the path of a recipe file.
+        output: the run's folder; by default ``runs/<time>-<task>-<dataset>``.
+        resume: whether to continue the run in ``output``.
+        heldout: the task to evaluate on; by default the same task on its split ``val``.
+        heldout_examples: how many of its examples; 0 leaves the evaluation out.
+        model: a folder, a hub name, ``tiny`` or ``tiny-vision``; or the keys of the recipe's ``model`` to change.
+        settings: further fields of the recipe: ``seed=1``, ``engine="vllm"``, ``reward={"kind": "task"}``. A mapping
+            changes the keys that it names: ``grpo={"max_steps": 3}`` leaves all other settings of GRPO as they are.
 
     Raises:
-        UserError: for whatever the user can put right, before training starts wherever that is possible.
+        UserError: for everything that the user can fix, before training starts if possible.
+    """
+    if model is not None:
+        settings["model"] = {"path": model} if isinstance(model, str) else model
+    if heldout_examples is not None:
+        settings["heldout"] = {"examples": heldout_examples}
+    resolved = _resolve(recipe, settings)
+    tasks = Tasks.of(recipe) if isinstance(recipe, Task) else build_tasks(resolved)
+    if heldout is not None:
+        tasks = tasks.evaluated_on(heldout)
+    return run_recipe(resolved, None if output is None else Path(output), tasks=tasks, resume=resume)
+
+
+def _resolve(recipe: Recipe | AnyTask | str | Path, settings: Mapping[str, Any]) -> Recipe:
+    """The validated recipe of a run, ``settings`` applied."""
+    place = "recipe"
+    if isinstance(recipe, Task):
+        values = describe(recipe)
+        if settings.get("seed", recipe.seed) != recipe.seed:
+            raise UserError(f"seed={settings['seed']}: the task has seed {recipe.seed}; build it with the same one")
+        if "tasks" in settings:
+            raise UserError("tasks: the task is given already; give tasks with a recipe only")
+        values["model"] = {"path": TINY_VISION if reads_images(recipe) else TINY}
+    elif isinstance(recipe, Recipe):
+        values = recipe.model_dump()
+    else:
+        place = str(recipe)
+        values = read_recipe(Path(recipe))
+    change(values, settings)
+    return validate(values, place)
+
+
+def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | None = None, resume: bool = False) -> Run:
+    """Trains as the recipe says; ``tasks`` replaces those that it names.
+
+    Raises:
+        UserError: as :func:`train` does.
     """
     if num_processes() > 1 and output is None:
-        raise UserError("with several processes, say where the run goes: --output")
-    run = prepare(recipe, tasks)
-    engine = resolve_engine(recipe)
-    display = Display(run.plan.max_steps, run.tasks.levels)
+        raise UserError("several processes need to know where the run goes: give --output")
+    prepared = prepare(recipe, tasks)
+    sampler = choose_sampler(recipe)
+    display = Display(prepared.plan.max_steps, list(prepared.tasks.train.levels))
     if is_main_process():
-        for line in run.risks:
+        for line in prepared.risks:
             display.say(f"risky: {line}")
-        display.say(f"longest prompt measured: {run.longest}")
-    folder = _open_folder(recipe, run.tasks, output, resume)
-    return _Run(recipe, run.plan, run.tasks, run.files, engine, folder, display).go(resume)
+        display.say(f"longest prompt measured: {prepared.longest}")
+    run = _open_run(prepared, output, resume)
+    return _Training(prepared, sampler, run, display).complete(resume)
 
 
-def _open_folder(recipe: Recipe, tasks: Tasks, output: Path | None, resume: bool) -> RunFolder:
+def _open_run(prepared: Prepared, output: Path | None, resume: bool) -> Run:
     if not is_main_process():
-        return RunFolder(Path(output or "."))
+        return Run(Path(output or "."))
     if resume:
         if output is None:
-            raise UserError("--resume needs the run to go on with: --output RUN")
-        return RunFolder.open(output)
-    folder = RunFolder.create(output or default_folder("+".join(e.name for e in recipe.tasks), tasks.dataset))
-    folder.write(CONFIG, yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True))
-    folder.write_json("environment.json", environment())
-    return folder
+            raise UserError("--resume needs the run to continue: --output RUN")
+        return Run.open(output)
+    recipe, tasks = prepared.recipe, prepared.tasks
+    name = "+".join(entry.name for entry in recipe.tasks)
+    run = Run.create(output or default_folder(name, tasks.train.source.name), recipe.model_dump(mode="json"))
+    run.write_environment(tasks.sources, prepared.files.fingerprint, tasks.versions)
+    return run
 
 
-class _Run:
+class _Training:
     """The steps of one run; an object because they share everything."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        plan: BatchPlan,
-        tasks: Tasks,
-        files: ModelFiles,
-        engine: str,
-        folder: RunFolder,
-        display: Display,
-    ) -> None:
-        self.recipe, self.plan, self.tasks, self.files = recipe, plan, tasks, files
-        self.engine, self.folder, self.display = engine, folder, display
+    def __init__(self, prepared: Prepared, sampler: str, run: Run, display: Display) -> None:
+        self.recipe, self.plan = prepared.recipe, prepared.plan
+        self.tasks, self.files = prepared.tasks, prepared.files
+        self.sampler, self.run, self.display = sampler, run, display
         self.started = time.monotonic()
         self.main = is_main_process()
 
-    def go(self, resume: bool) -> RunFolder:
+    def complete(self, resume: bool) -> Run:
+        """Trains, from the last checkpoint if the run is resumed, and writes the model and the summary."""
         checkpoint = self._rewind() if resume else None
-        trainer = self._trainer()
+        trainer = self.make_trainer()
         if trainer.sharing is not None and self.recipe.share_prompt and self.main:
             self.display.say(f"prompts are not shared: {trainer.sharing}")
         before = self._before(trainer)
@@ -94,53 +139,39 @@ class _Run:
         after = self._heldout(trainer)
         self._save(trainer)
         if self.main:
-            self.folder.write_json(SUMMARY, self._summary(before, after))
-        return self.folder
+            self.run.write_json(SUMMARY, self._summary(before, after))
+        return self.run
 
     def _rewind(self) -> Path | None:
-        """Brings the files back to the last checkpoint; None to start anew where there is none yet."""
-        if (self.folder.path / SUMMARY).is_file():
-            raise UserError(f"{self.folder.path} is finished; nothing is left to resume")
-        step, checkpoint = self.folder.last_checkpoint() or (0, None)
+        """Cuts the files back to the last checkpoint; None if there is none yet, so that the run starts over."""
+        if self.run.finished:
+            raise UserError(f"{self.run.path} is finished; nothing is left to resume")
+        step, checkpoint = self.run.last_checkpoint() or (0, None)
         if self.main:
-            kept = self.folder.cut(METRICS, step)
-            self.folder.cut(COMPLETIONS, step)
+            kept = self.run.cut(METRICS, step)
+            self.run.cut(COMPLETIONS, step)
             self.started -= kept[-1].get("seconds", 0.0) if kept else 0.0
-            self.display.say(f"going on after step {step} of {self.plan.max_steps}")
+            self.display.say(f"resuming after step {step} of {self.plan.max_steps}")
         return checkpoint
 
-    def _trainer(self) -> TaskTrainer:
+    def make_trainer(self) -> TaskTrainer:
+        """The trainer, with the model loaded."""
         from transformers import PrinterCallback
         from trl import GRPOConfig
 
-        from ssl4rl.training.trainer import VISION_TOWER, TaskTrainer
+        from ssl4rl.training.trainer import TaskTrainer
 
         try:
             args = GRPOConfig(**self._grpo_settings())
         except (TypeError, ValueError) as error:
             raise UserError(f"grpo: {error}") from error
-        lora = None
-        if self.recipe.model.lora is not None:
-            from peft import LoraConfig
-
-            settings = self.recipe.model.lora
-            lora = LoraConfig(
-                r=settings.r,
-                lora_alpha=settings.alpha,
-                lora_dropout=settings.dropout,
-                target_modules=settings.target_modules,
-                exclude_modules=VISION_TOWER.pattern if self.recipe.model.freeze_vision else None,
-                task_type="CAUSAL_LM",
-            )
         trainer = TaskTrainer(
             task=self.tasks.train,
+            recipe=self.recipe,
             files=self.files,
             plan=self.plan,
             args=args,
-            freeze_vision=self.recipe.model.freeze_vision,
-            share_prompt=self.recipe.share_prompt,
-            vllm_in_process=self.engine == "vllm-in-process",
-            peft_config=lora,
+            vllm_in_process=self.sampler == "vllm-in-process",
             on_step=self._on_step,
             on_generation=self._on_generation,
         )
@@ -148,7 +179,7 @@ class _Run:
         return trainer
 
     def _grpo_settings(self) -> dict[str, Any]:
-        """The recipe's block, our defaults for what it does not say, and what is said elsewhere."""
+        """The recipe's block, our defaults for what it leaves out, and what the recipe says elsewhere."""
         import torch
 
         grpo = self.recipe.grpo
@@ -157,7 +188,7 @@ class _Run:
             model["attn_implementation"] = self.recipe.model.attn_implementation
         generation = dict(grpo.get("generation_kwargs") or {})
         suppressed = self.files.suppressed_tokens
-        if self.engine == "transformers":
+        if self.sampler == "transformers":
             generation.setdefault("suppress_tokens", suppressed or None)
         elif suppressed:
             generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
@@ -169,7 +200,7 @@ class _Run:
             "shuffle_dataset": False,
             "save_steps": save_steps,
             "dataloader_pin_memory": torch.cuda.is_available(),
-            # TRL's own default is true, and an error without a GPU.
+            # TRL's own default is true, which is an error without a GPU.
             "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         }
         return {
@@ -177,37 +208,37 @@ class _Run:
             **grpo,
             "generation_kwargs": generation,
             "model_init_kwargs": model,
-            "output_dir": str(self.folder.path),
+            "output_dir": str(self.run.path),
             "seed": self.recipe.seed,
-            "use_vllm": self.engine == "vllm",
+            "use_vllm": self.sampler == "vllm",
         }
 
     def _on_step(self, step: int, logs: Mapping[str, Any]) -> None:
-        # A loss that is not a number would not be JSON either.
+        # JSON has no NaN: a loss that is not a number is null.
         record = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in logs.items()
         }
-        self.folder.append(METRICS, {"step": step, "seconds": self._seconds(), **record})
+        self.run.append(METRICS, {"step": step, "seconds": self._seconds(), **record})
         self.display.step(step, logs)
 
-    def _on_generation(self, step: int, records: list[dict[str, Any]]) -> None:
+    def _on_generation(self, step: int, records: Sequence[Completion]) -> None:
         every = self.recipe.log_completions_every
         if self.main and (step == 1 or any(used % every == 0 for used in self.plan.steps_of_generation(step))):
-            self.folder.append(COMPLETIONS, *({"step": step, **record} for record in records))
+            self.run.append(COMPLETIONS, *records)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.started, 3)
 
     def _before(self, trainer: TaskTrainer) -> dict[str, Any] | None:
-        """The held-out score before training; a resumed run reads its own."""
-        for record in read_lines(self.folder.path / METRICS):
-            if record["step"] == 0 and "heldout" in record:
-                stored: dict[str, Any] = record["heldout"]
-                return stored
+        """The held-out score before training; a resumed run reads the one that it recorded."""
+        for line in self.run.metrics():
+            if line["step"] == 0 and "heldout" in line:
+                recorded: dict[str, Any] = line["heldout"]
+                return recorded
         estimate = self._heldout(trainer)
         if estimate is not None and self.main:
-            self.folder.append(METRICS, {"step": 0, "seconds": self._seconds(), "heldout": estimate})
+            self.run.append(METRICS, {"step": 0, "seconds": self._seconds(), "heldout": estimate})
         return estimate
 
     def _heldout(self, trainer: TaskTrainer) -> dict[str, Any] | None:
@@ -217,14 +248,14 @@ class _Run:
         if settings.examples == 0:
             return None
         answer = partial(trainer.answer, batch_size=settings.batch_size)
-        found = evaluate(self.tasks.heldout, answer, settings.examples)
+        estimate = evaluate(self.tasks.heldout, answer, settings.examples)
         if self.main:
-            self.display.say(f"held out: {describe(found.as_dict())}")
-        return found.as_dict()
+            self.display.say(f"held out: {describe_estimate(estimate)}")
+        return estimate
 
     def _save(self, trainer: TaskTrainer) -> None:
-        """The trained model as a normal Hugging Face folder, adapters merged."""
-        unfinished, final = self.folder.path / ".model.tmp", self.folder.path / "model"
+        """Writes the trained model as a normal Hugging Face folder, adapters merged."""
+        unfinished, final = self.run.path / ".model.tmp", self.run.path / "model"
         if self.recipe.model.lora is not None:
             if self.main:
                 trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(unfinished)
@@ -233,31 +264,18 @@ class _Run:
             (unfinished / "training_args.bin").unlink(missing_ok=True)
         if self.main:
             self.files.save(unfinished)
-            # A run that was stopped between this and its summary has one already.
+            # There is one already if the run was stopped between this and its summary.
             shutil.rmtree(final, ignore_errors=True)
             unfinished.replace(final)
 
     def _summary(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
-        rewards = [record["reward"] for record in read_lines(self.folder.path / METRICS) if "reward" in record]
-        tenth = max(1, len(rewards) // 10)
+        task = self.tasks.train
         return {
-            "task": self.tasks.train.label,
-            "dataset": self.tasks.dataset,
+            "task": task.label,
+            "dataset": task.source.name,
             "model": self.recipe.model.path,
             "steps": self.plan.max_steps,
             "seconds": self._seconds(),
-            "reward": {"first": _mean(rewards[:tenth]), "last": _mean(rewards[-tenth:])},
+            "reward": reward_change(self.run.metrics(), PartNames(task)),
             "heldout": {"before": before, "after": after},
         }
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def describe(estimate: Mapping[str, Any]) -> str:
-    """An estimate in words: ``0.638 (0.595 to 0.679, n=500, 99% parsed)``."""
-    return (
-        f"{estimate['score']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f}, "
-        f"n={estimate['n']}, {estimate['parsed']:.0%} parsed)"
-    )

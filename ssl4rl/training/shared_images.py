@@ -1,7 +1,7 @@
-"""The images of a batch of prompts: which are equal, and how one pass of the vision tower serves all of them.
+"""The images of a batch of prompts, so that the vision tower runs once per distinct image.
 
 A trainer's batch repeats the images of a prompt for each of its completions, and prompts with the same words may show
-different ones. Both are told by comparing pixels, as the processor made them.
+different images. So images are compared by their pixels, as the processor made them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SAMPLED = 32
-"""Values of an image that are looked at first."""
+"""Values of an image that are compared first."""
 
 
 def bare(model: Any) -> Any:
@@ -26,7 +26,7 @@ def bare(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of B prompts, equal ones kept once; ``none(B)`` for prompts of text alone."""
+    """The images of B prompts, equal ones kept once; ``none(B)`` for prompts of text only."""
 
     pixels: list[Tensor]
     """What the vision tower takes, one entry per distinct image: (patches, values) for Qwen, (1, 3, H, W) for LLaVA."""
@@ -37,29 +37,29 @@ class Images:
 
     @classmethod
     def none(cls, prompts: int) -> Images:
-        """Of prompts that have no images."""
+        """For prompts without images."""
         return cls([], None, [()] * prompts)
 
     def of_prompts(self, chosen: Sequence[int]) -> Images:
-        """Of some of the prompts."""
+        """The images of some of the prompts."""
         return Images(self.pixels, self.grids, [self.rows[prompt] for prompt in chosen])
 
     def to(self, device: torch.device) -> Images:
-        """On that device."""
+        """The same on that device."""
         grids = None if self.grids is None else self.grids.to(device)
         return Images([image.to(device) for image in self.pixels], grids, self.rows)
 
     @classmethod
     def of(cls, pixel_values: Tensor, num_images: Sequence[int], image_grid_thw: Tensor | None = None) -> Images:
-        """From the tensors that a processor makes of a batch; ``num_images`` says how many each prompt has."""
+        """From the tensors that a processor makes of a batch; ``num_images`` is how many each prompt has."""
         sizes = [1] * len(pixel_values) if image_grid_thw is None else image_grid_thw.prod(-1).tolist()
         shapes = [()] * len(sizes) if image_grid_thw is None else [tuple(grid) for grid in image_grid_thw.tolist()]
         images = torch.split(pixel_values, sizes)
         distinct: list[int] = []
         alike: dict[Any, list[int]] = {}
-        which = []
+        places = []
         for index, image in enumerate(images):
-            # A few values tell most images apart, so that only those that agree in them are compared whole.
+            # A few values distinguish most images; only those that agree in them are compared whole.
             some = image.flatten()[:: max(1, image.numel() // SAMPLED)].tolist()
             candidates = alike.setdefault((shapes[index], *some), [])
             place = next((each for each in candidates if torch.equal(images[distinct[each]], image)), None)
@@ -67,20 +67,20 @@ class Images:
                 place = len(distinct)
                 candidates.append(place)
                 distinct.append(index)
-            which.append(place)
-        rows = [tuple(which[sum(num_images[:row]) :][:count]) for row, count in enumerate(num_images)]
+            places.append(place)
+        rows = [tuple(places[sum(num_images[:row]) :][:count]) for row, count in enumerate(num_images)]
         grids = None if image_grid_thw is None else image_grid_thw[distinct]
         return cls([images[index] for index in distinct], grids, rows)
 
     def places(self, prompts: Sequence[int]) -> list[int]:
-        """The images of some prompts one after the other, counted among the distinct ones."""
+        """The images of some prompts in order, each as its index among the distinct ones."""
         return [image for prompt in prompts for image in self.rows[prompt]]
 
     @contextmanager
-    def given(self, model: Any, prompts: Sequence[int]) -> Iterator[dict[str, Tensor]]:
-        """What a forward pass of ``model`` over these prompts is given for their images.
+    def inputs(self, model: Any, prompts: Sequence[int]) -> Iterator[dict[str, Tensor]]:
+        """The inputs of a forward pass of ``model`` over these prompts that stand for their images.
 
-        While open, the vision tower's features of the distinct images are dealt out to all places where they stand.
+        Inside the context, the vision tower's features of each distinct image are copied to every place that shows it.
         """
         places = self.places(prompts)
         used = list(dict.fromkeys(places))
@@ -96,19 +96,19 @@ class Images:
         backbone = bare(model).model
         once = backbone.get_image_features
 
-        def dealt(*arguments: Any, **settings: Any) -> Any:
+        def repeated(*arguments: Any, **settings: Any) -> Any:
             output = once(*arguments, **settings)
             output.pooler_output = [output.pooler_output[used.index(image)] for image in places]
             return output
 
-        backbone.get_image_features = dealt
+        backbone.get_image_features = repeated
         try:
             yield inputs
         finally:
             del backbone.get_image_features
 
     def positions(self, model: Any, prompts: Sequence[int], tokens: Tensor, present: Tensor) -> Tensor:
-        """Where the tokens of these prompts stand: (R, P), or (3, R, P) for a model that counts along three axes.
+        """Positions of the tokens of these prompts: (R, P), or (3, R, P) for a model with three axes of positions.
 
         ``tokens`` and ``present`` are (R, P), padded on either side.
         """
@@ -117,10 +117,10 @@ class Images:
             return text_positions(present)
         model = bare(model)
         kinds = (tokens == model.config.image_token_id) & present
-        found: Tensor = model.model.get_rope_index(
+        positions: Tensor = model.model.get_rope_index(
             tokens, mm_token_type_ids=kinds.long(), image_grid_thw=self.grids[places], attention_mask=present.long()
         )[0]
-        return found
+        return positions
 
 
 def text_positions(present: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Log-probabilities of a GRPO micro-batch with every prompt run once instead of once per completion.
 
-The completions of a prompt are laid out behind it as one sequence, ::
+The completions of a prompt are laid out after it as one sequence::
 
     p0 p1 ... p(n-2) | p(n-1) a0 a1 a2 | p(n-1) b0 | p(n-1) c0 c1 ...
 
-each segment attending to the prompt and to itself only, its positions continuing the prompt's. A segment starts with
+Each segment attends to the prompt and to itself only, and its positions continue the prompt's. A segment starts with
 a copy of the prompt's last token and ends before the completion's last one, so the hidden states of the segments are
-exactly those whose next-token distributions are wanted. The result equals TRL's
+exactly those whose next-token distributions are needed. The result equals TRL's
 ``GRPOTrainer._get_per_token_logps_and_entropies`` on the same micro-batch up to rounding.
 """
 
@@ -30,12 +30,12 @@ VISION_MODELS = ("qwen2_5_vl", "llava")
 ATTENTION = "shared_prompt"
 """The name under which :func:`attention` is registered with transformers."""
 
-# Rows of one forward pass on the CPU, where small batches stay in the cache; on a GPU the caller's batch size rules.
 CPU_ROWS = 8
+"""Most rows of one forward pass on the CPU, where small batches stay in the cache; on a GPU there is no such limit."""
 
 
 def unsupported(model: Any) -> str | None:
-    """Why prompts cannot be shared with this model, in a few words; None when they can."""
+    """Why prompts cannot be shared with this model, in a few words; None if they can."""
     config = model.config
     text = config.get_text_config()
     if config.model_type not in (*TEXT_MODELS, *VISION_MODELS):
@@ -46,7 +46,7 @@ def unsupported(model: Any) -> str | None:
         if config.vision_config.model_type == "pixtral":
             return "its vision tower, Pixtral, takes images of several sizes"
     if text._attn_implementation not in ("sdpa", "eager", ATTENTION):
-        return f"attn_implementation {text._attn_implementation!r} takes no block mask; sdpa and eager do"
+        return f"attn_implementation {text._attn_implementation!r} takes no block mask; use sdpa or eager"
     if any(kind != "full_attention" for kind in getattr(text, "layer_types", None) or []):
         return "the model has sliding-window layers"
     rope = getattr(text, "rope_parameters", None) or {}
@@ -56,7 +56,7 @@ def unsupported(model: Any) -> str | None:
 
 
 def prepare(model: Any) -> None:
-    """Lets a supported model's text layers take the masks made here; everything else runs as it did."""
+    """Makes a supported model's text layers take the masks of this module; everything else is unchanged."""
     text = model.config.get_text_config()
     if text._attn_implementation == "sdpa":
         text._attn_implementation = ATTENTION
@@ -72,10 +72,9 @@ def attention(
     dropout: float = 0.0,
     **settings: Any,
 ) -> tuple[Tensor, None]:
-    """As transformers' sdpa; where the mask has fewer rows than there are queries, its rows are the last of them.
+    """As transformers' sdpa, but the mask may cover only the last queries; those before it, the prompt's, are causal.
 
-    The queries before those, the prompt's, are causal then. So no mask is ever as large as the prompt squared, and the
-    prompt's part goes to the kernels that take none.
+    So no mask is as large as the prompt squared, and the prompt's part can use the kernels that take no mask.
     """
     above = query.shape[2] - (query.shape[2] if attention_mask is None else attention_mask.shape[2])
     if above <= 0:
@@ -113,7 +112,7 @@ class Packed:
     segments: Tensor
     """(R, L): 0 in the prompt, 1, 2, … in the completions, -1 where there is padding (on the right of either)."""
     labels: Tensor
-    """(R, W): the token whose log-probability is wanted there, -100 in padding."""
+    """(R, W): the token whose log-probability is computed there, -100 in padding."""
     rows: Tensor
     """(N,): the row of each scored token."""
     columns: Tensor
@@ -136,11 +135,11 @@ class Packed:
 
 
 def find_groups(prompts: Tensor, prompt_mask: Tensor, images: Images) -> Tensor:
-    """(B,): 0, 1, … for each of the B rows, the same where the prompts are: their tokens and their images."""
+    """(B,): 0, 1, … for each of the B rows; rows with the same prompt (tokens and images) have the same number."""
     _, group = torch.unique(torch.where(prompt_mask.bool(), prompts, -1), dim=0, return_inverse=True)
     keys: dict[Any, int] = {}
-    found = [keys.setdefault(key, len(keys)) for key in zip(group.tolist(), images.rows, strict=True)]
-    return torch.tensor(found, device=group.device)
+    numbers = [keys.setdefault(key, len(keys)) for key in zip(group.tolist(), images.rows, strict=True)]
+    return torch.tensor(numbers, device=group.device)
 
 
 def pack(
@@ -152,17 +151,19 @@ def pack(
     group: Tensor,
     images: Images,
 ) -> tuple[Packed, list[int]]:
-    """Lays completions of the same group out behind one copy of the prompt.
+    """Lays completions of the same group out after one copy of the prompt.
 
     ``prompts`` and ``prompt_mask`` are (B, P), padded on the left; ``completions`` and ``completion_mask`` are (B, C),
-    padded on the right; ``group`` is (B,). The groups need not be neighbours. Also given is, for each row of the
-    layout, a row of the micro-batch that has its prompt; ``images`` are those of the B rows.
+    padded on the right; ``group`` is (B,), in any order; ``images`` are those of the B rows.
+
+    Returns:
+        The layout, and for each of its rows a row of the micro-batch that has its prompt.
     """
     _, group = torch.unique(group, return_inverse=True)
     count = int(group.max()) + 1
     first = torch.full((count,), len(group), device=group.device)
     first = first.scatter_reduce(0, group, torch.arange(len(group), device=group.device), "amin")
-    # Prompts are moved to the left, where plain causal attention does not see their padding.
+    # Prompts are padded on the right now, which plain causal attention does not see.
     sizes = prompt_mask[first].sum(1)
     present = torch.arange(int(sizes.max()), device=sizes.device) < sizes[:, None]
     unique = prompts.new_zeros(present.shape)
@@ -194,7 +195,7 @@ def pack(
     segments = group.new_full(shape, -1)
     segments[row, column] = segment[owner]
 
-    prompt = present[:, 1:].long() - 1  # one fewer: the segments have the last token
+    prompt = present[:, 1:].long() - 1  # without the last token, which is in the segments
     packed = Packed(
         input_ids=torch.cat([unique[:, :-1].masked_fill(prompt < 0, 0), inputs], 1),
         position_ids=torch.cat([where[..., :-1], positions], -1),
@@ -211,8 +212,8 @@ def pack(
 def _chunks(group: Tensor, lengths: Tensor, batch_size: int, max_rows: int | None) -> Iterator[Tensor]:
     """Indices of completions, whole groups at a time: at most ``batch_size`` of them and ``max_rows`` groups.
 
-    Groups of similar total length go together, so that little of a chunk is padding. A group of more than
-    ``batch_size`` completions is a chunk of its own.
+    Groups of similar total length go together, to save padding. A group of more than ``batch_size`` completions is a
+    chunk of its own.
     """
     members = [(group == g).nonzero()[:, 0] for g in range(int(group.max()) + 1)]
     members.sort(key=lambda indices: int(lengths[indices].sum()))
@@ -241,8 +242,8 @@ def logps_and_entropies(
     """Log-probabilities of the completion tokens and entropies of their distributions, both (B, C), 0 in padding.
 
     ``input_ids`` and ``attention_mask`` are (B, P + C) with C = ``logits_to_keep``: prompts padded on the left,
-    completions on the right. ``model`` is one that :func:`prepare` has seen; ``images`` are those of the B rows.
-    Entropies carry a gradient only with ``entropy_gradient``.
+    completions on the right. ``model`` is one that :func:`prepare` has changed; ``images`` are those of the B rows.
+    Entropies have a gradient only with ``entropy_gradient``.
     """
     prompts, completions = input_ids[:, :-logits_to_keep], input_ids[:, -logits_to_keep:]
     prompt_mask, completion_mask = attention_mask[:, :-logits_to_keep], attention_mask[:, -logits_to_keep:]
@@ -265,7 +266,7 @@ def logps_and_entropies(
         if not len(packed.rows):
             continue
         where = (chosen[packed.completions], packed.offsets)
-        with theirs.given(model, shown) as inputs:
+        with theirs.inputs(model, shown) as inputs:
             scored, entropy = _forward(
                 model, packed, inputs, temperature, fused=not on_cpu, entropy_gradient=entropy_gradient
             )
@@ -275,7 +276,7 @@ def logps_and_entropies(
 
 
 def additive(model: Any, seen: Tensor) -> Tensor:
-    """A mask to add to the scores, 0 where ``seen`` is True, in the dtype that the model attends in."""
+    """A mask to add to the attention scores, 0 where ``seen`` is True, in their dtype."""
     device = seen.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else bare(model).dtype
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
@@ -292,19 +293,19 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities and entropies of the packed tokens, both (N,)."""
     whole = bare(model).config.get_text_config()._attn_implementation != ATTENTION
-    # Made into what is added to the scores once, and not by every layer, which keeps its own for the backward pass.
+    # Converted once, not by every layer: each would keep its own copy for the backward pass.
     mask = additive(model, packed.attention_mask(packed.input_ids.shape[1] if whole else None))
     inputs = {"input_ids": packed.input_ids, "attention_mask": mask, "position_ids": packed.position_ids, **images}
     width = packed.labels.shape[1]
     if fused:
-        # TRL's head never holds the logits of more than one tile of tokens, and on GPUs scores labelled ones only.
+        # TRL's head holds the logits of one tile of tokens at a time, and on GPUs scores only labelled tokens.
         padding = packed.labels.new_full((len(packed.labels), packed.input_ids.shape[1] - width), -100)
         output = model(**inputs, shift_labels=torch.cat([padding, packed.labels], 1), fused_lm_head=True)
         at = (packed.rows, packed.columns + padding.shape[1])
         logps = output.log_probs[at].float()
-        # TRL gives the reference model a head that leaves the entropy out.
+        # The head that TRL gives the reference model computes no entropy.
         return logps, torch.zeros_like(logps) if output.entropy is None else output.entropy[at].float()
-    # Off-GPU that head scores prompt positions too, which for a small model is a fifth of the work.
+    # On the CPU that head also scores the prompt's positions, a fifth of the work for a small model.
     logits = model(**inputs, logits_to_keep=width, use_cache=False).logits[packed.rows, packed.columns].float()
     if temperature != 1:
         logits = logits / temperature

@@ -1,8 +1,8 @@
-"""TRL's GRPO trainer, fed by a task: examples are built as they are used, and prompts run once per group.
+"""TRL's GRPO trainer on a task: examples are built as they are used, and each prompt is run once per group.
 
-What is changed against ``trl.GRPOTrainer`` (1.16), and nothing else: where prompts come from, one reward function,
-groups that stay whole when a generation batch is shuffled, the shared prompt in the training forward and in
-transformers' generation, and vLLM in process on the CPU.
+It differs from ``trl.GRPOTrainer`` (1.16) in where prompts come from, in its one reward function, in groups that stay
+whole when a generation batch is shuffled, in the shared prompt in the training forward and in transformers' generation,
+and in vLLM in process on the CPU.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,82 +20,24 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
 
-from ssl4rl.example import Example, Outcome, Score
-from ssl4rl.inference.engines import base as inference
+from ssl4rl.example import Example
+from ssl4rl.inference import engines
 from ssl4rl.inference.engines.transformers import TransformersEngine
+from ssl4rl.inference.lengths import check_example
+from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.processor import pictures
-from ssl4rl.inference.tokens import encode, unexpanded
-from ssl4rl.training import shared_prompt
+from ssl4rl.inference.tokens import Encoded, encode
+from ssl4rl.records import Completion
+from ssl4rl.training import shared_prompt, vllm_sync
 from ssl4rl.training.checks import BatchPlan
+from ssl4rl.training.recipe import ModelSettings, Recipe
+from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, sample_groups
-from ssl4rl.training.shared_images import Images
-
-Record = dict[str, Any]
+from ssl4rl.training.shared_images import Images, bare
+from ssl4rl.training.tasks import AnyTask
 
 VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
-"""What transformers calls the part of a vision-language model that reads pictures, in a parameter's name."""
-
-
-class TaskLike(Protocol):
-    """A task or a mixture of them."""
-
-    @property
-    def label(self) -> str: ...
-
-    def example(self, index: int) -> Example: ...
-
-    def score(self, reply: str, example: Example) -> Score: ...
-
-
-class TaskReward:
-    """The reward function: the task's score of each reply, ``index`` saying which example it answers.
-
-    ``examples`` holds the examples of the generation batch in use; ``records`` the verdicts on its completions.
-    """
-
-    __name__ = "score"
-
-    def __init__(self, task: TaskLike, tokenizer: Any) -> None:
-        self.task = task
-        self.tokenizer = tokenizer
-        self.examples: dict[int, Example] = {}
-        self.records: list[Record] = []
-
-    def load(self, indices: Sequence[int]) -> None:
-        """Builds the examples of a generation batch; the previous ones are let go."""
-        self.examples = {index: self.task.example(index) for index in dict.fromkeys(indices)}
-
-    def __call__(
-        self,
-        completion_ids: Sequence[list[int]],
-        index: Sequence[int],
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float]:
-        # Decoded here and not taken from `completions`, where some tokenizers' templates have cut the reasoning out.
-        replies = self.tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
-        self.records = []
-        for reply, row in zip(replies, index, strict=True):
-            example = self.examples[row]
-            try:
-                score = self.task.score(reply, example)
-            except Exception as error:
-                # A crash is a bug in the task, never a 0.
-                raise RuntimeError(f"the scorer of {self.task.label} failed on example {example.id}") from error
-            self.records.append(
-                {
-                    "example": example.id,
-                    "prompt": example.text,
-                    "reply": reply,
-                    "score": score.value,
-                    "outcome": str(score.outcome),
-                    "target": example.target,
-                }
-            )
-        parsed = sum(record["outcome"] != Outcome.UNPARSED for record in self.records)
-        log_metric("parsed", parsed / len(self.records))
-        return [record["score"] for record in self.records]
+"""The names of the parameters of a vision-language model that read images, in transformers."""
 
 
 class _StepCallback(TrainerCallback):  # type: ignore[misc]
@@ -103,24 +45,49 @@ class _StepCallback(TrainerCallback):  # type: ignore[misc]
         self.on_step = on_step
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        # The trainer's closing line (its run time) is no step.
+        # The trainer also logs its run time at the end, which is not a step.
         if state.is_world_process_zero and logs and "reward" in logs:
             self.on_step(state.global_step, logs)
 
 
 def _reordered(value: Any, order: torch.Tensor) -> Any:
-    """The rows of a tensor or list in another order; what has no rows as it is."""
+    """The rows of a tensor or list in another order; a value without rows is unchanged."""
     if isinstance(value, torch.Tensor) and value.ndim:
         return value[order.to(value.device)]
     return [value[row] for row in order.tolist()] if isinstance(value, list) else value
 
 
-class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
-    """GRPO on a task.
+def _adapters(model: ModelSettings) -> Any:
+    """The recipe's adapters as PEFT configures them; None if all weights are trained."""
+    if model.lora is None:
+        return None
+    from peft import LoraConfig
 
-    ``on_step(step, logs)`` is told the metrics of each logged step, on the main process;
-    ``on_generation(step, records)`` is told the verdicts on each generation batch (this process's share);
-    ``sharing`` says after construction why prompts are not shared, or is None when they are.
+    return LoraConfig(
+        r=model.lora.r,
+        lora_alpha=model.lora.alpha,
+        lora_dropout=model.lora.dropout,
+        target_modules=model.lora.target_modules,
+        exclude_modules=VISION_TOWER.pattern if model.freeze_vision else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _without_empty_inputs(module: Any, arguments: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Drops image inputs of no images, which TRL makes of those rows of a mixed batch that have none."""
+    kept = {}
+    for name, value in inputs.items():
+        if not (isinstance(value, torch.Tensor) and value.ndim and len(value) == 0):
+            kept[name] = value
+    return arguments, kept
+
+
+class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPO on a task, with the recipe's model, reward and shared prompt; ``args`` holds TRL's own settings.
+
+    ``on_step(step, logs)`` is called with the metrics of each logged step, on the main process;
+    ``on_generation(step, records)`` with the completions of each generation batch, on every process with its share;
+    ``sharing`` says after construction why prompts are not shared, or is None if they are.
     """
 
     _buffered_inputs: list[dict[str, Any]] | None
@@ -128,23 +95,21 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        task: TaskLike,
+        task: AnyTask,
+        recipe: Recipe,
         files: ModelFiles,
         plan: BatchPlan,
         args: GRPOConfig,
-        freeze_vision: bool = False,
-        share_prompt: bool = True,
         vllm_in_process: bool = False,
-        peft_config: Any = None,
         on_step: Callable[[int, dict[str, Any]], None] | None = None,
-        on_generation: Callable[[int, list[Record]], None] | None = None,
+        on_generation: Callable[[int, list[Completion]], None] | None = None,
     ) -> None:
-        self._reward = TaskReward(task, files.tokenizer)
+        self._reward = RewardFunction(task, recipe.reward.kind, files.tokenizer)
         self._files = files
         self._on_generation = on_generation
         self._context_length = files.context_length(args.vllm_max_model_length)
-        # Example i is row i, so nothing is gained by shuffling rows. Rows are numbers: the prompt is put in when its
-        # completions are sampled (TRL asks for each row many times).
+        # Example i is row i, so shuffling rows would gain nothing. A row holds a number only: its prompt is built when
+        # its completions are sampled (TRL reads each row many times).
         rows = Dataset.from_dict({"index": list(range(plan.num_prompts))})
         super().__init__(
             model=files.path,
@@ -153,131 +118,88 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             train_dataset=rows,
             processing_class=files.processor,
             callbacks=[_StepCallback(on_step)] if on_step else None,
-            peft_config=peft_config,
+            peft_config=_adapters(recipe.model),
         )
         base = self.accelerator.unwrap_model(self.model)
-        if freeze_vision:
+        for model in (base, self.ref_model) if files.reads_images else ():
+            if model is not None:
+                bare(model).register_forward_pre_hook(_without_empty_inputs, with_kwargs=True)
+        if recipe.model.freeze_vision:
             for name, parameter in base.named_parameters():
                 if VISION_TOWER.fullmatch(name):
                     parameter.requires_grad_(False)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        self.sharing = shared_prompt.unsupported(base) if share_prompt else "share_prompt is off"
+        self.sharing = shared_prompt.unsupported(base) if recipe.share_prompt else "share_prompt is off"
         self._share = self.sharing is None
         for shared in (base, self.ref_model) if self._share else ():
             if shared is not None:
                 shared_prompt.prepare(self.accelerator.unwrap_model(shared))
-        # Sampling with anything else than these settings is left to transformers' own `generate`.
+        # Sampling with any other setting is left to transformers' own `generate`.
         plain = set(args.generation_kwargs or {}) <= {"suppress_tokens"} and args.repetition_penalty == 1
-        elsewhere = args.use_vllm or vllm_in_process or args.use_transformers_continuous_batching
-        self._share_sampling = self._share and plain and not (elsewhere or sharded or args.cache_implementation)
+        other_sampler = args.use_vllm or vllm_in_process or args.use_transformers_continuous_batching
+        self._share_sampling = self._share and plain and not (other_sampler or sharded or args.cache_implementation)
         if vllm_in_process:
-            self._start_vllm_in_process()
+            self.vllm_generation = vllm_sync.start_in_process(self, self._context_length)
+            self.use_vllm = True
+            self._last_loaded_step = -1
         elif args.use_vllm and args.vllm_mode == "colocate" and files.reads_images:
-            self._forget_pictures_after_sync()
-
-    def _forget_pictures_after_sync(self) -> None:
-        """TRL's sync leaves what the old weights made of a picture in vLLM's cache, for the next time it is shown."""
-        generation: Any = self.vllm_generation
-        sync = generation.sync_weights
-
-        def sync_and_forget() -> None:
-            sync()
-            generation.llm.llm_engine.reset_encoder_cache()
-
-        generation.sync_weights = sync_and_forget
-
-    def _start_vllm_in_process(self) -> None:
-        from ssl4rl.training.vllm_sync import InProcessVLLM
-
-        args = self.args
-        self.vllm_generation = InProcessVLLM(
-            model=self.model,
-            accelerator=self.accelerator,
-            processing_class=self.processing_class,
-            seed=args.seed,
-            max_model_length=self._context_length,
-            max_num_seqs=args.per_device_train_batch_size * args.steps_per_generation,
-            repetition_penalty=args.repetition_penalty,
-            temperature=args.temperature,
-            top_p=args.top_p,
-            top_k=args.top_k,
-            min_p=args.min_p,
-            max_completion_length=args.max_completion_length,
-            generation_kwargs=args.generation_kwargs,
-        )
-        self.use_vllm = True
-        self._last_loaded_step = -1
+            vllm_sync.forget_images_after_sync(self.vllm_generation)
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Nothing: the run folder says how the model was made."""
+        """Writes none: the run says how the model was made."""
 
     def answer(self, examples: Sequence[Example], batch_size: int) -> list[str]:
-        """The greedy reply to each example, of the vLLM that training samples from or of the model itself."""
+        """The greedy reply to each example, from the vLLM that training samples from or from the model itself."""
         conversations = [self._files.messages(example) for example in examples]
         if not self.use_vllm:
             model = self.accelerator.unwrap_model(self.model)
             engine = TransformersEngine(model, self._files, batch_size=batch_size)
-            sampling = inference.Sampling(max_new_tokens=self.max_completion_length)
-            return [reply.text for reply in inference.generate(engine, conversations, sampling)]
-        generation = self.vllm_generation
+            sampling = engines.Sampling(max_new_tokens=self.max_completion_length)
+            return [reply.text for reply in engines.generate(engine, conversations, sampling)]
         if self.state.global_step != self._last_loaded_step:
-            generation.sync_weights()
+            self.vllm_generation.sync_weights()
             self._last_loaded_step = self.state.global_step
-        if not conversations:
-            return []
-        prompts = [self._for_vllm(conversation) for conversation in conversations]
-        images = [pictures(conversation) or None for conversation in conversations]
-        temperature, generation.temperature = generation.temperature, 0.0
-        try:
-            _, replies, _, _ = generation.generate(
-                prompts=prompts, images=images if any(images) else None, num_generations=1
-            )
-        finally:
-            generation.temperature = temperature
+        prompts = [self._vllm_prompt(conversation) for conversation in conversations]
+        images = [images_of(conversation) or None for conversation in conversations]
+        replies = vllm_sync.generate_greedily(self.vllm_generation, prompts, images)
         return list(self._files.tokenizer.batch_decode(replies, skip_special_tokens=True))
 
+    def _vllm_prompt(self, messages: Messages) -> list[int]:
+        return vllm_sync.vllm_prompt(self._files.processor, messages, self.args.vllm_mode)
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        indices = [row["index"] for row in inputs]
-        self._reward.load(indices)
-        self._asked = indices
-        # The completions of an example share its prompt, pictures included.
+        self._indices = [row["index"] for row in inputs]
+        self._reward.load(self._indices)
+        # The completions of an example share its prompt, images included. TRL applies the template of a processor, too.
         prompts = {index: self._files.messages(example) for index, example in self._reward.examples.items()}
-        rows = [{"prompt": prompts[index], "index": index} for index in indices]
+        if self._files.reads_images:
+            prompts = {index: typed(messages) for index, messages in prompts.items()}
+        rows = [{"prompt": prompts[index], "index": index} for index in self._indices]
         output: dict[str, Any] = super()._generate_and_score_completions(rows)
         if self._on_generation is not None:
             self._on_generation(self.state.global_step + 1, self._reward.records)
         return output
 
-    def _tokenize_prompts(self, prompts: list[inference.Messages]) -> tuple[list[list[int]], Any, dict[str, Any]]:
-        """TRL's, for each example instead of each completion; and here prompts are measured."""
-        asked = dict(zip(self._asked, prompts, strict=True))
-        encoded = {index: encode(self._files.processor, [messages]) for index, messages in asked.items()}
-        for index, one in encoded.items():
-            example, [ids] = self._reward.examples[index], one.ids
-            self._files.check_length(example, len(ids), self.max_completion_length, self._context_length)
-        images = [pictures(messages) or None for messages in prompts]
+    def _tokenize_prompts(self, prompts: list[Messages]) -> tuple[list[list[int]], Any, dict[str, Any]]:
+        """As TRL does, but once per example instead of once per completion; and it checks that prompts fit."""
+        by_index = dict(zip(self._indices, prompts, strict=True))
+        encoded = {index: encode(self._files.processor, [messages]) for index, messages in by_index.items()}
+        for index, prompt in encoded.items():
+            example, [ids] = self._reward.examples[index], prompt.ids
+            check_example(self._files, example, len(ids), self.max_completion_length, self._context_length)
+        images = [images_of(messages) for messages in prompts]
         if any(images) and self.use_vllm:
-            short = {index: self._for_vllm(messages) for index, messages in asked.items()}
-            self._vllm_prompts = [short[index] for index in self._asked]
-        rows = [encoded[index] for index in self._asked]
-        first = rows[0]
-        fields: dict[str, Any] = {name: [row.marks[name][0] for row in rows] for name in first.marks}
-        for name in first.pixels:
-            fields[name] = torch.cat([torch.as_tensor(np.asarray(row.pixels[name])) for row in rows])
-        return [row.ids[0] for row in rows], images if any(images) else None, fields
-
-    def _for_vllm(self, messages: inference.Messages) -> list[int]:
-        """A prompt as TRL's vLLM takes it: its server alone wants pictures expanded to their tokens."""
-        if self.args.vllm_mode == "server":
-            return encode(self._files.processor, [messages]).ids[0]
-        return unexpanded(self._files.processor, messages)
+            short = {index: self._vllm_prompt(messages) for index, messages in by_index.items()}
+            self._vllm_prompts = [short[index] for index in self._indices]
+        rows = [encoded[index] for index in self._indices]
+        return [row.ids[0] for row in rows], images if any(images) else None, _image_fields(rows)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         whole = len(generation_batch) % self.num_generations == 0 if isinstance(generation_batch, list) else False
         if not (self._share and self.model.training and whole):
             return super()._prepare_inputs(generation_batch)
-        # TRL shuffles completions before it splits them into micro-batches, which scatters the groups; here groups are
-        # shuffled, so that a micro-batch has few prompts. (The paper's trainer keeps groups whole too.)
+        # TRL shuffles completions before it splits them into micro-batches, which scatters the groups. Shuffling whole
+        # groups leaves fewer prompts per micro-batch. (The paper's trainer keeps groups whole too.)
         steps = self.args.steps_per_generation
         if self._step % (steps * self.num_iterations) == 0 or self._buffered_inputs is None:
             batch = self._generate_and_score_completions(generation_batch)
@@ -294,29 +216,17 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         attention_mask: torch.Tensor,
         logits_to_keep: int,
         batch_size: int | None = None,
-        compute_entropy: bool = False,
-        compute_aux_loss: bool = False,
-        pixel_values: torch.Tensor | None = None,
-        **inputs: Any,
+        **settings: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        if not self._share or compute_aux_loss:
-            result: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] = (
-                super()._get_per_token_logps_and_entropies(
-                    model,
-                    input_ids,
-                    attention_mask,
-                    logits_to_keep,
-                    batch_size,
-                    compute_entropy=compute_entropy,
-                    compute_aux_loss=compute_aux_loss,
-                    pixel_values=pixel_values,
-                    **inputs,
-                )
+        if not self._share or settings.get("compute_aux_loss"):
+            result: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+            result = super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, **settings
             )
             return result
         images = None
-        if pixel_values is not None:
-            images = Images.of(pixel_values, inputs["num_images"], inputs.get("image_grid_thw"))
+        if settings.get("pixel_values") is not None:
+            images = Images.of(settings["pixel_values"], settings["num_images"], settings.get("image_grid_thw"))
         with self.accelerator.autocast():
             logps, entropies = shared_prompt.logps_and_entropies(
                 model,
@@ -328,7 +238,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 batch_size=batch_size,
                 entropy_gradient=self._entropy_bonus_enabled,
             )
-        return logps, entropies if compute_entropy else None, None
+        return logps, entropies if settings.get("compute_entropy") else None, None
 
     def _generate_single_turn(
         self,
@@ -338,17 +248,18 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         num_generations: int,
         has_tool_images: bool = False,
     ) -> tuple[list[list[int]], Any]:
-        # A process may hold a part of a group only.
+        # A process may hold only a part of a group.
         group = math.gcd(len(prompt_ids), num_generations)
-        shown = Images.none(len(prompt_ids))
+        distinct = Images.none(len(prompt_ids))
         if self._share_sampling and images is not None:
-            counts = [len(several or ()) for several in images]
-            shown = Images.of(multimodal_fields["pixel_values"], counts, multimodal_fields.get("image_grid_thw"))
-        prompts = list(zip(prompt_ids, shown.rows, strict=True))
+            counts = [len(shown) for shown in images]
+            distinct = Images.of(multimodal_fields["pixel_values"], counts, multimodal_fields.get("image_grid_thw"))
+        prompts = list(zip(prompt_ids, distinct.rows, strict=True))
         whole = prompts == [prompt for prompt in prompts[::group] for _ in range(group)]
         if not self._share_sampling or not whole or min(map(len, prompt_ids)) < 2:
             if self.use_vllm and images is not None:
                 prompt_ids = self._vllm_prompts
+                images = [shown or None for shown in images]
             result: tuple[list[list[int]], Any] = super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, has_tool_images
             )
@@ -370,6 +281,16 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 min_p=self.min_p,
                 suppress_tokens=(self.args.generation_kwargs or {}).get("suppress_tokens"),
             )
-            shown = shown.of_prompts(range(0, len(prompt_ids), group)).to(model.device)
-            groups = sample_groups(model, prompt_ids[::group], group, sampling, shown)
+            distinct = distinct.of_prompts(range(0, len(prompt_ids), group)).to(model.device)
+            groups = sample_groups(model, prompt_ids[::group], group, sampling, distinct)
         return [completion for completions in groups for completion in completions], None
+
+
+def _image_fields(rows: Sequence[Encoded]) -> dict[str, Any]:
+    """The further inputs of a vision-language model for a batch of prompts, some of which may have no image."""
+    fields: dict[str, Any] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.marks):
+        fields[name] = [row.marks[name][0] if name in row.marks else [0] * len(row.ids[0]) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row.pixels):
+        fields[name] = torch.cat([torch.as_tensor(np.asarray(row.pixels[name])) for row in rows if name in row.pixels])
+    return fields

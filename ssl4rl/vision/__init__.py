@@ -1,1 +1,1 @@
-"""Pictures: where they come from, what is done to them, and the tasks built on them."""
+"""Images: sets of them, how they are decoded and changed, and the tasks and benchmarks on them."""

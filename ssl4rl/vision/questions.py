@@ -1,8 +1,8 @@
-"""Multiple-choice questions about pictures, as the benchmarks' tables hold them.
+"""Multiple-choice questions about images, as the benchmarks' tables hold them.
 
 CircularEval (Liu et al. 2024, MMBench, §4.3) asks a question once per circular shift of its options and counts it as
-right only if every reply is. Rows that ask one question are told by their index: that of a shifted copy is the index
-of the question's own row plus a multiple of a million.
+right only if every reply is. The index of a row shows which question it asks: that of a shifted copy is the index of
+the question's own row plus a multiple of a million.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from PIL import Image
 
 from ssl4rl.errors import UserError
-from ssl4rl.vision.image_set import Pictures
+from ssl4rl.vision.image_set import ImageStore
 
 ROTATED_FROM = 1_000_000
 """The index of a rotated copy modulo this is the index of the row that it is a copy of."""
@@ -35,17 +35,17 @@ class Question:
     options: Mapping[str, str]
     """By letter, in the order of the letters."""
     answer: str
-    """The letter that is right; empty where the table tells none."""
-    picture: int
-    """Which of the set's pictures it is about."""
+    """The letter that is right; empty where the table gives none."""
+    image: int
+    """Which of the set's images it is about."""
     place: str
     """File and row, for messages."""
     hint: str = ""
     category: str = ""
     group: str = ""
-    """What the table says in ``l2-category``."""
+    """The table's ``l2-category``."""
     part: str = ""
-    """What it says in ``split``."""
+    """The table's ``split``."""
 
     @property
     def rotated(self) -> bool:
@@ -53,14 +53,14 @@ class Question:
         return self.index != self.base
 
     def rotations(self) -> list[Question]:
-        """The question with its options moved on by 0, 1, … places, itself first."""
+        """The question with its options shifted by 0, 1, … places, itself first."""
         letters, texts = list(self.options), list(self.options.values())
-        turned = []
+        rotated = []
         for shift in range(len(letters)):
             options = dict(zip(letters, texts[shift:] + texts[:shift], strict=True))
             answer = letters[(letters.index(self.answer) - shift) % len(letters)] if self.answer else ""
-            turned.append(replace(self, index=self._rotated_index(shift), options=options, answer=answer))
-        return turned
+            rotated.append(replace(self, index=self._rotated_index(shift), options=options, answer=answer))
+        return rotated
 
     def _rotated_index(self, shift: int) -> str:
         if not self.index.isdecimal():
@@ -68,61 +68,69 @@ class Question:
         return str(int(self.index) + shift * ROTATED_FROM)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class QuestionSet:
-    """Questions and the pictures that they are about."""
+    """Questions and the images that they are about."""
 
     name: str
-    pictures: Pictures
+    store: ImageStore
     hashes: Sequence[str]
-    """SHA-256 of each picture's bytes."""
+    """SHA-256 of each image's bytes."""
     questions: Sequence[Question]
+
+    def __repr__(self) -> str:
+        return f"QuestionSet({self.name!r}, {len(self.questions):,} questions, {len(set(self.hashes)):,} images)"
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every question's text, options, answer, category, part and picture."""
+        """SHA-256 over every question's text, options, answer, category, part and image."""
         digest = hashlib.sha256()
         for each in self.questions:
             row = (each.index, each.text, each.hint, dict(each.options), each.answer, each.category, each.group)
-            digest.update(repr((row, each.part, self.hashes[each.picture])).encode("utf-8", "surrogatepass"))
+            digest.update(repr((row, each.part, self.hashes[each.image])).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def open(self, question: Question) -> Image.Image:
-        """The picture that a question is about, as upright RGB.
+        """The image that a question is about, as upright RGB.
 
         Raises:
             UserError: if it is broken or too large; the message names its row.
         """
-        return self.pictures.open(question.picture, None)
+        return self.store.open(question.image, None)
 
 
-def with_bases(questions: Sequence[Question]) -> list[Question]:
-    """The questions, rotated copies told by their index (a million or more, and the row of the rest is there).
+def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:
+    """The questions, with ``base`` set in rotated copies.
+
+    A row is a copy if its index is a million or more, and the rest of a division by a million is another row's index.
 
     Raises:
         UserError: if a copy has other options or another right answer than the row that it is a copy of.
     """
-    known = {question.index: question for question in questions}
-    found = []
+    by_index = {question.index: question for question in questions}
+    linked = []
     for question in questions:
         number = int(question.index) if question.index.isdecimal() else 0
-        base = known.get(str(number % ROTATED_FROM)) if number >= ROTATED_FROM else None
-        if base is not None and _content(base) != _content(question):
+        base = by_index.get(str(number % ROTATED_FROM)) if number >= ROTATED_FROM else None
+        if base is None:
+            linked.append(question)
+            continue
+        if _content(base) != _content(question):
             raise UserError(
                 f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their options "
-                "or right answers differ; give questions of your own indices below 1,000,000"
+                "or right answers differ; give your own questions indices below 1,000,000"
             )
-        if base is not None and base.part != question.part:
+        if base.part != question.part:
             raise UserError(
                 f"{question.place}: it is a rotated copy of {base.place}, but their split cells differ "
-                f"({question.part!r} and {base.part!r}); put both on one side"
+                f"({question.part!r} and {base.part!r}); put both into one split"
             )
-        found.append(question if base is None else replace(question, base=base.index))
-    return found
+        linked.append(replace(question, base=base.index))
+    return linked
 
 
 def _content(question: Question) -> tuple[list[str], str]:
-    """What no rotation changes: the options, and the text of the right one."""
+    """What is the same in every rotation: the options, and the text of the right one."""
     return sorted(map(_plain, question.options.values())), _plain(question.options.get(question.answer, ""))
 
 

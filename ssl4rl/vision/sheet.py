@@ -1,4 +1,4 @@
-"""A contact sheet: examples as a person can look at them, one a row."""
+"""A contact sheet of examples for people to look at, one example a row."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 
 GAP, CAPTION, WIDEST = 8, 16, 1600
-"""Pixels: between pictures, for a line of text, and the sheet at most."""
+"""In pixels: the space between images, the height of a caption, and the greatest width of a sheet."""
 
 
-def contact_sheet(examples: Sequence[Example], answers: Sequence[str]) -> Image.Image:
-    """Each example's pictures side by side, in the order of the prompt, under its id and answer.
+def contact_sheet(examples: Sequence[Example]) -> Image.Image:
+    """Each example's images side by side, in the order of the prompt, under its id and answer.
 
-    Pictures keep their pixels unless one is larger than 1,600; what does not fit into a line goes into the next.
+    Images keep their size unless it exceeds 1,600 pixels; those that do not fit into a line go into the next.
 
     Raises:
-        UserError: if the examples have no pictures.
+        UserError: if the examples have no images.
     """
-    rows = [_row(example, answer) for example, answer in zip(examples, answers, strict=True) if example.images]
+    rows = [_row(example) for example in examples if example.images]
     if not rows:
-        raise UserError("--png draws the pictures of examples, and these have none")
+        raise UserError("--png draws the images of examples, and these have none")
     sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:
@@ -34,24 +34,24 @@ def contact_sheet(examples: Sequence[Example], answers: Sequence[str]) -> Image.
     return sheet
 
 
-def _row(example: Example, answer: str) -> Image.Image:
-    caption = f"{example.id}   answer: {answer}"
-    pictures = [image.convert("RGB") for image in example.images]
-    for picture in pictures:
-        picture.thumbnail((WIDEST - 2 * GAP, WIDEST))
+def _row(example: Example) -> Image.Image:
+    caption = f"{example.id}   answer: {example.gold}"
+    images = [image.convert("RGB") for image in example.images]
+    for image in images:
+        image.thumbnail((WIDEST - 2 * GAP, WIDEST))
     places = []
     left, top, bottom = GAP, CAPTION + GAP, 0
-    width = 2 * GAP + math.ceil(ImageDraw.Draw(pictures[0]).textlength(caption))
-    for picture in pictures:
-        if left > GAP and left + picture.width + GAP > WIDEST:
+    width = 2 * GAP + math.ceil(ImageDraw.Draw(images[0]).textlength(caption))
+    for image in images:
+        if left > GAP and left + image.width + GAP > WIDEST:
             left, top = GAP, bottom + GAP
         places.append((left, top))
-        left += picture.width + GAP
-        width, bottom = max(width, left), max(bottom, top + picture.height)
+        left += image.width + GAP
+        width, bottom = max(width, left), max(bottom, top + image.height)
     row = Image.new("RGB", (width, bottom + GAP), "white")
     ImageDraw.Draw(row).text((GAP, 2), caption, fill="black")
-    for picture, place in zip(pictures, places, strict=True):
-        row.paste(picture, place)
+    for image, place in zip(images, places, strict=True):
+        row.paste(image, place)
     return row
 
 

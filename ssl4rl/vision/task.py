@@ -1,4 +1,4 @@
-"""What the vision tasks share: how large a picture is shown, and picking one of the split."""
+"""What the vision tasks share: how large an image is shown, and picking one of the split."""
 
 from __future__ import annotations
 
@@ -9,63 +9,78 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from ssl4rl.tasks import Knobs, NotApplicable, Redraw, Task
-from ssl4rl.vision.image_set import ImageSet
+from ssl4rl.errors import NotApplicable
+from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.source import SourceKind
+from ssl4rl.tasks import Knobs, Redraw, ShownImage, Task
+from ssl4rl.vision.image_set import ImageSet, image_item
 from ssl4rl.vision.transforms import square, within
 
 LEAST_SIDE = 28
-"""Pictures with a shorter side than this are passed over: fewer pixels than one token of Qwen2.5-VL covers."""
+"""Images with a shorter side than this are passed over: fewer pixels than one token of Qwen2.5-VL covers."""
 
 
 class VisionKnobs(Knobs):
-    """How a picture is shown."""
+    """How an image is shown."""
 
     size: int = Field(224, ge=16, le=2048)
-    """Side of a whole picture as shown, in pixels; with ``shape=own`` the most that its shorter side may have."""
+    """Side of a whole image as shown, in pixels; with ``shape=own`` the most that its shorter side may have."""
     shape: Literal["square", "own"] = "square"
-    """``square``: the picture's centre square, always scaled to ``size``; ``own``: all of it, in its own shape."""
+    """``square``: the image's centre square, always scaled to ``size``; ``own``: all of it, in its own shape."""
 
 
 VK = TypeVar("VK", bound=VisionKnobs)
 
 
 class VisionTask(Task[ImageSet, VK]):
-    """Base of the tasks on pictures."""
+    """Base of the tasks on images."""
 
-    side: ClassVar[str] = "vision"
+    source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("images")
 
     def prepare(self) -> None:
         self.members = self.source.members(self.split)
         if not len(self.members):
-            raise NotApplicable(f"images {self.source.name} have no {self.split} picture; use more pictures")
+            raise NotApplicable(f"image set {self.source.name} has no {self.split} images; add more images")
 
     def pick(self, rng: np.random.Generator) -> int:
-        """A random picture of the split."""
+        """A random image of the split."""
         return int(self.members[rng.integers(len(self.members))])
 
-    def open(self, index: int, side: int, least: int = LEAST_SIDE) -> Image.Image:
-        """The picture, with no more pixels than are read fast but at least ``side`` a side where the file has them.
+    def open(self, index: int, side: int, least: int = LEAST_SIDE) -> ShownImage:
+        """The image, decoded at a reduced size where its shorter side keeps ``side`` pixels.
 
         Raises:
             Redraw: if its shorter side has fewer than ``least`` pixels.
             UserError: if the file is broken.
         """
-        image = self.source.open(index, max(side, least))
+        decoded = max(side, least)
+        image = self.source.open(index, decoded)
         if min(image.size) < least:
             width, height = image.size
             raise Redraw(f"{self.source.describe(index)} has {width}×{height} pixels, and {least} a side are needed")
-        return image
+        return ShownImage(image, {"image": self.source.hashes[index], "decoded": decoded})
 
-    def whole(self, index: int, side: int | None = None, least: int = LEAST_SIDE) -> Image.Image:
-        """The picture as the knobs show it, with ``side`` in the place of ``size`` if given; raises what ``open`` does.
+    def whole(self, index: int, side: int | None = None, least: int = LEAST_SIDE) -> ShownImage:
+        """The image as the knobs show it, but of size ``side`` if given; raises what ``open`` does.
 
-        So a square of ``side`` pixels; with ``shape=own`` all of the picture, at most ``side`` on its shorter side.
+        That is a square of ``side`` pixels, or with ``shape=own`` all of the image, at most ``side`` on its shorter
+        side.
         """
         side = self.knobs.size if side is None else side
-        image = self.open(index, side, least)
-        return square(image, side) if self.knobs.shape == "square" else within(image, side)
+        opened = self.open(index, side, least)
+        scale = square if self.knobs.shape == "square" else within
+        return derive(opened, scale(opened.image, side), shape=self.knobs.shape, size=side)
 
-    def meta(self, pictures: Sequence[int], **more: Any) -> dict[str, Any]:
-        """What explains an example: which pictures it shows parts of, and what the task adds."""
-        files = [self.source.describe(index) for index in pictures]
-        return {"pictures": list(pictures), "files": files, **more}
+    def items(self, images: Sequence[int]) -> tuple[str, ...]:
+        """The ``source_items`` of an example that shows parts of these images."""
+        return tuple(dict.fromkeys(image_item(self.source.hashes[index]) for index in images))
+
+    def meta(self, images: Sequence[int], **more: Any) -> dict[str, Any]:
+        """What explains an example: which images it shows parts of, and what the task adds."""
+        files = [self.source.describe(index) for index in images]
+        return {"images": list(images), "files": files, **more}
+
+
+def derive(original: ShownImage, image: Image.Image, **changes: Any) -> ShownImage:
+    """``image``, which was made from ``original``; ``changes`` is how, in JSON, so that its pixels follow from it."""
+    return ShownImage(image, {**original.content, **changes})

@@ -1,12 +1,13 @@
-"""What is done to pictures. Every function returns a new RGB picture and none draws a number by itself.
+"""Cutting, turning, scaling and changing images. Every function returns a new RGB image.
 
-Random changes take the numbers they need from the generator that they are given, and from nowhere else.
+Random changes draw from the generator that they are given, and from nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
@@ -26,13 +27,17 @@ CHANGES: Mapping[str, str] = {
     "solarize": "solarized",
     "equalize": "equalized in its histogram",
 }
-"""Random changes in the order in which they are made, with the words that tell of them."""
+"""Random changes in the order in which they are made, with the words for them in a prompt."""
 
-BRIGHTNESS = CONTRAST = SATURATION = 0.8
-HUE = 0.2
-"""Strengths of the jitter as in the paper's code: factors from 0.2 to 1.8, hue by ±0.2 turns."""
+JITTERS: Sequence[tuple[str, Callable[[Image.Image], Any] | None, float]] = (
+    ("brightness", ImageEnhance.Brightness, 0.8),
+    ("contrast", ImageEnhance.Contrast, 0.8),
+    ("saturation", ImageEnhance.Color, 0.8),
+    ("hue", None, 0.2),
+)
+"""Steps of the jitter, with strengths as in the paper's code: factors from 0.2 to 1.8, hue by ±0.2 turns."""
 BLUR = (0.1, 2.0)
-"""Standard deviation of the Gaussian blur in pixels of a picture of side 224 (SimCLR: Chen et al. 2020, app. A)."""
+"""Standard deviation of the Gaussian blur in pixels of an image of side 224 (SimCLR: Chen et al. 2020, app. A)."""
 SOLARIZE_FROM = 128
 ASPECTS = (3 / 4, 4 / 3)
 """Width over height of a random crop (Szegedy et al. 2015, §6; torchvision's default)."""
@@ -51,7 +56,7 @@ def square(image: Image.Image, side: int) -> Image.Image:
 
 
 def within(image: Image.Image, side: int) -> Image.Image:
-    """The whole picture, scaled down so that its shorter side has at most ``side`` pixels."""
+    """The whole image, scaled down so that its shorter side has at most ``side`` pixels."""
     scale = side / min(image.size)
     if scale >= 1:
         return image
@@ -59,7 +64,7 @@ def within(image: Image.Image, side: int) -> Image.Image:
 
 
 def cut(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
-    """The part of a picture inside ``box`` (fractions of its width and height), scaled."""
+    """The part of an image inside ``box`` (fractions of its width and height), scaled."""
     left, top, right, bottom = box
     pixels = (left * image.width, top * image.height, right * image.width, bottom * image.height)
     return image.resize((width, height), BICUBIC, box=pixels)
@@ -68,9 +73,9 @@ def cut(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
 def tilt_for(step: int) -> float:
     """The turn in degrees that both views of a rotation share, given that angles are multiples of ``step``.
 
-    Where every angle is a quarter turn, none is needed: quarter turns change no pixel. Else half the step between the
-    tilts that occur modulo 90: then no view lies along the pixel grid, where resampling would leave it sharper than
-    the rest, and for steps of 45 all views are 22.5 degrees off, to one side or the other.
+    Where every angle is a quarter turn, none is needed: quarter turns change no pixel. Otherwise it is half the step
+    between the tilts that occur modulo 90: then no view lies along the pixel grid, where resampling would leave it
+    sharper than the rest, and for steps of 45 all views are 22.5 degrees off, to one side or the other.
     """
     return 0.0 if step % 90 == 0 else math.gcd(step, 90) / 2
 
@@ -83,7 +88,7 @@ def canvas_for(side: int) -> int:
 def turned(canvas: Image.Image, degrees: float, side: int) -> Image.Image:
     """The centre of ``canvas``, ``side`` pixels a side, after a counter-clockwise turn about the centre; no zoom.
 
-    Quarters of the turn move pixels and change none; what is left of it is resampled once, bicubically.
+    Quarter turns move pixels without changing any; the rest of the turn is resampled once, bicubically.
     """
     quarters, rest = divmod(degrees % 360, 90)
     if rest:
@@ -140,19 +145,22 @@ def overlap(a: Box, b: Box) -> float:
 
 def changed(
     image: Image.Image, chances: Mapping[str, float], rng: np.random.Generator
-) -> tuple[Image.Image, list[str]]:
-    """The picture after each of ``CHANGES`` with its probability, and the names of those that were made."""
-    made = [name for name in CHANGES if rng.random() < chances.get(name, 0.0)]
+) -> tuple[Image.Image, dict[str, Any]]:
+    """The image after each of ``CHANGES`` with its probability, and those that were made, with what was drawn for them.
+
+    A change's value is JSON; with the name, it determines what was done.
+    """
+    made: dict[str, Any] = dict.fromkeys(name for name in CHANGES if rng.random() < chances.get(name, 0.0))
     for name in made:
         if name == "flip":
             image = ImageOps.mirror(image)
         elif name == "jitter":
-            image = jittered(image, rng)
+            image, made[name] = jittered(image, rng)
         elif name == "grayscale":
             image = image.convert("L").convert("RGB")
         elif name == "blur":
-            radius = rng.uniform(*BLUR) * max(image.size) / 224
-            image = image.filter(ImageFilter.GaussianBlur(radius))
+            made[name] = rng.uniform(*BLUR) * max(image.size) / 224
+            image = image.filter(ImageFilter.GaussianBlur(made[name]))
         elif name == "solarize":
             image = ImageOps.solarize(image, SOLARIZE_FROM)
         else:
@@ -160,23 +168,33 @@ def changed(
     return image, made
 
 
-def told(names: Sequence[str]) -> str:
-    """What a prompt says of the changes that may have been made, to end a sentence with; empty without any."""
+def describe_changes(names: Sequence[str]) -> str:
+    """How a prompt says which changes may have been made, to end a sentence with; empty without any."""
     if not names:
         return ""
     *some, last = (CHANGES[name] for name in names)
     return f"; then it may have been {', '.join(some)}{' or ' if some else ''}{last}"
 
 
-def jittered(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightness, contrast, saturation and hue changed at random, in random order, as torchvision's ColorJitter."""
-    strengths = {ImageEnhance.Brightness: BRIGHTNESS, ImageEnhance.Contrast: CONTRAST, ImageEnhance.Color: SATURATION}
-    for which in rng.permutation(4):
-        if which == 3:
-            hue, saturation, value = image.convert("HSV").split()
-            shift = round(rng.uniform(-HUE, HUE) * 256)
-            image = Image.merge("HSV", (hue.point(lambda x, s=shift: (x + s) % 256), saturation, value)).convert("RGB")
+def jittered(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, list[list[Any]]]:
+    """Brightness, contrast, saturation and hue changed at random, in random order, as torchvision's ColorJitter.
+
+    With the image come the name and the strength of each step, in the order in which they were made.
+    """
+    steps: list[list[Any]] = []
+    for place in rng.permutation(len(JITTERS)).tolist():
+        name, enhance, strength = JITTERS[place]
+        if enhance is None:
+            shift = round(rng.uniform(-strength, strength) * 256)
+            image = _hue_shifted(image, shift)
+            steps.append([name, shift])
         else:
-            enhance, strength = list(strengths.items())[which]
-            image = enhance(image).enhance(rng.uniform(1 - strength, 1 + strength))
-    return image
+            factor = rng.uniform(1 - strength, 1 + strength)
+            image = enhance(image).enhance(factor)
+            steps.append([name, factor])
+    return image, steps
+
+
+def _hue_shifted(image: Image.Image, shift: int) -> Image.Image:
+    hue, saturation, value = image.convert("HSV").split()
+    return Image.merge("HSV", (hue.point(lambda x: (x + shift) % 256), saturation, value)).convert("RGB")

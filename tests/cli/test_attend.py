@@ -36,7 +36,7 @@ def test_models_side_by_side(run, llava, photo, tmp_path):
     code, out, err = run(*asked, "--word", "dog", "--png", tmp_path / "two.png")
     assert code == 0, err
     lines = out.splitlines()
-    assert len(lines) == 3 and lines[0] == lines[1] and "goes to the picture" in lines[0]
+    assert len(lines) == 3 and lines[0] == lines[1] and "goes to the image" in lines[0]
     drawn = Image.open(tmp_path / "two.png")
     assert drawn.format == "PNG" and drawn.width > 2 * 512
     left, right = (drawn.crop((8 + shift, 40, 520 + shift, 300)).tobytes() for shift in (0, 520))
@@ -49,18 +49,18 @@ def test_models_side_by_side(run, llava, photo, tmp_path):
     assert 0 < sum(map(sum, rows[0]["attention"])) < 1
 
 
-def test_what_is_wrong_is_said_in_one_line(refused, llava, photo, tmp_path):
+def test_errors_are_one_line(refused, llava, photo, tmp_path):
     def attend(*more: str, image: str = photo, model: str = llava) -> str:
         return refused(
             *("vision", "attend", "--model", model, "--image", image, "--question", "Where is the dog?"),
             *("--png", str(tmp_path / "out.png"), *more),
         )
 
-    assert "'cat' does not stand in the question" in attend("--word", "cat")
+    assert "'cat' is not in the question" in attend("--word", "cat")
     assert "either --word WORD or --from first" in attend()
     assert "either --word WORD or --from first" in attend("--word", "dog", "--from", "first")
     assert "--layer 9: the model has layers 1 to 2" in attend("--word", "dog", "--layer", "9")
-    assert "model 'tiny' reads no pictures" in attend("--word", "dog", model="tiny")
+    assert "model 'tiny' reads no images" in attend("--word", "dog", model="tiny")
     assert "No such file" in attend("--word", "dog", image=str(tmp_path / "none.jpg"))
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(Path(photo).read_bytes()[:-500])

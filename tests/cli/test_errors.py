@@ -1,12 +1,14 @@
 """The mistakes that people make: each gets one clear line and exit code 2, and no traceback."""
 
-import json
 import shutil
 import sys
 
 import pytest
 
+import ssl4rl
 from ssl4rl.cli import main as cli
+from ssl4rl.records import Completion, ReplyRecord
+from ssl4rl.runs import Run, UsedSource
 
 
 @pytest.mark.parametrize("verb", ["show", "train"])
@@ -64,7 +66,7 @@ def test_missing_or_bad_recipe(refused, tmp_path):
         ("edges.csv", b"source,target\n0,1\n2,999\n", "999"),
         ("nodes.csv", b"id,text\n0,caf\xe9\n", "UTF-8"),
         ("edges.csv", b"source,target\n", "no edges"),
-        ("edges.csv", b"source,target\n3,3\n", "no edges but self-loops"),
+        ("edges.csv", b"source,target\n3,3\n", "has only self-loops"),
         ("dataset.yaml", b"texts: title\n", "did you mean text"),
     ],
 )
@@ -86,33 +88,31 @@ def test_show_rebuilds_an_id_and_notices_changed_data(run, refused, folder):
     identity = out.splitlines()[0]
     code, again, _ = run("graph", "show", identity, "--dataset", folder)
     assert code == 0 and again == out
-    assert "add --dataset FOLDER" in refused("graph", "show", identity)
+    assert "add --dataset NAME or PATH" in refused("graph", "show", identity)
     with (folder / "nodes.csv").open("a") as file:
         file.write("40,one more\n")
     assert "the dataset has changed" in refused("graph", "show", identity, "--dataset", folder)
-    assert "is not an example's id" in refused("graph", "show", "nonsense")
-    assert "either --task" in refused("graph", "show")
+    assert "is not the id of an example" in refused("graph", "show", "nonsense")
+    assert "give one of --task" in refused("graph", "show")
 
 
-def test_show_adds_the_replies_that_a_run_recorded(run, refused, tmp_path):
-    _, out, _ = run("graph", "show", "--task", "link")
-    identity = out.splitlines()[0]
-    assert "neither completions.jsonl nor" in refused("graph", "show", identity, "--run", tmp_path)
-    records = [
-        {
-            "step": 3,
-            "example": example,
-            "prompt": "?",
-            "reply": reply,
-            "score": 1.0,
-            "outcome": "correct",
-            "target": "yes",
-        }
-        for example, reply in ((identity, "mine"), ("another", "not mine"))
-    ]
-    (tmp_path / "completions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    _, out, _ = run("graph", "show", identity, "--run", tmp_path)
-    assert "step 3, score 1.0: mine" in out and "not mine" not in out
+def test_show_finds_the_dataset_and_the_replies_in_a_run(run, refused, folder, tmp_path):
+    task = ssl4rl.task("link", str(folder))
+    asked, another = task.example(0), task.example(1)
+    assert "is not a run" in refused("graph", "show", asked.id, "--run", tmp_path)
+    recorded = Run.create(tmp_path / "run", {"seed": 0})
+    recorded.write_environment([UsedSource("graph", "mine", str(folder), task.source.fingerprint)], None, {"link": 1})
+    for example, reply in ((asked, "mine"), (another, "not mine")):
+        score = task.score(reply, example)
+        recorded.append(
+            "completions.jsonl", Completion(step=3, reward=0.0, **ReplyRecord.fields_of(example, reply, score))
+        )
+    _, out, _ = run("graph", "show", asked.id, "--run", recorded.path)
+    assert "step 3, score 0.0: mine" in out and "not mine" not in out
+    with (folder / "nodes.csv").open("a") as file:
+        file.write("40,one more\n")
+    assert "changed since" in (line := refused("graph", "show", asked.id, "--run", recorded.path))
+    assert "the content of mine" in line
 
 
 def test_a_prompt_over_the_models_limit_names_the_example_and_the_knob(refused, folder, tmp_path):
@@ -127,10 +127,10 @@ def test_a_prompt_over_the_models_limit_names_the_example_and_the_knob(refused, 
 
 
 def test_a_model_without_a_chat_template_or_that_does_not_exist(refused, tmp_path):
-    from ssl4rl.models.tiny import model_path
+    from ssl4rl.models import TINY, embedded_path
 
     bare = tmp_path / "bare"
-    shutil.copytree(model_path(), bare)
+    shutil.copytree(embedded_path(TINY), bare)
     for template in bare.glob("chat_template*"):
         template.unlink()
     assert "chat template" in refused("graph", "train", "--model", bare)

@@ -33,7 +33,7 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
 
     record = json.loads((first / "predictions.jsonl").read_text().splitlines()[0])
     code, out, _ = run("graph", "show", record["id"], "--run", first)
-    assert code == 0 and record["reply"] in out and f"answer: {record['accepted'][0]}" in out
+    assert code == 0 and record["reply"] in out and f"answer: {record['gold']}" in out
 
 
 def test_show_a_benchmark(run):

@@ -21,6 +21,7 @@ import pytest
         ["graph", "show", "--task", "attribute", "--level", "hard", "--json"],
         ["data", "list"],
         ["data", "info", "citations"],
+        ["data", "validate", "citations"],
     ],
 )
 def test_no_heavy_imports(arguments):

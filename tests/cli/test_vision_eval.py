@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ssl4rl.evaluation.cache import ReplyCache
-from ssl4rl.evaluation.run import Model
-from ssl4rl.inference.engines.base import Reply
+from ssl4rl.evaluation.model import Model
+from ssl4rl.inference.engines import Reply
 
 
 class AlwaysB:
@@ -22,7 +22,7 @@ class AlwaysB:
 
 @pytest.fixture
 def scripted(monkeypatch):
-    monkeypatch.setattr(Model, "open", lambda recipe: Model(AlwaysB(), ReplyCache(None), recipe))
+    monkeypatch.setattr(Model, "open", lambda recipe: Model(AlwaysB(), ReplyCache(None)))
 
 
 def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
@@ -44,8 +44,8 @@ def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
     code, out, _ = run("rescore", second)
     assert code == 0 and "circular" in out and "0 of 7 replies changed" in out
     record = json.loads((second / "predictions.jsonl").read_text().splitlines()[-1])
-    code, out, _ = run("vision", "show", record["id"], "--dataset", path, "--run", second)
-    assert code == 0 and "<answer>B</answer>" in out and "picture of 40×30 pixels" in out
+    code, out, _ = run("vision", "show", record["id"], "--run", second)
+    assert code == 0 and "<answer>B</answer>" in out and "image of 40×30 pixels" in out
 
 
 def test_without_data_and_without_a_model(run, scripted, tmp_path):
@@ -76,7 +76,7 @@ def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_pa
         (["--benchmark", "mmbench", "--shots", "64", "--set", "task.part=train"], "unknown part"),
         (["--benchmark", "imagenet", "--rotate"], "unknown knob of task imagenet 'rotate'"),
         (["--benchmark", "imagenet", "--set", "task.options=1"], "task.options=1"),
-        (["--benchmark", "imagenet", "--dataset", "nowhere"], "there is no folder or file nowhere"),
+        (["--benchmark", "imagenet", "--dataset", "nowhere"], "unknown set of classified images 'nowhere'"),
     ],
 )
 def test_mistakes(refused, scripted, tmp_path, monkeypatch, arguments, message):
@@ -86,7 +86,7 @@ def test_mistakes(refused, scripted, tmp_path, monkeypatch, arguments, message):
 
 def test_bad_tables_are_refused_before_anything_is_written(refused, scripted, question_table, tmp_path):
     for rows, message in (
-        ([{"image": "7"}], "made_up.tsv, row 2: the picture is that of index 7, but no row has that index"),
+        ([{"image": "7"}], "made_up.tsv, row 2: it refers to the image of index 7, but no row has that index"),
         ([{"answer": "D"}], "made_up.tsv, row 2, field answer: 'D' is none of the row's options (A, B)"),
         ([{}, {"index": 1}], "made_up.tsv, row 3, field index: 1 is a duplicate of made_up.tsv, row 2"),
         ([{"image": "*" * 80}], "made_up.tsv, row 2, field image: this is not base64"),
@@ -96,7 +96,7 @@ def test_bad_tables_are_refused_before_anything_is_written(refused, scripted, qu
         assert message in line and not (tmp_path / "run").exists()
 
 
-def test_the_embedded_model_and_one_that_reads_no_pictures(run, refused, tmp_path):
+def test_the_embedded_model_and_one_that_reads_no_images(run, refused, tmp_path):
     ask = ("vision", "eval", "--benchmark", "choice", "--limit", "1", "--ablate", "1", "--max-new-tokens", "12")
     code, _, err = run(*ask, "--rotate", "--shots", "1", "--output", tmp_path / "run")
     assert code == 0, err
@@ -104,4 +104,4 @@ def test_the_embedded_model_and_one_that_reads_no_pictures(run, refused, tmp_pat
     assert scores["n"] == 1 and scores["rows"] in (2, 4) and scores["model"] == "tiny-vision"
     assert scores["baselines"]["no image"]["n"] == scores["baselines"]["blank image"]["n"] == 1
     line = refused(*ask, "--model", "tiny", "--output", tmp_path / "text")
-    assert "reads no pictures" in line and not (tmp_path / "text").exists()
+    assert "reads no images" in line and not (tmp_path / "text").exists()

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+WRITER = Path(__file__).parent / "graphs" / "taglas_samples.py"
 
 
 @pytest.fixture(scope="session")
 def writer() -> SimpleNamespace:
     """The script that writes raw files in TAGLAS's layout; it does not know the loader."""
-    return SimpleNamespace(**runpy.run_path(str(ROOT / "scripts" / "write_taglas_samples.py")))
+    return SimpleNamespace(**runpy.run_path(str(WRITER)))
 
 
 @pytest.fixture(scope="session")

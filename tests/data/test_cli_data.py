@@ -1,14 +1,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from ssl4rl.cli.data import app
-from ssl4rl.data.graphs.taglas import RAW
+from ssl4rl.data.graphs.taglas_raw import RAW
 from ssl4rl.errors import UserError
+from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.source import Report
 
 
 def run(*arguments: object) -> Result:
@@ -30,26 +33,76 @@ def error(*arguments: object) -> str:
 def test_list_says_what_is_here(samples: Path, home: Path) -> None:
     assert "not yet: ssl4rl data fetch cora" in output("list")
     output("fetch", "cora", "--from", samples)
-    found = {entry["name"]: entry for entry in json.loads(output("list", "--json"))}
-    assert next(iter(found)) == "citations"
-    assert found["citations"] == {"name": "citations", "from": "embedded", "here": True}
-    assert found["cora"]["here"] and not found["pubmed"]["here"]
-    assert found["cora"]["folder"] == str(home / "graphs" / "cora")
+    entries = {(entry["kind"], entry["name"]): entry for entry in json.loads(output("list", "--json"))}
+    assert next(iter(entries)) == ("graph", "citations")
+    citations = entries["graph", "citations"]
+    assert citations == {"name": "citations", "kind": "graph", "from": "embedded", "here": True}
+    assert entries["graph", "cora"]["here"] and not entries["graph", "pubmed"]["here"]
+    assert entries["graph", "cora"]["folder"] == str(home / "graphs" / "cora")
+
+
+def test_every_registered_source_is_listed() -> None:
+    listed = [(entry["kind"], entry["name"]) for entry in json.loads(output("list", "--json"))]
+    kinds = [SOURCE_KINDS.get(name) for name in SOURCE_KINDS.names()]
+    assert listed == [(kind.name, name) for kind in kinds for name in kind.registry.names()]
+    for kind in kinds:
+        assert next(
+            line.split()[2:] for line in output("list").splitlines() if line.split()[:2] == [kind.default, kind.name]
+        ) == ["embedded", "ready"]
+
+
+@pytest.mark.parametrize("kind", SOURCE_KINDS.names())
+def test_the_embedded_source_of_every_kind_is_described_and_valid(kind: str) -> None:
+    default = SOURCE_KINDS.get(kind).default
+    facts = json.loads(output("info", default, "--kind", kind, "--json"))
+    assert facts["kind"] == kind
+    report = json.loads(output("validate", default, "--kind", kind, "--json"))
+    assert {"kind": kind, **report["summary"]} == facts
+    assert (report["dataset"], report["kind"], report["valid"], report["problems"]) == (default, kind, True, [])
+    assert output("info", default, "--kind", kind).split()[:2] == ["kind", kind]
+    assert output("validate", default, "--kind", kind).startswith(f"{default} is valid.\n")
+
+
+def test_what_is_skipped_is_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Report(["x.png is broken"], None, {"hidden files": 2, "other files": 1_000})
+    skipping = replace(SOURCE_KINDS.get("graph"), name="skipping", check=lambda path: report)
+    monkeypatch.setitem(SOURCE_KINDS._loaded, "skipping", skipping)
+    result = run("validate", tmp_path, "--kind", "skipping")
+    assert (result.exit_code, result.stdout) == (2, "x.png is broken\nskipped: 2 hidden files, 1,000 other files\n")
+    skipped = json.loads(run("validate", tmp_path, "--kind", "skipping", "--json").stdout)["skipped"]
+    assert skipped == {"hidden files": 2, "other files": 1_000}
 
 
 def test_fetch_then_info(samples: Path, home: Path) -> None:
     for name in RAW:
         assert f"{name}: 40 nodes" in output("fetch", name, "--from", samples)
-        about = json.loads(output("info", name, "--json"))
-        assert about["num_nodes"] == 40
-        for kind in ("node", "edge"):
-            assert set(about[f"{kind}_splits"]) == {"train", "val", "test"}
+        facts = json.loads(output("info", name, "--json"))
+        assert facts["num_nodes"] == 40
+        for part in ("node", "edge"):
+            assert set(facts[f"{part}_splits"]) == {"train", "val", "test"}
         shown = output("info", name)
         assert "(train / val / test, given)" in shown
 
 
 def test_info_of_a_dataset_that_is_not_here(home: Path) -> None:
     assert "ssl4rl data fetch cora" in error("info", "cora")
+    result = run("validate", "cora")
+    assert result.exit_code == 2 and "ssl4rl data fetch cora" in result.stdout
+
+
+def test_a_converted_folder_is_checked(tmp_path: Path, home: Path) -> None:
+    run("convert", "citations", tmp_path / "fast")
+    assert output("validate", tmp_path / "fast").startswith(f"{tmp_path / 'fast'} is valid.")
+    (tmp_path / "fast" / "labels.npy").write_bytes(b"")
+    result = run("validate", tmp_path / "fast")
+    assert result.exit_code == 2 and "has changed since it was written" in result.stdout
+
+
+def test_validate_of_what_is_not_a_graph(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("id,text\n")
+    for path, problem in (("nodes.csv", "nodes.csv is a file; give the folder"), ("nowhere", "there is no folder")):
+        result = run("validate", tmp_path / path, "--kind", "graph")
+        assert result.exit_code == 2 and problem in result.stdout
 
 
 def test_a_converted_folder_is_the_same_dataset(tmp_path: Path, home: Path) -> None:
@@ -59,21 +112,21 @@ def test_a_converted_folder_is_the_same_dataset(tmp_path: Path, home: Path) -> N
 
 
 def test_revision_does_not_go_with_from(samples: Path, home: Path) -> None:
-    assert "--revision is the hub's" in error("fetch", "cora", "--from", samples, "--revision", "main")
+    assert "--revision names a commit of the hub" in error("fetch", "cora", "--from", samples, "--revision", "main")
 
 
 def test_new_validates_at_once_and_never_overwrites(tmp_path: Path) -> None:
     folder = tmp_path / 'my: "graph"'
     output("new", folder)
-    about = json.loads(output("validate", folder, "--json"))
-    assert about["valid"] and about["problems"] == []
-    assert about["summary"]["name"] == 'my: "graph"'
-    assert about["summary"]["num_classes"] == 2
+    report = json.loads(output("validate", folder, "--json"))
+    assert report["valid"] and report["problems"] == []
+    assert report["summary"]["name"] == 'my: "graph"'
+    assert report["summary"]["num_classes"] == 2
     assert "recipe" in output("info", folder)
     (folder / "nodes.csv").write_text("mine")
     assert "exists already" in error("new", folder)
     assert (folder / "nodes.csv").read_text() == "mine"
-    assert "is the name of a dataset" in error("new", "cora")
+    assert "is the name of a registered dataset" in error("new", "cora")
 
 
 def test_validate_lists_bad_rows_and_counts_the_rest(tmp_path: Path) -> None:
@@ -88,8 +141,8 @@ def test_validate_lists_bad_rows_and_counts_the_rest(tmp_path: Path) -> None:
     assert f"60 problems in {tmp_path}" in result.stderr
     result = run("validate", tmp_path, "--json")
     assert result.exit_code == 2
-    found = json.loads(result.stdout)
-    assert (found["valid"], len(found["problems"])) == (False, 60)
+    report = json.loads(result.stdout)
+    assert (report["valid"], len(report["problems"]), report["summary"]) == (False, 60, None)
 
 
 def test_validate_sums_up_a_valid_folder(tmp_path: Path) -> None:
@@ -97,9 +150,9 @@ def test_validate_sums_up_a_valid_folder(tmp_path: Path) -> None:
     (tmp_path / "edges.csv").write_text("source,target\na,b\nb,a\na,a\n")
     shown = output("validate", tmp_path)
     assert "1 self-loops, 1 repeated or reversed edges" in shown
-    about = json.loads(output("validate", tmp_path, "--json"))["summary"]
-    assert (about["empty_texts"], about["isolated_nodes"], about["unlabelled_nodes"]) == (1, 1, 1)
-    assert (about["num_edges"], about["num_pairs"]) == (3, 1)
+    facts = json.loads(output("validate", tmp_path, "--json"))["summary"]
+    assert (facts["empty_texts"], facts["isolated_nodes"], facts["unlabelled_nodes"]) == (1, 1, 1)
+    assert (facts["num_edges"], facts["num_pairs"]) == (3, 1)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["info", "mine"], ["validate", "mine"], ["new", "other"], ["--help"]])

@@ -1,48 +1,49 @@
 """Hand-written runs."""
 
-import json
-
 import pytest
-import yaml
 
-from ssl4rl.answers import score_any_of
+from ssl4rl.answers import Scoring, score
+from ssl4rl.records import Prediction
+from ssl4rl.runs import Run
 
 
 @pytest.fixture
 def prediction():
-    """A line of predictions.jsonl, scored strictly; ``accepted`` begins with the label of the item's own class."""
+    """A prediction, scored strictly; ``accepted`` begins with the label of the item's own class."""
 
-    def make(item, accepted, reply, choices, truncated=False):
-        score = score_any_of(reply, accepted)
-        return {
+    def make(item, accepted, reply, choices, **changes):
+        scoring = Scoring("score_any_of", {"accepted": accepted})
+        verdict = score(reply, scoring)
+        values = {
             "item": item,
             "id": f"toy/test/link@one-hop/0/{item}#00000000",
             "index": 0,
+            "prompt": "Two texts are given.\nAre they linked?\nGive one word.",
             "reply": reply,
             "tokens": len(reply),
-            "truncated": truncated,
-            "answer": score.answer,
-            "value": score.value,
-            "outcome": score.outcome.value,
-            "accepted": accepted,
+            "truncated": False,
+            "answer": verdict.answer,
+            "score": verdict.value,
+            "outcome": verdict.outcome,
+            "gold": accepted[0],
+            "scoring": scoring,
             "choices": choices,
-            "class": choices[accepted[0]],
+            "class_name": choices[accepted[0]],
             "chance": len(accepted) / len(choices),
         }
+        return Prediction(**{**values, **changes})
 
     return make
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """The folder of a finished evaluation."""
+    """A finished evaluation."""
 
-    def write(name, records, settings=None):
-        run = tmp_path / name
-        run.mkdir()
-        (run / "predictions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-        (run / "config.yaml").write_text(yaml.safe_dump(settings or {"benchmark": "link"}))
-        (run / "scores.json").write_text("{}")
+    def write(name, predictions, settings=None) -> Run:
+        run = Run.create(tmp_path / name, settings or {"benchmark": "link"})
+        run.append("predictions.jsonl", *predictions)
+        run.write_json("scores.json", {})
         return run
 
     return write

@@ -8,7 +8,9 @@ import numpy as np
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.evaluation.baselines.classical import common_neighbours, degree_product, joined, label_propagation, tfidf
 from ssl4rl.evaluation.baselines.graph import best_threshold, predict
-from ssl4rl.graph.benchmarks import LinkPrediction, NodeClassification, RelationPrediction
+from ssl4rl.graph.benchmarks.link import LinkPrediction
+from ssl4rl.graph.benchmarks.node import NodeClassification
+from ssl4rl.graph.benchmarks.relation import RelationPrediction
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split
 

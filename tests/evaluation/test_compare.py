@@ -37,8 +37,8 @@ def test_runs_are_paired_by_item(runs) -> None:
     paired = found.paired
     assert (paired.won, paired.lost) == (4, 3) and paired.difference == pytest.approx(0.1)
     assert (paired.low, paired.high) == newcombe(both=2, first=3, second=4, neither=1) and paired.p == mcnemar(3, 4)
-    assert [a["item"] for a, _ in found.changed] == ["0", "1", "2", "5", "6", "7", "8"]
-    assert all(a["item"] == b["item"] for a, b in found.changed)
+    assert [a.item for a, _ in found.changed] == ["0", "1", "2", "5", "6", "7", "8"]
+    assert all(a.item == b.item for a, b in found.changed)
     assert found.settings == {"model.path": ("tiny", "big"), "shots": (0, 4)}
 
 
@@ -56,26 +56,29 @@ def ssl4rl(monkeypatch, *arguments):
 
 def test_the_verb_shows_the_difference_the_settings_and_the_replies(runs, monkeypatch, capsys) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    assert ssl4rl(monkeypatch, "compare", *runs, "--changed", "2") == 0
+    paths = [run.path for run in runs]
+    assert ssl4rl(monkeypatch, "compare", *paths, "--changed", "2") == 0
     out = capsys.readouterr().out
     assert "difference +10.0 points [" in out and "4 won and 3 lost of 10 shared questions" in out
-    assert f"1 questions are in {runs[1]} only" in out and "model.path" in out
+    assert f"1 questions are in {paths[1]} only" in out and "model.path" in out
     assert out.count("── ") == 2 and "5 more items changed" in out
-    assert "ssl4rl graph show 'toy/test/link@one-hop/0/0#" in out and "<answer>yes</answer>" in out
+    assert f"ssl4rl graph show 'toy/test/link@one-hop/0/0#00000000' --run {paths[0]}" in out
+    assert "── 0 · Are they linked?" in out and "right: yes" in out and "<answer>yes</answer>" in out
+    assert f"{paths[0]}: correct, yes" in out and f"{paths[1]}: wrong, no" in out
 
-    assert ssl4rl(monkeypatch, "compare", *runs, runs[0], "--json") == 0
+    assert ssl4rl(monkeypatch, "compare", *paths, paths[0], "--json") == 0
     first, again = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["paired"]["won"] == 4 and first["settings"]["shots"] == [0, 4] and len(first["changed"]) == 7
-    assert again["runs"] == [str(runs[0])] * 2 and again["paired"]["difference"] == 0
+    assert again["runs"] == [str(paths[0])] * 2 and again["paired"]["difference"] == 0
 
-    assert ssl4rl(monkeypatch, "compare", runs[0]) == 2
+    assert ssl4rl(monkeypatch, "compare", paths[0]) == 2
     assert "at least two runs" in capsys.readouterr().err
 
 
 def test_runs_that_cannot_be_paired_are_refused(runs, prediction, write_run) -> None:
     def other(name, *items, gold="yes", **changes):
         reply = "<answer>yes</answer>"
-        return write_run(name, [{**prediction(item, [gold], reply, NAMES), **changes} for item in items])
+        return write_run(name, [prediction(item, [gold], reply, NAMES, **changes) for item in items])
 
     first = runs[0]
     for run, message in [
@@ -88,9 +91,24 @@ def test_runs_that_cannot_be_paired_are_refused(runs, prediction, write_run) -> 
         with pytest.raises(UserError, match=message):
             compare(first, run)
     broken = other("f", "1")
-    (broken / "config.yaml").write_text("model: {")
+    (broken.path / "config.yaml").write_text("model: {")
     with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
         compare(first, broken)
+
+
+def test_answers_are_shown_in_words(prediction, write_run, monkeypatch, capsys) -> None:
+    classes = {"A": "Neural Networks", "B": "Theory"}
+    prompt = f"[1] a title{' and more' * 50}\nWhich class{' of all' * 40} does node [1] belong to?\nA: Neural Networks"
+
+    def run(name, reply):
+        example = "shop/2024/test/node@one-hop+fanout=3/0/0#00000000"
+        return write_run(name, [prediction("node:0", ["B"], reply, classes, id=example, prompt=prompt)]).path
+
+    first = run("first", "<answer>b</answer>")
+    assert ssl4rl(monkeypatch, "compare", first, run("second", "<answer>A</answer>"), run("third", "so")) == 0
+    out = capsys.readouterr().out.replace("\n", " ")
+    assert "right: B (Theory)" in out and "correct, B (Theory)" in out and "wrong, A (Neural Networks)" in out
+    assert "unparsed, no answer" in out and "Which class of all" in out and "…" in out and "a title" not in out
 
 
 def test_runs_that_ask_something_else_are_not_compared(prediction, write_run):

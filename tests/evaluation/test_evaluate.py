@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation import suite
 from ssl4rl.evaluation.cache import ReplyCache
+from ssl4rl.evaluation.model import Model
+from ssl4rl.evaluation.plan import build_benchmark, few_shot
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.run import Model, build_benchmark, evaluate, few_shot
-from ssl4rl.inference.engines.base import Reply, Sampling
+from ssl4rl.evaluation.run import evaluate
+from ssl4rl.inference.engines import Reply, Sampling
 
 RECIPE = EvalRecipe(benchmark="link", limit=12, ablate=4, baselines=False)
 
@@ -40,8 +43,8 @@ class Parrot:
             yield index, [-1.0 if label == "no" else -2.0 for label in labels]
 
 
-def parrot(recipe: EvalRecipe = RECIPE, lives: int = 10_000, name: str = "parrot") -> Model:
-    return Model(Parrot(lives), ReplyCache(name), recipe)
+def parrot(lives: int = 10_000, name: str = "parrot") -> Model:
+    return Model(Parrot(lives), ReplyCache(name))
 
 
 def lines(folder: Path, name: str = "predictions.jsonl") -> list[dict]:
@@ -55,14 +58,15 @@ def empty_cache(tmp_path, monkeypatch):
 
 def test_what_a_run_holds(tmp_path):
     run = tmp_path / "run"
-    evaluate(RECIPE, run, model=parrot())
+    evaluate(RECIPE, output=run, model=parrot())
     records, scores = lines(run), json.loads((run / "scores.json").read_text())
     assert sorted(record["index"] for record in records) == list(range(12))
     benchmark = build_benchmark(RECIPE)
     for record in records:
         example = benchmark.example(record["index"])
-        assert (record["id"], record["item"]) == (example.id, example.meta["item"])
-        assert record["value"] == (example.target == ["yes"])
+        assert (record["id"], record["item"]) == (str(example.id), example.meta["item"])
+        assert (record["prompt"], record["gold"]) == (example.text, example.gold)
+        assert record["score"] == (accepted_answers(example) == ["yes"])
     assert (scores["n"], scores["accuracy"], scores["chance"], scores["items"]) == (12, 0.5, 0.5, benchmark.size)
     assert scores["positions"] == [
         {"label": "yes", "gold": 6, "picked": 12, "right": 6},
@@ -81,27 +85,27 @@ def test_an_engine_that_dies_loses_nothing_and_nothing_is_asked_twice(tmp_path, 
     run, whole = tmp_path / "run", tmp_path / "whole"
     dying = parrot(lives=lives)
     with pytest.raises(UserError, match="the server is gone"):
-        evaluate(RECIPE, run, model=dying)
+        evaluate(RECIPE, output=run, model=dying)
     assert len(dying.engine.asked) == lives and not (run / "scores.json").exists()
-    # Not even the cache is needed to go on: another model of another name has none.
+    # Not even the cache is needed to resume: another model of another name has none.
     again = parrot(name="another")
-    evaluate(RECIPE, run, resume=True, model=again)
+    evaluate(RECIPE, output=run, resume=True, model=again)
     assert len(again.engine.asked) == 16 - lives and not set(again.engine.asked) & set(dying.engine.asked)
-    evaluate(RECIPE, whole, model=parrot(name="third"))
+    evaluate(RECIPE, output=whole, model=parrot(name="third"))
     for name in ("predictions.jsonl", "predictions.graph-removed.jsonl"):
         assert sorted(lines(run, name), key=str) == sorted(lines(whole, name), key=str)
     with pytest.raises(UserError, match="nothing is left to resume"):
-        evaluate(RECIPE, run, resume=True, model=parrot())
+        evaluate(RECIPE, output=run, resume=True, model=parrot())
 
 
 def test_a_torn_last_line_is_dropped_and_asked_again(tmp_path):
     run, said = tmp_path / "run", []
     with pytest.raises(UserError):
-        evaluate(RECIPE, run, model=parrot(lives=6))
+        evaluate(RECIPE, output=run, model=parrot(lives=6))
     path = run / "predictions.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     again = parrot(name="another")
-    evaluate(RECIPE, run, resume=True, model=again, say=said.append)
+    evaluate(RECIPE, output=run, resume=True, model=again, say=said.append)
     assert any("a torn last line is dropped" in line for line in said)
     assert len(again.engine.asked) == 7 + 4 and len(lines(run)) == 12
     assert len({record["item"] for record in lines(run)}) == 12
@@ -110,37 +114,37 @@ def test_a_torn_last_line_is_dropped_and_asked_again(tmp_path):
 def test_a_broken_line_in_the_middle_is_named(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(UserError):
-        evaluate(RECIPE, run, model=parrot(lives=6))
+        evaluate(RECIPE, output=run, model=parrot(lives=6))
     path = run / "predictions.jsonl"
     content = path.read_bytes().splitlines(keepends=True)
     content[2] = content[2][:50] + b"\n"
     path.write_bytes(b"".join(content))
     with pytest.raises(UserError, match=r"predictions\.jsonl line 3: not JSON"):
-        evaluate(RECIPE, run, resume=True, model=parrot())
+        evaluate(RECIPE, output=run, resume=True, model=parrot())
 
 
 def test_predictions_of_another_recipe_are_not_gone_on_with(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(UserError):
-        evaluate(RECIPE, run, model=parrot(lives=6))
+        evaluate(RECIPE, output=run, model=parrot(lives=6))
     for change in ({"knobs": {"fanout": 3}}, {"shots": 2}, {"scoring": "likelihood"}, {"model": "other"}):
         other = RECIPE.model_copy(update=change)
-        with pytest.raises(UserError, match="begun with other settings"):
-            evaluate(other, run, resume=True, model=parrot(other))
+        with pytest.raises(UserError, match="started with other settings"):
+            evaluate(other, output=run, resume=True, model=parrot())
     retrained = parrot()
     retrained.engine.identity["model"] = "polly the second"
     with pytest.raises(UserError, match="the model has changed since"):
-        evaluate(RECIPE, run, resume=True, model=retrained)
+        evaluate(RECIPE, output=run, resume=True, model=retrained)
     # A line that was put there by hand, or by a version whose prompts differ.
     records = lines(run)
     records[0]["id"] = records[0]["id"][:-1] + "x"
     (run / "predictions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(UserError, match="which this recipe does not ask"):
-        evaluate(RECIPE, run, resume=True, model=parrot())
+        evaluate(RECIPE, output=run, resume=True, model=parrot())
     # Where the model runs, and what is fitted beside it, changes no reply.
     moved = RECIPE.model_copy(update={"engine": "http://elsewhere/v1"})
     (run / "predictions.jsonl").unlink()
-    evaluate(moved, run, resume=True, model=parrot(moved))
+    evaluate(moved, output=run, resume=True, model=parrot())
 
 
 def test_nothing_is_written_when_a_prompt_or_the_model_is_refused(tmp_path):
@@ -149,37 +153,37 @@ def test_nothing_is_written_when_a_prompt_or_the_model_is_refused(tmp_path):
         ({"max_new_tokens": 10**6}, "--max-new-tokens"),
     ):
         with pytest.raises(UserError, match=message):
-            evaluate(RECIPE.model_copy(update=change), tmp_path / "run")
+            evaluate(RECIPE.model_copy(update=change), output=tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
 
 def test_a_servers_replies_are_kept_in_the_run_alone(tmp_path):
-    first, second = Model(Parrot(), ReplyCache(None), RECIPE), Model(Parrot(), ReplyCache(None), RECIPE)
-    evaluate(RECIPE, tmp_path / "one", model=first)
-    evaluate(RECIPE, tmp_path / "two", model=second)
+    first, second = Model(Parrot(), ReplyCache(None)), Model(Parrot(), ReplyCache(None))
+    evaluate(RECIPE, output=tmp_path / "one", model=first)
+    evaluate(RECIPE, output=tmp_path / "two", model=second)
     assert len(second.engine.asked) == 16 and not (tmp_path / "home" / "replies").exists()
 
 
 def test_there_is_nothing_to_remove_where_no_graph_is_shown(tmp_path):
     recipe = RECIPE.model_copy(update={"level": "no-graph"})
-    evaluate(recipe, tmp_path / "run", model=parrot(recipe))
+    evaluate(recipe, output=tmp_path / "run", model=parrot())
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["baselines"] == {}
 
 
 def test_the_same_question_is_asked_once_in_a_lifetime(tmp_path):
-    evaluate(RECIPE, tmp_path / "one", model=parrot())
+    evaluate(RECIPE, output=tmp_path / "one", model=parrot())
     second = parrot()
-    evaluate(RECIPE, tmp_path / "two", model=second)
+    evaluate(RECIPE, output=tmp_path / "two", model=second)
     assert second.engine.asked == []
     assert sorted(lines(tmp_path / "one"), key=str) == sorted(lines(tmp_path / "two"), key=str)
     longer = RECIPE.model_copy(update={"max_new_tokens": 7})
-    third = parrot(longer)
-    evaluate(longer, tmp_path / "three", model=third)
+    third = parrot()
+    evaluate(longer, output=tmp_path / "three", model=third)
     assert len(third.engine.asked) == 16
 
 
 def test_a_poisoned_cache_is_noticed_and_not_counted(tmp_path):
-    evaluate(RECIPE, tmp_path / "one", model=parrot())
+    evaluate(RECIPE, output=tmp_path / "one", model=parrot())
     path = ReplyCache("parrot").path
     content = path.read_text().splitlines()
     # One reply is edited, one line is cut, and the file ends in the middle of another.
@@ -188,18 +192,18 @@ def test_a_poisoned_cache_is_noticed_and_not_counted(tmp_path):
     path.write_text("\n".join(content)[:-25])
     said: list[str] = []
     model = parrot()
-    evaluate(RECIPE, tmp_path / "two", model=model, say=said.append)
+    evaluate(RECIPE, output=tmp_path / "two", model=model, say=said.append)
     assert any("3 damaged lines" in line for line in said) and len(model.engine.asked) == 3
     assert sorted(lines(tmp_path / "one"), key=str) == sorted(lines(tmp_path / "two"), key=str)
     # What was asked again is whole in the file, after the torn line.
     third = parrot()
-    evaluate(RECIPE, tmp_path / "three", model=third)
+    evaluate(RECIPE, output=tmp_path / "three", model=third)
     assert third.engine.asked == []
 
 
 def test_likelihood_takes_the_likeliest_label(tmp_path):
     recipe = RECIPE.model_copy(update={"scoring": "likelihood"})
-    evaluate(recipe, tmp_path / "run", model=parrot(recipe))
+    evaluate(recipe, output=tmp_path / "run", model=parrot())
     for record in lines(tmp_path / "run"):
         assert record["reply"] == "<answer>no</answer>" and record["logprobs"] == {"yes": -2.0, "no": -1.0}
 
@@ -234,28 +238,33 @@ def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_d
     models: list[Model] = []
 
     def opened(recipe: EvalRecipe) -> Model:
-        models.append(parrot(recipe))
+        models.append(parrot())
         return models[-1]
 
     monkeypatch.setattr(Model, "open", opened)
+
+    def run_suite(settings, output, *, name="paper", resume=False):
+        planned = suite.plan_suite(name, settings, "graph")
+        return suite.run_suite(planned, output, resume=resume, say=said.append)
+
     settings = {"limit": 4, "ablate": 0, "baselines": False}
     said: list[str] = []
-    folder, rows = suite.run_suite("paper", settings, tmp_path / "suite", resume=False, say=said.append)
+    folder, rows = run_suite(settings, tmp_path / "suite")
     assert [row["dataset"] for row in rows if "n" in row] == ["cora"]
     assert sum("is left out" in line and "ssl4rl data fetch" in line for line in said) == 6
     cora = rows[0]
     assert (cora["benchmark"], cora["n"], cora["paper"]["3b base"], cora["paper_n"]) == ("node", 4, 0.218, 1000)
     assert {row["benchmark"] for row in rows if row["dataset"] == "products"} == {"node", "link"}
-    again, same = suite.run_suite("paper", settings, tmp_path / "suite", resume=True, say=said.append)
+    again, same = run_suite(settings, tmp_path / "suite", resume=True)
     assert (again, same) == (folder, rows) and len(models[1].engine.asked) == 0
     with pytest.raises(UserError, match="other settings"):
-        suite.run_suite("paper", settings | {"limit": 5}, tmp_path / "suite", resume=True, say=said.append)
+        run_suite(settings | {"limit": 5}, tmp_path / "suite", resume=True)
     with pytest.raises(UserError, match="did you mean one-hop"):
-        suite.run_suite("paper", {"level": "one-hopp"}, tmp_path / "x", resume=False, say=said.append)
+        run_suite({"level": "one-hopp"}, tmp_path / "x")
     with pytest.raises(UserError, match="num_hops"):
-        suite.run_suite("paper", {"knobs": {"hops": 1}}, tmp_path / "x", resume=False, say=said.append)
+        run_suite({"knobs": {"hops": 1}}, tmp_path / "x")
     with pytest.raises(UserError, match="--resume needs"):
-        suite.run_suite("paper", settings, tmp_path / "nowhere", resume=True, say=said.append)
+        run_suite(settings, tmp_path / "nowhere", resume=True)
     assert len(json.loads((folder / "suite.json").read_text())) == 7
     with pytest.raises(UserError, match="unknown suite"):
-        suite.run_suite("papers", settings, tmp_path / "x", resume=False, say=said.append)
+        run_suite(settings, tmp_path / "x", name="papers")

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from ssl4rl.evaluation.paper import Finding, findings, fits, graph_cells, load_tables, smallest_size
+from ssl4rl.evaluation.paper.checks import Finding, findings
+from ssl4rl.evaluation.paper.tables import fits, graph_columns, load_tables, smallest_size
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def test_relation_lost_a_leaf_and_the_other_groups_did_not(found) -> None:
         "position": (77.19, 71.42),
     }
     assert {column for _, _, column in groups} == {"Relation"} and len(groups) == 9
-    assert all("but of SoR, SoR, PR" in finding.what for finding in found if finding.kind == "group")
+    assert all("but of SoR, SoR, PR" in finding.message for finding in found if finding.kind == "group")
 
 
 def test_averages_gains_duplicates_and_labels(found) -> None:
     averages = cells(found, "average")
     weighted = next(f for f in found if f.kind == "average" and f.table == "table6_mmbench_leaf_3b")
-    assert (weighted.printed, weighted.recomputed) == (72.99, 69.64) and "4329 questions" in weighted.what
+    assert (weighted.printed, weighted.recomputed) == (72.99, 69.64) and "4329 questions" in weighted.message
     assert averages["table7_mmbench_leaf_7b", "combination", "Average"] == (85.78, 87.62)
     assert averages["table11_mmbench_leaf_difficulty_7b", "jigsaw-3x3", "Average"] == (86.17, 87.8)
     # One definition for the base row, another for the six trained ones.
@@ -102,8 +103,8 @@ def test_a_planted_error_is_found_in_its_cell() -> None:
     assert ("copy", "table10_seedbench_difficulty_3b", "base", "SU") in new
 
 
-def test_graph_cells_for_runs_to_stand_beside() -> None:
-    columns = {(column.dataset, column.benchmark): column for column in graph_cells()}
+def test_graph_columns_to_compare_runs_with() -> None:
+    columns = {(column.dataset, column.benchmark): column for column in graph_columns()}
     assert set(columns) == {
         ("cora", "node"),
         ("pubmed", "node"),

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from ssl4rl.answers import Outcome
 from ssl4rl.cli.main import main
 
 NAMES = {"A": "cat", "B": "dog"}
@@ -35,40 +36,43 @@ def ssl4rl(monkeypatch, capsys):
 
 
 def test_lenient_and_strict_stand_beside_the_recorded_scores(run, ssl4rl) -> None:
-    before = {file.name: file.read_bytes() for file in run.iterdir()}
-    code, out, err = ssl4rl("rescore", run, "--extraction", "lenient")
+    path = run.path
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    code, out, err = ssl4rl("rescore", path, "--extraction", "lenient")
     assert code == 0 and not err
     assert "0.250" in out and "0.750" in out and "2 of 4 replies changed" in out
-    written = json.loads((run / "scores.lenient.json").read_text())
+    written = json.loads((path / "scores.lenient.json").read_text())
     assert (written["extraction"], written["accuracy"], written["parsed"]) == ("lenient", 0.75, 0.75)
 
-    code, out, _ = ssl4rl("rescore", run, "--extraction", "strict", "--json")
+    code, out, _ = ssl4rl("rescore", path, "--extraction", "strict", "--json")
     found = json.loads(out)
     assert code == 0 and found["changed"] == 0 and found["strict"] == found["recorded"]
-    assert json.loads((run / "scores.strict.json").read_text())["accuracy"] == 0.25
-    assert {name: (run / name).read_bytes() for name in before} == before
+    assert json.loads((path / "scores.strict.json").read_text())["accuracy"] == 0.25
+    assert {name: (path / name).read_bytes() for name in before} == before
 
 
-def test_strict_finds_scores_that_were_tampered_with(run, prediction, ssl4rl) -> None:
-    lines = (run / "predictions.jsonl").read_text().splitlines()
-    forged = {**json.loads(lines[3]), "value": 1.0, "outcome": "correct", "answer": "B"}
-    (run / "predictions.jsonl").write_text("\n".join([*lines[:3], json.dumps(forged)]) + "\n")
-    _, out, _ = ssl4rl("rescore", run, "--extraction", "strict", "--json")
+def test_strict_finds_scores_that_were_tampered_with(run, ssl4rl) -> None:
+    *honest, last = run.predictions()
+    forged = last.model_copy(update={"score": 1.0, "outcome": Outcome.CORRECT, "answer": "B"})
+    run.rewrite("predictions.jsonl", [*honest, forged])
+    _, out, _ = ssl4rl("rescore", run.path, "--extraction", "strict", "--json")
     assert json.loads(out)["changed"] == 1 and json.loads(out)["recorded"]["accuracy"] == 0.5
 
 
 def test_an_unfinished_run_and_a_cut_line_are_said(run, ssl4rl) -> None:
-    (run / "scores.json").unlink()
-    file = run / "predictions.jsonl"
+    (run.path / "scores.json").unlink()
+    file = run.path / "predictions.jsonl"
     file.write_bytes(file.read_bytes()[:-30])
-    code, out, err = ssl4rl("rescore", run, "--extraction", "strict")
+    code, out, err = ssl4rl("rescore", run.path, "--extraction", "strict")
     assert code == 0 and "of 3 replies" in out
     assert "was cut off and is left out" in err and "is unfinished" in err
 
 
 def test_mistakes(run, tmp_path, ssl4rl) -> None:
-    assert ssl4rl("rescore", run, "--extraction", "lenent")[::2] == (
+    assert ssl4rl("rescore", run.path, "--extraction", "lenent")[::2] == (
         2,
         "error: unknown extraction 'lenent'; did you mean lenient?\n",
     )
-    assert "has no predictions.jsonl" in ssl4rl("rescore", tmp_path, "--extraction", "strict")[2]
+    assert "is not a run: it has no config.yaml" in ssl4rl("rescore", tmp_path)[2]
+    (run.path / "predictions.jsonl").unlink()
+    assert "has no predictions.jsonl" in ssl4rl("rescore", run.path, "--extraction", "strict")[2]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ssl4rl.errors import UserError
-from ssl4rl.evaluation.scores import MAX_CONFUSION, read_predictions, scores, torn
+from ssl4rl.evaluation.scores import MAX_CONFUSION, scores
 from ssl4rl.statistics import wilson
 
 
@@ -54,28 +53,3 @@ def test_many_classes_have_no_confusion_and_a_class_never_picked_no_precision(pr
     assert [row["precision"] for row in found["per_class"]].count(None) == MAX_CONFUSION
     few = [prediction("a", ["1"], "<answer>1</answer>", names)]
     assert scores(few)["confusion"]["rows"] == [[1, 0, 0]]
-
-
-def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(prediction, write_run) -> None:
-    yes_no = {"yes": "yes", "no": "no"}
-    run = write_run("run", [prediction(str(i), ["yes"], "<answer>yes</answer>", yes_no) for i in range(3)])
-    file = run / "predictions.jsonl"
-    assert not torn(run)
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-20])
-    assert len(read_predictions(run)) == 2 and torn(run)
-    file.write_bytes(whole.replace(b'"reply"', b'"rply"', 1))
-    with pytest.raises(UserError, match="line 1 lacks reply"):
-        read_predictions(run)
-    file.write_bytes(b"{torn\n" + whole)
-    with pytest.raises(UserError, match="line 1: not JSON"):
-        read_predictions(run)
-    file.write_bytes(whole + whole)
-    with pytest.raises(UserError, match="line 4: item 0 occurs twice"):
-        read_predictions(run)
-    file.write_bytes(b"")
-    with pytest.raises(UserError, match="nothing was answered yet"):
-        read_predictions(run)
-    file.unlink()
-    with pytest.raises(UserError, match=r"has no predictions\.jsonl"):
-        read_predictions(run)

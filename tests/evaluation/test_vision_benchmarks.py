@@ -15,12 +15,15 @@ from ssl4rl.evaluation import run as running
 from ssl4rl.evaluation import suite
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.compare import compare
+from ssl4rl.evaluation.model import Model
+from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.rescore import rescore_run
-from ssl4rl.evaluation.run import Model, evaluate
+from ssl4rl.evaluation.run import evaluate
 from ssl4rl.export.vlmevalkit import export_predictions, spaced
-from ssl4rl.inference.engines.base import Reply
+from ssl4rl.inference.engines import Reply
 from ssl4rl.report.page import changed_page
+from ssl4rl.runs import open_run
 from ssl4rl.statistics import clustered, wilson
 
 KNOWN = {"Knows?": "bee", "Guesses?": "A", "Half?": "B", "Wrong?": "cow"}
@@ -47,7 +50,7 @@ def rotated(rows):
 
 
 class Scripted:
-    """Replies as ``KNOWN`` says; with a picture and without alike, and never to more than ``lives`` questions."""
+    """Replies as ``KNOWN`` says; with an image and without, and never to more than ``lives`` questions."""
 
     files = None
 
@@ -72,8 +75,8 @@ class Scripted:
 
 def evaluated(path, output, engine=None, cache=None, **settings):
     recipe = EvalRecipe.build({"benchmark": "mmbench", "dataset": str(path), "ablate": 0, **settings})
-    model = Model(engine or Scripted(), ReplyCache(cache), recipe)
-    evaluate(recipe, output, model=model, say=lambda _: None)
+    model = Model(engine or Scripted(), ReplyCache(cache))
+    evaluate(recipe, model, output, say=lambda _: None)
     return json.loads((output / "scores.json").read_text())
 
 
@@ -151,20 +154,20 @@ def test_what_the_model_is_shown(written, tmp_path):
     assert all(images[0].getpixel((0, 0)) == (128, 128, 128) for _, images in blank)
 
 
-def test_the_cache_tells_pictures_apart(question_table, tmp_path, monkeypatch):
+def test_the_cache_tells_images_apart(question_table, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "home"))
     path = question_table({"index": 1}, {"index": 2, "question": "question 1?"})
     engine = Scripted()
     evaluated(path, tmp_path / "one", engine, cache="model", ablate=2)
-    # Two questions that differ in nothing but the picture are two; without it they are one, and with a blank one too.
+    # Two questions that differ in nothing but the image are two; without it they are one, and with a blank one too.
     assert len(engine.asked) == 2 + 2 + 2
     again = Scripted()
     evaluated(path, tmp_path / "two", again, cache="model", ablate=2)
     assert again.asked == []
 
 
-def test_many_pictures_are_not_held_at_once(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "PICTURE_CHUNK", 5)
+def test_many_images_are_not_held_at_once(written, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "IMAGE_CHUNK", 5)
     sizes = []
 
     class Counting(Scripted):
@@ -173,17 +176,17 @@ def test_many_pictures_are_not_held_at_once(written, tmp_path, monkeypatch):
             return super().stream(conversations, sampling)
 
     evaluated(written, tmp_path / "run", Counting(), ablate=4)
-    # 13 with their pictures, 13 without any at once, 13 with blank ones.
+    # 13 with their images, 13 without any at once, 13 with blank ones.
     assert sizes == [5, 5, 3, 13, 5, 5, 3]
 
 
-def test_an_interrupted_run_goes_on(written, tmp_path):
+def test_an_interrupted_run_is_resumed(written, tmp_path):
     output = tmp_path / "run"
     with pytest.raises(UserError, match="the server is gone"):
         evaluated(written, output, Scripted(lives=7))
-    recipe = EvalRecipe.load(output / "config.yaml")
+    recipe = EvalRecipe.of(open_run(output))
     engine = Scripted()
-    evaluate(recipe, output, resume=True, model=Model(engine, ReplyCache(None), recipe), say=lambda _: None)
+    evaluate(recipe, Model(engine, ReplyCache(None)), output, resume=True, say=lambda _: None)
     assert len(engine.asked) == 6
     assert json.loads((output / "scores.json").read_text())["readings"]["row_mean"]["accuracy"] == 6 / 13
 
@@ -191,7 +194,8 @@ def test_an_interrupted_run_goes_on(written, tmp_path):
 def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path):
     settings = {"benchmark": "imagenet", "dataset": str(real_data / "imagenet"), "level": "completion", "limit": 6}
     recipe = EvalRecipe.build({**settings, "ablate": 0})
-    names = [running.build_benchmark(recipe).example(index).target[0] for index in range(6)]
+    benchmark = build_benchmark(recipe)
+    names = [benchmark.example(index).gold for index in range(6)]
 
     class Naming(Scripted):
         def stream(self, conversations, sampling):
@@ -199,16 +203,16 @@ def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path)
             for index in range(len(conversations)):
                 yield index, Reply(replies[index] if index < 3 else "", 3, False)
 
-    evaluate(recipe, tmp_path / "run", model=Model(Naming(), ReplyCache(None), recipe), say=lambda _: None)
+    evaluate(recipe, Model(Naming(), ReplyCache(None)), tmp_path / "run", say=lambda _: None)
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert scores["accuracy"] == 1 / 6 and scores["lenient"]["accuracy"] == 2 / 6 and scores["parsed"] == 2 / 6
     assert scores["chance"] == pytest.approx(1 / 998) and "majority" in scores["baselines"]
     assert "first option" not in scores["baselines"] and scores["positions"] == []
     lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
     assert not any("choices" in json.loads(line) for line in lines)
-    assert rescore_run(tmp_path / "run", "lenient").scores["accuracy"] == 2 / 6
-    every = EvalRecipe.build({**settings, "ablate": 0, "knobs": {"pictures": "all"}})
-    evaluate(every, tmp_path / "all", model=Model(Naming(), ReplyCache(None), every), say=lambda _: None)
+    assert rescore_run(open_run(tmp_path / "run"), "lenient").scores["accuracy"] == 2 / 6
+    every = EvalRecipe.build({**settings, "ablate": 0, "knobs": {"images": "all"}})
+    evaluate(every, Model(Naming(), ReplyCache(None)), tmp_path / "all", say=lambda _: None)
     scores = json.loads((tmp_path / "all" / "scores.json").read_text())
     assert scores["items"] == 250 and "majority" not in scores["baselines"] and "left out" in scores["notes"][-1]
 
@@ -216,7 +220,7 @@ def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path)
 def test_compare_counts_questions_and_shows_rows(written, tmp_path):
     evaluated(written, tmp_path / "old")
     evaluated(written, tmp_path / "new", Scripted(KNOWN | {"Guesses?": "ant", "Half?": "A"}))
-    found = compare(tmp_path / "old", tmp_path / "new")
+    found = compare(open_run(tmp_path / "old"), open_run(tmp_path / "new"))
     assert (found.benchmark, found.shared, found.only_first, found.only_second) == ("mmbench", 4, 0, 0)
     # Guesses is right in all its rows now; Half is wrong where it was right and right where it was wrong.
     assert (found.first.score, found.second.score, found.paired.won, found.paired.lost) == (1 / 4, 2 / 4, 1, 0)
@@ -224,17 +228,17 @@ def test_compare_counts_questions_and_shows_rows(written, tmp_path):
 
 
 class Page(HTMLParser):
-    """What stands on a page: pictures, and texts by the class of what holds them."""
+    """What is on a page: images, and texts by the class of their element."""
 
     def __init__(self, text):
         super().__init__()
-        self.pictures, self.texts, self.open = [], [], []
+        self.images, self.texts, self.open = [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         if tag == "img":
-            self.pictures.append(values["src"])
+            self.images.append(values["src"])
         elif tag != "meta":
             self.open.append((tag, values.get("class", "")))
 
@@ -245,28 +249,29 @@ class Page(HTMLParser):
         self.texts.append((self.open[-1] if self.open else ("", ""), data))
 
 
-def test_the_page_shows_picture_question_and_both_replies(question_table, tmp_path):
+def test_the_page_shows_image_question_and_both_replies(question_table, tmp_path):
     path = question_table(*QUESTIONS[:3], {"index": 9, "question": "Is 1 < 2 & <b>bold</b>?"})
     evaluated(path, tmp_path / "old")
     evaluated(path, tmp_path / "new", Scripted(KNOWN | {"Knows?": "ant", "bold": "B"}))
-    found = compare(tmp_path / "old", tmp_path / "new")
-    text = changed_page(tmp_path / "old", [(tmp_path / "new", found)], 10)
+    old, new = open_run(tmp_path / "old"), open_run(tmp_path / "new")
+    found = compare(old, new)
+    text = changed_page(old, [(new, found)], 10)
     page = Page(text)
-    assert page.open == [] and len(page.pictures) == 2 == len(found.changed) and "http" not in text
-    for source in page.pictures:
+    assert page.open == [] and len(page.images) == 2 == len(found.changed) and "http" not in text
+    for source in page.images:
         assert source.startswith("data:image/jpeg;base64,")
-        picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
-        assert picture.size == (40, 30) and abs(picture.getpixel((20, 15))[2] - 160) < 10
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        assert image.size == (40, 30) and abs(image.getpixel((20, 15))[2] - 160) < 10
     shown = [data for _, data in page.texts]
     assert any("Is 1 < 2 & <b>bold</b>?" in data for data in shown) and any("Knows?" in data for data in shown)
     replies = [data for (tag, _), data in page.texts if tag == "pre" and "</answer>" in data and "Reason" not in data]
     assert sorted(re.findall(r"<answer>(\w)</answer>", " ".join(replies))) == ["A", "A", "B", "B"]
     assert any("4 questions: -50.0 points" in data for data in shown)
-    assert len(Page(changed_page(tmp_path / "old", [(tmp_path / "new", found)], 1)).pictures) == 1
+    assert len(Page(changed_page(old, [(new, found)], 1)).images) == 1
     # The page needs the questions as they were.
     question_table(*QUESTIONS[:3], {"index": 9, "question": "Is 1 < 2 & <b>bolder</b>?"})
     with pytest.raises(UserError, match="the dataset or ssl4rl has changed"):
-        changed_page(tmp_path / "old", [(tmp_path / "new", found)], 10)
+        changed_page(old, [(new, found)], 10)
 
 
 def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
@@ -274,18 +279,18 @@ def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
     assert spaced("It is <ANSWER>\nB.</answer> !") == "It is <ANSWER> B. </answer> !"
     assert spaced("the answer is B") == "the answer is B" and spaced("<think>so</think>") == "-"
     evaluated(written, tmp_path / "run")
-    assert export_predictions(tmp_path / "run", tmp_path / "out.tsv") == 13
+    assert export_predictions(open_run(tmp_path / "run"), tmp_path / "out.tsv") == 13
     with (tmp_path / "out.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "1000001"]
     assert [row["prediction"] for row in rows[:4]] == [f"<answer> {letter} </answer>" for letter in "BABC"]
     assert rows[4]["question"] == "Knows?" and rows[4]["A"] == "bee" and rows[4]["answer"] == "A"
     with pytest.raises(UserError, match=r"ends in \.tsv"):
-        export_predictions(tmp_path / "run", tmp_path / "out.xlsx")
+        export_predictions(open_run(tmp_path / "run"), tmp_path / "out.xlsx")
     graph = EvalRecipe.build({"benchmark": "link", "limit": 2, "ablate": 0, "baselines": False})
-    evaluate(graph, tmp_path / "graph", model=Model(Scripted(), ReplyCache(None), graph), say=lambda _: None)
+    evaluate(graph, Model(Scripted(), ReplyCache(None)), tmp_path / "graph", say=lambda _: None)
     with pytest.raises(UserError, match="of benchmark link; only multiple-choice"):
-        export_predictions(tmp_path / "graph", tmp_path / "out.tsv")
+        export_predictions(open_run(tmp_path / "graph"), tmp_path / "out.tsv")
 
 
 def test_a_clustered_interval():
@@ -301,10 +306,15 @@ def test_a_clustered_interval():
 
 
 def test_the_suite(real_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(Model, "open", lambda recipe: Model(Scripted(), ReplyCache(None), recipe))
+    monkeypatch.setattr(Model, "open", lambda recipe: Model(Scripted(), ReplyCache(None)))
     settings = {"limit": 4, "ablate": 0, "baselines": False, "dataset": str(real_data)}
     said: list[str] = []
-    folder, rows = suite.run_suite("paper", settings, tmp_path / "suite", resume=False, say=said.append, side="vision")
+
+    def run_suite(settings, output, *, resume=False):
+        planned = suite.plan_suite("paper", settings, "vision")
+        return suite.run_suite(planned, output, resume=resume, say=said.append)
+
+    folder, rows = run_suite(settings, tmp_path / "suite")
     names = ["mmbench", "seedbench", "imagenet-completion", "imagenet-choice-20", "imagenet-choice-200"]
     assert [row["name"] for row in rows] == names and [row["name"] for row in rows if "left_out" in row] == [
         "seedbench"
@@ -315,16 +325,16 @@ def test_the_suite(real_data, tmp_path, monkeypatch):
     # The 7B row that repeats another is not shown as its own.
     assert "7b contrastive" in by_name["mmbench"]["paper"] and "7b position" not in by_name["mmbench"]["paper"]
     for name, options in zip(names[2:], (None, 20, 200), strict=True):
-        recipe = EvalRecipe.load(folder / name / "config.yaml")
+        recipe = EvalRecipe.of(open_run(folder / name))
         assert recipe.knobs["options"] == options and recipe.sampling.max_new_tokens == 2048
-    _, same = suite.run_suite("paper", settings, folder, resume=True, say=said.append, side="vision")
+    _, same = run_suite(settings, folder, resume=True)
     assert same == rows
     for dataset in (None, str(tmp_path / "nowhere")):
         wrong = settings | {"dataset": dataset}
         with pytest.raises(
             UserError, match="needs --dataset FOLDER, the folder that holds mmbench, seedbench, imagenet"
         ):
-            suite.run_suite("paper", wrong, tmp_path / "x", resume=False, say=said.append, side="vision")
+            run_suite(wrong, tmp_path / "x")
 
 
 def test_seed_bench_has_dimensions_and_no_groups(question_table, tmp_path):

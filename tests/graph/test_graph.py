@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from ssl4rl.errors import UserError
-from ssl4rl.graph.graph import Adjacency, TextAttributedGraph
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.graph import TextAttributedGraph
 
 
 def test_self_loops_and_duplicates_are_dropped_and_counted():

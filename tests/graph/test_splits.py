@@ -2,7 +2,8 @@ import numpy as np
 
 from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, edge_view, node_split, pair_keys
+from ssl4rl.graph.splits import edge_split, node_split, pair_keys
+from ssl4rl.graph.view import edge_view
 
 
 def test_pairs_are_split_85_5_10_and_never_shared():

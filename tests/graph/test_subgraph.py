@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssl4rl.graph.graph import Adjacency
+from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.subgraph import ego_subgraph, induced_edges
 
 

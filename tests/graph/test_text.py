@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl4rl.graph.graph import Adjacency, TextAttributedGraph
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.text import count_pieces, cut, fair_shares, fit_texts, write_subgraph
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from ssl4rl.inference import open_engine
-from ssl4rl.inference.engines.base import Messages
+import ssl4rl
+from ssl4rl.answers import FUNCTIONS
+from ssl4rl.inference.engines import open_engine
+from ssl4rl.inference.messages import Messages
 
 # The tiny models that are built for tests.
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
@@ -19,12 +21,16 @@ LABELS = ["yes", "no"]
 PHRASES = ["[1] same", "[1]", "[2] same", "medicine " * 40 + "same", "medicine " * 40 + "botany"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def letters() -> None:
+    from toys import score_letters
+
+    FUNCTIONS["score_letters"] = score_letters
+
+
 @pytest.fixture(scope="session")
 def conversations() -> list[Messages]:
-    from ssl4rl.data import load_graph
-    from ssl4rl.registry import TASKS
-
-    task = TASKS.get("link")(load_graph(None), split="val")
+    task = ssl4rl.task("link", split="val")
     once = [task.example(index).messages() for index in range(20)]
     return [[{"role": "user", "content": one[0]["content"] * (1 + index % 3)}] for index, one in enumerate(once)]
 

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import pytest
-from toys import TEMPLATE, Letters, ToySource, build_model, toy_recipe, toy_tasks
+from toys import TEMPLATE, Letters, ToySource, build_model, toy_recipe, toy_tasks, train_toys
 
+import ssl4rl
 from ssl4rl.errors import UserError
+from ssl4rl.inference.lengths import measure
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.training.run import train
 
 
 def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
     build_model(tmp_path / "model", chat_template=None)
-    with pytest.raises(UserError, match="has no chat template; take an instruct model"):
+    with pytest.raises(UserError, match="has no chat template; use an instruct model"):
         ModelFiles(str(tmp_path / "model"))
 
 
@@ -34,16 +35,13 @@ def test_control_tokens_are_suppressed_and_the_end_is_not(model_folder: Path) ->
 
 
 def test_a_prompt_over_the_limit_names_the_example_and_the_knob(model_folder: Path, tmp_path: Path) -> None:
-    from ssl4rl.data import load_graph
-    from ssl4rl.registry import TASKS
-
-    link = TASKS.get("link")(load_graph())
+    link = ssl4rl.task("link")
     files = ModelFiles(str(model_folder))
     with pytest.raises(UserError, match=r"prompt of example citations/train/link@medium/0/0#.* lower task.text_budget"):
-        files.check_lengths([link.example(0)], 8, files.context_length())
+        measure(files, [link.example(0)], 8, files.context_length())
     # Through the run, before the model is loaded.
     with pytest.raises(UserError, match=r"more than the 256 of model .*; lower the task's level"):
-        train(toy_recipe(model_folder), tmp_path / "run", tasks=toy_tasks(words=300))
+        train_toys(toy_recipe(model_folder), tmp_path / "run", toy_tasks(words=300))
     assert not (tmp_path / "run").exists()
 
 
@@ -60,7 +58,7 @@ def test_a_prompt_that_is_too_long_only_later_is_an_error_and_never_cut(model_fo
     # 4 prompts a step: the 17th step is the first to use example 64.
     recipe = toy_recipe(model_folder, heldout={"examples": 0}, grpo__max_steps=18, grpo__save_steps=9)
     with pytest.raises(UserError, match=r"prompt of example .*/64#"):
-        train(recipe, tmp_path / "run", tasks=toy_tasks(Growing))
+        train_toys(recipe, tmp_path / "run", toy_tasks(Growing))
 
 
 def test_the_template_is_that_of_the_model(model_folder: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ssl4rl.cli import main as cli
-from ssl4rl.runs import read_lines
+from ssl4rl.records import read_lines
 
 SMALL = [
     "grpo.max_steps=2",
@@ -52,12 +52,12 @@ def test_every_task_trains(dataset, task, request, tmp_path, monkeypatch):
 def test_the_embedded_model_reads_a_real_prompt(request):
     from transformers import AutoTokenizer
 
-    from ssl4rl.data.graphs.taglas import RAW
+    from ssl4rl.data.graphs.taglas_raw import RAW
     from ssl4rl.graph.tasks.link import Link
-    from ssl4rl.models.tiny import model_path
+    from ssl4rl.models import TINY, embedded_path
 
     graph = RAW["cora"].parse(request.getfixturevalue("real_data") / "taglas" / "Cora")
-    tokenizer = AutoTokenizer.from_pretrained(model_path())
+    tokenizer = AutoTokenizer.from_pretrained(embedded_path(TINY))
     lengths = [
         len(tokenizer.apply_chat_template(Link(graph).example(i).messages(), return_dict=False)) for i in range(50)
     ]
@@ -68,13 +68,13 @@ def test_the_embedded_model_reads_a_real_prompt(request):
 def test_any_text_survives_the_embedded_tokenizer(text):
     from transformers import AutoTokenizer
 
-    from ssl4rl.models.tiny import model_path
+    from ssl4rl.models import TINY, embedded_path
 
-    tokenizer = AutoTokenizer.from_pretrained(model_path())
+    tokenizer = AutoTokenizer.from_pretrained(embedded_path(TINY))
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_the_embedded_weights_are_small():
-    from ssl4rl.models.tiny import model_path
+    from ssl4rl.models import TINY, embedded_path
 
-    assert (model_path() / "model.safetensors").stat().st_size < 10e6
+    assert (embedded_path(TINY) / "model.safetensors").stat().st_size < 10e6

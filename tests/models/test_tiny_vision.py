@@ -7,12 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ssl4rl.answers import Outcome
 from ssl4rl.data.images.scenes import default_scenes
-from ssl4rl.example import Outcome
-from ssl4rl.inference import open_engine
-from ssl4rl.inference.engines.base import Sampling, generate
-from ssl4rl.inference.model import TINY_VISION, ModelFiles
-from ssl4rl.models.tiny_vision import model_path
+from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.models import TINY_VISION, embedded_path
 from ssl4rl.vision.tasks.contrastive import Contrastive
 from ssl4rl.vision.tasks.jigsaw import Jigsaw
 from ssl4rl.vision.tasks.position import Position
@@ -39,7 +38,7 @@ def engine(files):
 
 
 def test_it_is_small():
-    assert sum(file.stat().st_size for file in model_path().iterdir() if file.is_file()) < 3e6
+    assert sum(file.stat().st_size for file in embedded_path(TINY_VISION).iterdir() if file.is_file()) < 3e6
 
 
 @pytest.mark.parametrize("text", ["naïve café, 数学, 🦉\n\tкод", "<think>a</think><answer>3=B</answer>", "\x00\x7f"])
@@ -60,7 +59,7 @@ def test_its_control_tokens_are_never_sampled(files):
 
 
 @pytest.mark.parametrize(("kind", "level"), LEVELS, ids=[f"{kind.name}@{level}" for kind, level in LEVELS])
-def test_every_prompt_fits_and_shows_all_its_pictures(files, kind, level):
+def test_every_prompt_fits_and_shows_all_its_images(files, kind, level):
     example = kind(default_scenes(), level=level).example(0)
     ids = files.prompt_ids(example.messages())
     assert ids.count(files.config.image_token_id) == 16 * len(example.images)
@@ -88,7 +87,7 @@ def test_it_starts_above_chance_and_has_something_to_learn(engine, kind):
     assert 0.3 < score < 0.6
 
 
-def test_a_reply_depends_on_every_picture_and_on_their_order(files, engine):
+def test_a_reply_depends_on_every_image_and_on_their_order(files, engine):
     example = Position(default_scenes(), split="val").example(0)
     first, second = example.images
 

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 import pytest
-from toys import build_model
+from toys import build_model, score_letters
+
+from ssl4rl.answers import FUNCTIONS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def letters() -> None:
+    FUNCTIONS["score_letters"] = score_letters
 
 
 @pytest.fixture(scope="session")

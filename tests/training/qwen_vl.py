@@ -36,7 +36,7 @@ TEXT: dict[str, Any] = {
 
 
 def tokenizer(image: str) -> Any:
-    """Byte-level BPE with Qwen's special tokens; ``image`` is what the template writes for a picture."""
+    """Byte-level BPE with Qwen's special tokens; ``image`` is what the template writes for an image."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -65,9 +65,9 @@ def build_qwen_vl(folder: Path, **text: Any) -> Path:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     words = tokenizer("<|vision_start|><|image_pad|><|vision_end|>")
-    pictures = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=336 * 336)
-    # Laid out as on the hub: the video processor reads the pictures' settings.
-    pictures.save_pretrained(folder)
+    images = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=336 * 336)
+    # Laid out as on the hub: the video processor reads the images' settings.
+    images.save_pretrained(folder)
     words.save_pretrained(folder)
     settings = {**TEXT, **text}
     heads = settings["num_attention_heads"]
@@ -112,9 +112,9 @@ def build_llava(folder: Path) -> Path:
 
     words = tokenizer("<|image_pad|>")
     size = {"height": 28, "width": 28}
-    pictures = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
+    images = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
     LlavaProcessor(
-        pictures,
+        images,
         words,
         patch_size=14,
         vision_feature_select_strategy="default",

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from toys import Letters, ToySource, build_model
+from toys import Letters, build_model
 
 from ssl4rl.cli.main import main
-from ssl4rl.cli.train import learned
-from ssl4rl.registry import GRAPHS, TASKS
+from ssl4rl.registry import TASKS
+from ssl4rl.training.summary import describe_result
 
 SMALL = [
     "grpo.max_steps=2",
@@ -28,7 +28,6 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(TASKS._loaded, "toy", Letters)
-    monkeypatch.setitem(GRAPHS._loaded, "toys", ToySource)
 
 
 def ssl4rl(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -49,7 +48,7 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
 
     assert ssl4rl("log", run, "-n", "2", "--best", monkeypatch=monkeypatch) == 0
     out = capsys.readouterr().out
-    assert out.count("── step 1 · toys/train/toy@medium+words=4/0/") == 2 and "(target:" in out
+    assert out.count("── step 1 · toys/train/toy@medium+words=4/0/") == 2 and "(gold:" in out
     assert ssl4rl("log", run, "-n", "8", "--worst", "--json", monkeypatch=monkeypatch) == 0
     scores = [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()]
     assert len(scores) == 8 and scores == sorted(scores)
@@ -58,7 +57,7 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
 
     (run / "summary.json").unlink()
     assert ssl4rl("graph", "train", "--resume", "--output", run, monkeypatch=monkeypatch) == 0
-    assert "going on after step 2 of 2" in capsys.readouterr().out
+    assert "resuming after step 2 of 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,13 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
         (["graph", "train", "--resume"], "--resume needs the run"),
         (["graph", "train", "--resume", "--output", "none", "--task", "link"], "only --set"),
         (["graph", "train", "--resume", "--output", "none"], "none is not a run"),
+        (["graph", "train", "--set", "reward.kind=x"], "unknown reward 'x'; there are: task"),
+        (["graph", "train", "--task", "rotation"], "rotation is for ssl4rl vision, not for ssl4rl graph"),
+        (
+            ["vision", "train", "--task", "rotation", "--task", "link", "--dataset", "citations"],
+            "--dataset citations cannot be the dataset of all tasks, which need several kinds (images, graph)",
+        ),
+        (["graph", "train", "--task", "link", "--task", "rotation"], "model 'tiny' reads no images"),
         (["log", "none"], "none is not a run"),
         (["log", "none", "--best", "--worst"], "not both"),
     ],
@@ -83,6 +89,14 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, message, monkeypatch, 
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mixture_may_have_tasks_of_the_other_side(monkeypatch, capsys) -> None:
+    arguments = ["vision", "train", "--task", "rotation", "--task", "link", "--dry-run"]
+    assert ssl4rl(*arguments, monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("using the embedded ") and "the embedded model tiny-vision\n" in out
+    assert "rotation@medium+link@medium on scenes+citations, model tiny-vision" in out
 
 
 def test_a_model_folder_without_a_chat_template(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -107,10 +121,12 @@ def test_what_was_learned_in_words() -> None:
         }
 
     summary = {"task": "link@medium", "dataset": "citations", "steps": 80, "seconds": 188.0}
-    text = "\n".join(learned({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.87)}}, Path("r")))
+    text = "\n".join(
+        describe_result({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.87)}}, Path("r"))
+    )
     assert "80 steps in 3.1 min" in text and "0.640 [0.600, 0.680] before, 0.870 [0.830, 0.910] after" in text
     assert "learned: +23.0 points" in text
-    same = learned({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.65)}}, Path("r"))
+    same = describe_result({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.65)}}, Path("r"))
     assert any("no clear change" in line for line in same)
-    none = learned({**summary, "heldout": {"before": None, "after": None}}, Path("r"))
+    none = describe_result({**summary, "heldout": {"before": None, "after": None}}, Path("r"))
     assert not any("held-out" in line for line in none)

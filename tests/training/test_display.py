@@ -29,6 +29,11 @@ def test_one_line_per_step_where_there_is_no_terminal() -> None:
     )
 
 
+def test_the_reward_of_each_task_of_a_mixture() -> None:
+    [line] = shown({**logs(0.5), "reward/link@medium": 0.25, "rewards/score/mean": 0.5}).splitlines()
+    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250  flat groups 25%")
+
+
 def test_a_live_panel_on_a_terminal() -> None:
     text = shown(logs(0.5), logs(0.75), terminal=True)
     assert "2/10" in text and "0.750" in text and "reply length" in text

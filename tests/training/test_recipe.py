@@ -10,7 +10,8 @@ import yaml
 
 from ssl4rl.errors import UserError
 from ssl4rl.training.checks import BatchPlan, check, plan_batches
-from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe, grpo_fields, load_recipe
+from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe
+from ssl4rl.training.recipe_file import grpo_fields, load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -74,7 +75,8 @@ def test_a_model_without_a_recipe_gets_settings_for_real_models() -> None:
         ("modl.path=x", "'modl'; did you mean model?"),
         ("model.lora.rnk=1", "unknown key in recipe: 'model.lora.rnk'"),
         ("model.lora.r=0", "model.lora.r=0: Input should be greater than or equal to 1"),
-        ("engine=vlm", "engine='vlm': Input should be 'auto', 'vllm' or 'transformers'"),
+        ("engine=vlm", "unknown engine 'vlm'; did you mean vllm"),
+        ("reward.kind=tsk", "unknown reward 'tsk'; did you mean task"),
         ("tasks.0.leve=easy", "did you mean tasks.0.level"),
         ("tasks.3.level=easy", "'3' is not one of the 1 entries"),
         ("task.num_hopps=2", "unknown knob 'num_hopps'; did you mean num_hops"),
@@ -120,7 +122,9 @@ def test_a_missing_recipe_and_an_unknown_task() -> None:
 
 
 def test_recipes_are_read_without_torch() -> None:
-    code = "import sys; from ssl4rl.training.recipe import load_recipe; load_recipe(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from ssl4rl.training.recipe_file import load_recipe; load_recipe(); print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import Letters, build_model, toy_recipe, toy_tasks
+from toys import Letters, build_model, toy_recipe, toy_tasks, train_toys
 
+from ssl4rl.answers import FUNCTIONS, Scoring
 from ssl4rl.errors import UserError
-from ssl4rl.runs import read_lines
-from ssl4rl.training.run import train
+from ssl4rl.records import read_lines
 
 TIMINGS = {"seconds", "step_time"}
 
@@ -28,7 +28,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
-    train(toy_recipe(model_folder), run, tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder), run)
     return run
 
 
@@ -56,7 +56,11 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
     # log_completions_every=2: the first step and each second one, 16 completions each.
     completions = list(read_lines(finished / "completions.jsonl"))
     assert [line["step"] for line in completions] == [1] * 16 + [2] * 16 + [4] * 16
-    assert set(completions[0]) == {"step", "example", "prompt", "reply", "score", "outcome", "target"}
+    assert set(completions[0]) == {
+        *("id", "prompt", "reply", "answer", "score", "outcome", "gold", "chance", "scoring"),
+        *("step", "reward"),
+    }
+    assert all(line["reward"] == line["score"] for line in completions)
     assert json.loads((finished / "environment.json").read_text())["packages"]["trl"]
     model = AutoModelForCausalLM.from_pretrained(finished / "model")
     assert AutoTokenizer.from_pretrained(finished / "model").chat_template
@@ -75,7 +79,7 @@ def test_the_reward_rises(model_folder: Path, tmp_path: Path) -> None:
         grpo__num_generations=8,
         grpo__save_steps=40,
     )
-    run = train(recipe, tmp_path / "run", tasks=toy_tasks()).path
+    run = train_toys(recipe, tmp_path / "run").path
     summary = json.loads((run / "summary.json").read_text())
     assert summary["reward"]["last"] > summary["reward"]["first"] + 0.2
     assert summary["heldout"] == {"before": None, "after": None}
@@ -84,10 +88,10 @@ def test_the_reward_rises(model_folder: Path, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_run_and_another_another(
     finished: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    train(toy_recipe(model_folder), tmp_path / "again", tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder), tmp_path / "again")
     assert metrics(tmp_path / "again") == metrics(finished)
     assert all(torch.equal(value, weights(finished)[name]) for name, value in weights(tmp_path / "again").items())
-    train(toy_recipe(model_folder, seed=1), tmp_path / "other", tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder, seed=1), tmp_path / "other")
     assert metrics(tmp_path / "other") != metrics(finished)
 
 
@@ -100,7 +104,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished: Path, model_folder:
     (run / "summary.json").unlink()
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 4, "rewa')
-    train(toy_recipe(model_folder), run, resume=True, tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder), run, resume=True)
     assert metrics(run) == metrics(finished)
     assert (run / "completions.jsonl").read_bytes() == (finished / "completions.jsonl").read_bytes()
     assert all(torch.equal(value, weights(finished)[name]) for name, value in weights(run).items())
@@ -110,13 +114,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished: Path, model_folder:
 
 def test_resuming_exactly_with_several_steps_per_generation(model_folder: Path, tmp_path: Path) -> None:
     settings = {"grpo__per_device_train_batch_size": 8, "grpo__steps_per_generation": 2, "heldout": {"examples": 0}}
-    whole = train(toy_recipe(model_folder, **settings), tmp_path / "whole", tasks=toy_tasks()).path
+    whole = train_toys(toy_recipe(model_folder, **settings), tmp_path / "whole").path
     run = tmp_path / "killed"
     shutil.copytree(whole, run)
     shutil.rmtree(run / "checkpoint-4")
     shutil.rmtree(run / "model")
     (run / "summary.json").unlink()
-    train(toy_recipe(model_folder, **settings), run, resume=True, tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder, **settings), run, resume=True)
     assert metrics(run) == metrics(whole)
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(run).items())
 
@@ -124,7 +128,7 @@ def test_resuming_exactly_with_several_steps_per_generation(model_folder: Path, 
 def test_a_run_without_a_checkpoint_starts_anew_on_resume(finished: Path, model_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run, ignore=shutil.ignore_patterns("checkpoint-*", "model", "summary.json"))
-    train(toy_recipe(model_folder), run, resume=True, tasks=toy_tasks())
+    train_toys(toy_recipe(model_folder), run, resume=True)
     assert metrics(run) == metrics(finished)
 
 
@@ -134,7 +138,7 @@ def test_lora_trains_adapters_and_saves_a_merged_model(model_folder: Path, tmp_p
     recipe = toy_recipe(
         model_folder, model={"path": str(model_folder), "lora": {"r": 4}}, grpo__max_steps=2, grpo__beta=0.1
     )
-    run = train(recipe, tmp_path / "run", tasks=toy_tasks()).path
+    run = train_toys(recipe, tmp_path / "run").path
     assert not (run / "model" / "adapter_config.json").exists()
     before = AutoModelForCausalLM.from_pretrained(model_folder).state_dict()
     after = AutoModelForCausalLM.from_pretrained(run / "model").state_dict()
@@ -146,9 +150,9 @@ def test_lora_trains_adapters_and_saves_a_merged_model(model_folder: Path, tmp_p
 def test_trls_own_path_without_sharing_and_with_gradient_checkpointing(model_folder: Path, tmp_path: Path) -> None:
     settings = {"grpo__max_steps": 2, "heldout": {"examples": 0}}
     recipe = toy_recipe(model_folder, share_prompt=False, **settings)
-    train(recipe, tmp_path / "stock", tasks=toy_tasks())
+    train_toys(recipe, tmp_path / "stock")
     recipe = toy_recipe(model_folder, grpo__gradient_checkpointing=True, grpo__beta=0.1, **settings)
-    train(recipe, tmp_path / "checkpointed", tasks=toy_tasks())
+    train_toys(recipe, tmp_path / "checkpointed")
     assert len(metrics(tmp_path / "stock")) == len(metrics(tmp_path / "checkpointed")) == 2
 
 
@@ -159,27 +163,34 @@ def test_an_unsupported_model_falls_back_with_one_line(tmp_path: Path, capsys: p
         sliding_window=16,
         use_sliding_window=True,
     )
-    train(toy_recipe(model, grpo__max_steps=1), tmp_path / "run", tasks=toy_tasks())
+    train_toys(toy_recipe(model, grpo__max_steps=1), tmp_path / "run")
     assert capsys.readouterr().out.count("prompts are not shared: the model has sliding-window layers") == 1
 
 
+def score_broken(reply: str) -> None:
+    raise ZeroDivisionError
+
+
 class Broken(Letters):
-    def score(self, reply, example):
-        raise ZeroDivisionError
+    def scoring(self, gold):
+        return Scoring("score_broken", {})
 
 
-def test_a_crash_in_a_scorer_is_an_error_that_names_the_example(model_folder: Path, tmp_path: Path) -> None:
+def test_a_crash_in_a_scorer_is_an_error_that_names_the_example(
+    model_folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(FUNCTIONS, "score_broken", score_broken)
     recipe = toy_recipe(model_folder, heldout={"examples": 0})
     with pytest.raises(RuntimeError, match=r"scorer of toy@medium failed on example toys/train/toy@medium/0/\d+#"):
-        train(recipe, tmp_path / "run", tasks=toy_tasks(Broken))
+        train_toys(recipe, tmp_path / "run", toy_tasks(Broken))
 
 
 def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: Path, monkeypatch) -> None:
     def refused(message: str, output: Path, **more: object) -> None:
         with pytest.raises(UserError, match=message):
-            train(toy_recipe(model_folder, **more.pop("recipe", {})), output, tasks=toy_tasks(), **more)  # type: ignore[call-overload]
+            train_toys(toy_recipe(model_folder, **more.pop("recipe", {})), output, **more)  # type: ignore[call-overload]
 
-    refused("exists already; give --resume", finished)
+    refused("exists already; add --resume", finished)
     refused("is finished", finished, resume=True)
     refused("is not a run", tmp_path / "nothing", resume=True)
     refused("num_generations", tmp_path / "run", recipe={"grpo__num_generations": 3})

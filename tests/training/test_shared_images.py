@@ -11,8 +11,9 @@ from toys import Letters, make_trainer, toy_recipe, toy_tasks
 from transformers import AutoModelForImageTextToText
 from trl import GRPOConfig, GRPOTrainer
 
+from ssl4rl.answers import Scoring
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.tasks import Draft
+from ssl4rl.tasks import Draft, ShownImage
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.rollout import Sampling, sample_groups
 from ssl4rl.training.shared_images import Images
@@ -25,7 +26,7 @@ def folder(request, tmp_path_factory):
     return BUILDERS[request.param](tmp_path_factory.mktemp("vlm") / request.param)
 
 
-def picture(seed, width=84, height=56):
+def image(seed, width=84, height=56):
     generator = torch.Generator().manual_seed(seed)
     return Image.fromarray(torch.randint(0, 255, (height, width, 3), generator=generator, dtype=torch.uint8).numpy())
 
@@ -79,19 +80,19 @@ def numbers(model, logps, entropies, mask, keep):
 
 
 CASES = {
-    "several prompts, unequal groups and pictures": (
+    "several prompts, unequal groups and images": (
         [
-            ([picture(0), picture(1)], "how is it turned?"),
-            ([picture(2, 56, 56)], "which?"),
-            ([picture(0)], "what is it"),
+            ([image(0), image(1)], "how is it turned?"),
+            ([image(2, 56, 56)], "which?"),
+            ([image(0)], "what is it"),
         ],
         (3, 1, 2),
     ),
-    "the same words with other pictures": ([([picture(0)], "what?"), ([picture(1)], "what?")], (2, 2)),
-    "a picture shown twice": ([([picture(0), picture(0)], "equal?"), ([picture(0), picture(1)], "equal?")], (2, 2)),
-    "one picture, other ways up": ([([picture(0, 84, 56)], "what?"), ([picture(0, 56, 84)], "what?")], (2, 2)),
+    "the same words with other images": ([([image(0)], "what?"), ([image(1)], "what?")], (2, 2)),
+    "an image shown twice": ([([image(0), image(0)], "equal?"), ([image(0), image(1)], "equal?")], (2, 2)),
+    "one image, other ways up": ([([image(0, 84, 56)], "what?"), ([image(0, 56, 84)], "what?")], (2, 2)),
     "words alone": ([([], "how many degrees?"), ([], "which piece")], (3, 2)),
-    "words alone beside pictures": ([([], "how many degrees?"), ([picture(0)], "which piece")], (3, 2)),
+    "words alone beside images": ([([], "how many degrees?"), ([image(0)], "which piece")], (3, 2)),
 }
 
 
@@ -120,7 +121,7 @@ def test_equals_trl_on_the_same_micro_batch(folder: Path, tmp_path: Path, case: 
 def test_the_vision_tower_runs_once_per_distinct_image(folder: Path, tmp_path: Path) -> None:
     trainer = stock_trainer(folder, tmp_path)
     model = trainer.model
-    a, b, c = picture(0), picture(1), picture(2)
+    a, b, c = image(0), image(1), image(2)
     prompts = [([a, b], "which?"), ([a, c], "which?"), ([a, a], "which?")]
     ids, mask, keep, more = micro_batch(trainer.processing_class, prompts, (4, 4, 4))
     images = Images.of(more["pixel_values"], more["num_images"], more.get("image_grid_thw"))
@@ -136,7 +137,7 @@ def test_the_vision_tower_runs_once_per_distinct_image(folder: Path, tmp_path: P
 def test_swapped_images_change_the_log_probabilities(folder: Path, tmp_path: Path) -> None:
     trainer = stock_trainer(folder, tmp_path)
     found = []
-    for order in ([picture(0), picture(1)], [picture(1), picture(0)]):
+    for order in ([image(0), image(1)], [image(1), image(0)]):
         ids, mask, keep, more = micro_batch(trainer.processing_class, [(order, "which?")], (2,))
         images = Images.of(more["pixel_values"], more["num_images"], more.get("image_grid_thw"))
         logps, _ = shared_prompt.logps_and_entropies(trainer.model, ids, mask, keep, temperature=1.0, images=images)
@@ -144,17 +145,18 @@ def test_swapped_images_change_the_log_probabilities(folder: Path, tmp_path: Pat
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
-class Pictures(Letters):
-    """The same words every time, one or two pictures."""
+class ShowsImages(Letters):
+    """The same words every time, one or two images."""
 
     def draft(self, index, rng):
-        shown = [picture(int(rng.integers(1000))) for _ in range(1 + index % 2)]
-        return Draft((*shown, "which?"), "yes", {})
+        seeds = [int(rng.integers(1000)) for _ in range(1 + index % 2)]
+        images = [ShownImage(image(seed), seed) for seed in seeds]
+        return Draft((*images, "which?"), Scoring("score_letters", {}), "yes", 0.5, ())
 
 
-def test_micro_batches_keep_groups_and_their_pictures(folder: Path, tmp_path: Path) -> None:
+def test_micro_batches_keep_groups_and_their_images(folder: Path, tmp_path: Path) -> None:
     recipe = toy_recipe(folder, grpo__per_device_train_batch_size=4, grpo__gradient_accumulation_steps=4)
-    trainer = make_trainer(recipe, tmp_path / "run", toy_tasks(Pictures))
+    trainer = make_trainer(recipe, tmp_path / "run", toy_tasks(ShowsImages))
     assert trainer.sharing is None
     model = trainer.model.train()
     rows = [{"index": index} for index in (0, 1, 2, 3) for _ in range(4)]
@@ -190,7 +192,7 @@ def test_says_why_a_vision_model_is_not_supported() -> None:
 def test_the_most_likely_tokens_are_those_of_generate(folder: Path) -> None:
     files = ModelFiles(str(folder))
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    prompts = [([picture(0), picture(1)], "how is it turned?"), ([picture(2, 56, 56)], "which?"), ([], "what")]
+    prompts = [([image(0), image(1)], "how is it turned?"), ([image(2, 56, 56)], "which?"), ([], "what")]
     expected, ids, pixels, grids = [], [], [], []
     with torch.no_grad():
         for images, words in prompts:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from toys import build_model
 
-from ssl4rl.runs import read_lines
-from ssl4rl.training.preparation import build_tasks
-from ssl4rl.training.recipe import load_recipe
+from ssl4rl.records import read_lines
+from ssl4rl.training.recipe_file import load_recipe
 from ssl4rl.training.run import train
+from ssl4rl.training.tasks import build_tasks
 
 SMALL = [
     "grpo.max_steps=2",
@@ -40,10 +40,10 @@ def test_trains_on_the_embedded_graph(tasks: list[str], long_model: Path, tmp_pa
 
 def test_train_and_heldout_examples_are_of_their_splits() -> None:
     tasks = build_tasks(load_recipe(tasks=["link", "neighbor"], overrides=["tasks.1.weight=3"]))
-    assert {tasks.train.example(i).id.split("/")[1] for i in range(20)} == {"train"}
-    assert {tasks.heldout.example(i).id.split("/")[1] for i in range(20)} == {"val"}
-    share = sum(tasks.train.example(i).task == "neighbor" for i in range(200)) / 200
-    assert 0.6 < share < 0.9 and tasks.levels == []
+    assert {tasks.train.example(i).id.split for i in range(20)} == {"train"}
+    assert {tasks.heldout.example(i).id.split for i in range(20)} == {"val"}
+    share = sum(tasks.train.example(i).id.task == "neighbor" for i in range(200)) / 200
+    assert 0.6 < share < 0.9 and list(tasks.train.levels) == []
 
 
 def test_the_defaults_train(tmp_path: Path) -> None:

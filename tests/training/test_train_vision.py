@@ -1,26 +1,28 @@
-"""Vision-language models train on pictures: the architecture of the paper, on all four tasks, on real photos."""
+"""Vision-language models train on images: the architecture of the paper, on all four tasks, on real photos."""
 
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from qwen_vl import build_qwen_vl
-from toys import build_model, make_trainer
+from toys import build_model, make_trainer, train_toys
 
 import ssl4rl
-from ssl4rl.data import load_source
+from ssl4rl.answers import Scoring
+from ssl4rl.data.images.scenes import default_scenes
 from ssl4rl.errors import UserError
-from ssl4rl.example import Example, Score
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.runs import read_lines
-from ssl4rl.training.preparation import Tasks, build_tasks, prepare
-from ssl4rl.training.recipe import load_recipe
+from ssl4rl.records import read_lines
+from ssl4rl.training.preparation import prepare
+from ssl4rl.training.recipe_file import load_recipe
 from ssl4rl.training.run import train
+from ssl4rl.training.tasks import Tasks, build_tasks
 from ssl4rl.vision.tasks.jigsaw import Jigsaw
 
 SMALL = [
@@ -40,15 +42,14 @@ MULTIMODAL = Path(sys.prefix) / "multimodal"
 
 
 class Letters(Jigsaw):
-    """Pays for letters e among a reply's first characters: a random model earns something at once."""
+    """Scores the letters e of a reply: a random model earns something at once."""
 
-    def score(self, reply: str, example: Example) -> Score:
-        return Score.of(min(1.0, 4 * reply.count("e") / max(1, len(reply))), reply or "-")
+    def draft(self, index: int, rng: Any) -> Any:
+        return replace(super().draft(index, rng), scoring=Scoring("score_letters", {}))
 
 
-def letters() -> Tasks:
-    scenes: Any = load_source("vision")
-    return Tasks(Letters(scenes), Letters(scenes, split="val"), "scenes", [])
+def letters_task() -> Tasks:
+    return Tasks.of(Letters(default_scenes()))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_the_vision_tower_can_be_frozen(frozen: bool, lora: bool, qwen: Path, tmp_path: Path) -> None:
     overrides = [*SMALL, "heldout.examples=0", f"model.freeze_vision={frozen}", *(["model.lora.r=4"] if lora else [])]
     recipe = load_recipe(tasks=["jigsaw"], model=str(qwen), overrides=overrides, side="vision")
-    run = train(recipe, tmp_path / "run", tasks=letters()).path
+    run = train_toys(recipe, tmp_path / "run", letters_task()).path
     before, after = _weights(qwen), _weights(run / "model")
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any("language_model" in name for name in moved)
@@ -113,12 +114,12 @@ def test_the_vision_tower_can_be_frozen(frozen: bool, lora: bool, qwen: Path, tm
             assert any("visual" in name for name in adapters.keys()) is not frozen  # noqa: SIM118
 
 
-def test_swapping_two_pictures_changes_the_log_probabilities(qwen: Path, tmp_path: Path) -> None:
-    """So the pictures arrive, and each in its place; with the prompt shared and without."""
+def test_swapping_two_images_changes_the_log_probabilities(qwen: Path, tmp_path: Path) -> None:
+    """So the images arrive, and each in its place; with the prompt shared and without."""
     for share in (True, False):
         overrides = [*SMALL, f"share_prompt={share}"]
         recipe = load_recipe(tasks=["jigsaw"], model=str(qwen), overrides=overrides, side="vision")
-        trainer = make_trainer(recipe, tmp_path / f"run-{share}", letters())
+        trainer = make_trainer(recipe, tmp_path / f"run-{share}", letters_task())
         trainer.model.train()
         batch = trainer._generate_and_score_completions([{"index": index} for index in (0, 0, 0, 0, 1, 1, 1, 1)])
 
@@ -155,7 +156,7 @@ def test_bounds_on_pixels_bound_the_tokens(qwen: Path, tmp_path: Path, capsys: p
         recipe = load_recipe(tasks=["rotation"], model=str(qwen), overrides=overrides, side="vision")
         train(recipe, tmp_path / str(most))
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("longest prompt"))
-        tokens[most] = int(line.split(" tokens, ")[1].split(" of them for 2 picture(s)")[0])
+        tokens[most] = int(line.split(" tokens, ")[1].split(" of them for 2 image(s)")[0])
     assert tokens == {4 * 28 * 28: 8, 16 * 28 * 28: 32}
 
 
@@ -168,18 +169,19 @@ def test_a_vision_language_model_trains_on_graphs(qwen: Path, tmp_path: Path) ->
 def test_what_cannot_be_is_said_before_the_model_is_loaded(qwen: Path, tmp_path: Path) -> None:
     text = build_model(tmp_path / "text", max_position_embeddings=4096)
     recipe = load_recipe(tasks=["rotation"], model=str(text), overrides=SMALL, side="vision")
-    with pytest.raises(UserError, match="reads no pictures; take a vision-language model, such as tiny-vision"):
+    with pytest.raises(UserError, match="reads no images; use a vision-language model, such as tiny-vision"):
         train(recipe, tmp_path / "run")
     recipe = load_recipe(tasks=["link"], model=str(text), overrides=[*SMALL, "model.freeze_vision=true"])
-    with pytest.raises(UserError, match=r"model.freeze_vision: .* reads no pictures"):
+    with pytest.raises(UserError, match=r"model.freeze_vision: .* reads no images"):
         train(recipe, tmp_path / "run")
     recipe = load_recipe(tasks=["link"], model=str(text), overrides=[*SMALL, "model.max_pixels=1000"])
-    with pytest.raises(UserError, match=r"model.max_pixels: .* reads no pictures"):
+    with pytest.raises(UserError, match=r"model.max_pixels: .* reads no images"):
         train(recipe, tmp_path / "run")
     with pytest.raises(UserError, match="min_pixels=2000 is more than max_pixels=1000"):
         load_recipe(overrides=["model.min_pixels=2000", "model.max_pixels=1000"], side="vision")
-    with pytest.raises(UserError, match="cannot be mixed"):
-        build_tasks(load_recipe(tasks=["link", "rotation"]))
+    recipe = load_recipe(tasks=["link", "rotation"], model=str(text), overrides=[*SMALL, "tasks.1.weight=0.001"])
+    with pytest.raises(UserError, match="reads no images"):
+        train(recipe, tmp_path / "run")
     # 64 patches of up to 144 tokens do not fit into 2,048.
     overrides = [*SMALL, "task.n=6", "task.size=2016"]
     recipe = load_recipe(tasks=["jigsaw"], model=str(qwen), overrides=overrides, side="vision")
@@ -191,22 +193,24 @@ def test_what_cannot_be_is_said_before_the_model_is_loaded(qwen: Path, tmp_path:
 def test_nothing_given_is_the_tiny_model_on_drawn_scenes() -> None:
     recipe = load_recipe(side="vision")
     assert recipe.model.path == "tiny-vision" and [entry.name for entry in recipe.tasks] == ["rotation"]
-    assert build_tasks(recipe).dataset == "scenes"
+    assert build_tasks(recipe).train.source.name == "scenes"
 
 
 @pytest.mark.skipif(not MULTIMODAL.is_dir(), reason="vLLM's multimodal models need torchvision")
 def test_vllm_samples_from_what_is_trained(qwen: Path, tmp_path: Path) -> None:
-    """Log-probabilities of vLLM in process are the trainer's while the weights move: the same pictures, as expanded."""
+    """Log-probabilities of vLLM in process are the trainer's while the weights move: the same images, as expanded."""
     script = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from test_vision_train import SMALL, letters
-from ssl4rl.training.recipe import load_recipe
-from ssl4rl.training.run import train
+from test_train_vision import SMALL, letters_task
+from toys import score_letters, train_toys
+from ssl4rl.answers import FUNCTIONS
+from ssl4rl.training.recipe_file import load_recipe
+FUNCTIONS["score_letters"] = score_letters
 overrides = [*SMALL, "engine=vllm", "grpo.max_steps=3", "grpo.save_steps=3"]
 recipe = load_recipe(tasks=["jigsaw"], model={str(qwen)!r}, overrides=overrides, side="vision")
-train(recipe, Path({str(tmp_path / "run")!r}), tasks=letters())
+train_toys(recipe, Path({str(tmp_path / "run")!r}), letters_task())
 """
     environment = {**os.environ, "PYTHONPATH": str(MULTIMODAL)}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True)
@@ -231,7 +235,7 @@ def grids() -> list[tuple[str, ...]]:
         **{f"{task}-2x2": f"{task}@paper" for task in ("jigsaw", "position")},
         **{f"{task}-{n}x{n}": f"{task}@paper-{n}x{n}" for task in ("jigsaw", "position") for n in (3, 4, 5)},
     }
-    tables = json.loads((Path(ssl4rl.__file__).parent / "evaluation" / "paper_tables.json").read_text())
+    tables = json.loads((Path(ssl4rl.__file__).parent / "evaluation" / "paper" / "paper_tables.json").read_text())
     tables = [table for name, table in tables.items() if name.startswith("table") and "graph" not in name]
     rows = {row for table in tables for row in table["rows"]}
     combination = tuple(variants[task] for task in ("rotation", "jigsaw", "contrastive", "position"))
@@ -254,4 +258,4 @@ def test_every_grid_of_the_paper_is_one_recipe_and_a_level(
         recipe.grpo["max_completion_length"] = 512
         run = prepare(recipe)
         assert run.plan.prompts_per_generation == 512 and run.plan.generation_batch_size == 2560 and run.risks == []
-        assert run.tasks.train.label == "+".join(variants) and run.longest.pictures >= 1
+        assert run.tasks.train.label == "+".join(variants) and run.longest.images >= 1

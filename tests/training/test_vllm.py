@@ -4,12 +4,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from toys import build_model, toy_recipe, toy_tasks
+from toys import build_model, toy_recipe, train_toys
 
 from ssl4rl.errors import UserError
-from ssl4rl.runs import read_lines
-from ssl4rl.training import prepare
-from ssl4rl.training.run import train
+from ssl4rl.inference import engines
+from ssl4rl.records import read_lines
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
 
@@ -31,7 +30,7 @@ def test_log_probabilities_agree_while_the_weights_move(tmp_path: Path, kind: st
         # log-probabilities and not the trainer's.
         grpo__generation_kwargs={"logit_bias": None},
     )
-    run = train(recipe, tmp_path / "run", tasks=toy_tasks()).path
+    run = train_toys(recipe, tmp_path / "run").path
     steps = [line for line in read_lines(run / "metrics.jsonl") if line["step"] > 0]
     differences = [step["sampling/sampling_logp_difference/mean"] for step in steps]
     assert len(differences) == 3 and max(differences) < 1e-3
@@ -55,7 +54,7 @@ def _moved(before: Path, after: Path) -> float:
 def test_vllm_that_is_not_installed_is_said_before_anything_is_loaded(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"vllm is not installed: pip install 'ssl4rl\[vllm\]'"):
-        train(toy_recipe(model_folder, engine="vllm"), tmp_path / "run", tasks=toy_tasks())
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"vllm is not installed; pip install 'ssl4rl\[vllm\]'"):
+        train_toys(toy_recipe(model_folder, engine="vllm"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

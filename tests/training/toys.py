@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ssl4rl.answers import score_any_of
-from ssl4rl.example import Example, Score
+from ssl4rl.answers import Score, Scoring
+from ssl4rl.errors import UserError
+from ssl4rl.registry import Registry
+from ssl4rl.runs import Run
+from ssl4rl.source import Report, SourceKind, Summary
 from ssl4rl.tasks import Draft, Knobs, Task
-from ssl4rl.training.preparation import Tasks
+from ssl4rl.training.tasks import Tasks
 
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
@@ -31,44 +34,67 @@ class ToySource:
     fingerprint: str = "toys-1"
 
 
+def _read(path: str) -> ToySource:
+    raise UserError(f"there are no toys at {path}")
+
+
+TOYS: SourceKind[ToySource] = SourceKind(
+    name="toys",
+    side="graph",
+    default="toys",
+    default_noun="the toys",
+    registry=Registry("dataset", "ssl4rl_tests.toys", {"toys": "toys:ToySource"}),
+    read=_read,
+    recognises=lambda path: False,
+    check=lambda path: Report([], None),
+    summarise=lambda source: Summary({}, []),
+)
+
+
+def score_letters(reply: str) -> Score:
+    """The share of letters e in a reply: a random model earns something at once. A fixture makes it known."""
+    return Score.of(min(1.0, 4 * reply.count("e") / len(reply)), reply) if reply else Score.unparsed()
+
+
 class Toy(Task[ToySource, ToyKnobs]):
     """Does the prompt hold more a's than b's?"""
 
     name = "toy"
+    source_kind = TOYS
     knobs_type = ToyKnobs
     levels: ClassVar[dict[str, dict[str, Any]]] = {"easy": {"words": 3}, "medium": {}, "hard": {"words": 12}}
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         letters = rng.choice(["a", "b"], size=self.knobs.words + int(rng.integers(3)))
-        more = bool((letters == "a").sum() * 2 > len(letters))
-        return Draft((f"More a than b? {' '.join(letters)}",), "yes" if more else "no", {})
+        gold = "yes" if (letters == "a").sum() * 2 > len(letters) else "no"
+        return Draft(
+            parts=(f"More a than b? {' '.join(letters)}",),
+            scoring=self.scoring(gold),
+            gold=gold,
+            chance=0.5,
+            source_items=(f"toy:{index}",),
+        )
 
-    def score(self, reply: str, example: Example) -> Score:
-        return score_any_of(reply, [example.target])
-
-    def chance(self, example: Example) -> float:
-        return 0.5
-
-    def gold(self, example: Example) -> str:
-        return str(example.target)
+    def scoring(self, gold: str) -> Scoring:
+        return Scoring("score_any_of", {"accepted": [gold]})
 
 
 class Letters(Toy):
-    """Scores the share of letters e in a reply's first characters: a random model earns something at once."""
+    """Scores the letters of a reply instead."""
 
-    def score(self, reply: str, example: Example) -> Score:
-        if not reply:
-            return Score.unparsed()
-        return Score.of(min(1.0, 4 * reply.count("e") / len(reply)), reply)
+    def scoring(self, gold: str) -> Scoring:
+        return Scoring("score_letters", {})
 
 
 def toy_tasks(kind: type[Toy] = Letters, **knobs: Any) -> Tasks:
-    return Tasks(
-        train=kind(ToySource(), knobs=knobs),
-        heldout=kind(ToySource(), split="val", knobs=knobs),
-        dataset="toys",
-        levels=list(kind.levels),
-    )
+    return Tasks.of(kind(ToySource(), knobs=knobs))
+
+
+def train_toys(recipe: Any, output: Path, tasks: Tasks | None = None, **more: Any) -> Run:
+    """Trains as the recipe says, but on the toys, which have no registered name."""
+    from ssl4rl.training.run import run_recipe
+
+    return run_recipe(recipe, output, tasks=tasks or toy_tasks(), **more)
 
 
 def build_model(folder: Path, *, tied: bool = True, chat_template: str | None = TEMPLATE, **settings: Any) -> Path:
@@ -143,15 +169,10 @@ def toy_recipe(folder: Path, /, **overrides: Any) -> Any:
 
 def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: str = "transformers") -> Any:
     """The trainer of a recipe, without its run."""
-    from ssl4rl.inference.model import ModelFiles
-    from ssl4rl.runs import RunFolder
-    from ssl4rl.training.checks import check
     from ssl4rl.training.display import Display
-    from ssl4rl.training.preparation import quieten
-    from ssl4rl.training.run import _Run
+    from ssl4rl.training.preparation import prepare
+    from ssl4rl.training.run import _Training
 
-    quieten()
-    plan, _ = check(recipe)
-    files = ModelFiles(recipe.model.path)
-    run = _Run(recipe, plan, tasks or toy_tasks(), files, engine, RunFolder.create(folder), Display(plan.max_steps))
-    return run._trainer()
+    prepared = prepare(recipe, tasks or toy_tasks())
+    run = Run.create(folder, recipe.model_dump(mode="json"))
+    return _Training(prepared, engine, run, Display(prepared.plan.max_steps)).make_trainer()

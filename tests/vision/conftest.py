@@ -16,7 +16,7 @@ def quarters() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def encoded() -> Callable[..., bytes]:
-    """A picture as the bytes of a file."""
+    """An image as the bytes of a file."""
 
     def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
         buffer = io.BytesIO()

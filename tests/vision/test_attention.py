@@ -9,13 +9,13 @@ from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.vision.attention import (
     AttentionMap,
-    ask,
     attention_map,
-    overlay,
+    build_query,
+    image_attention,
     patch_grid,
-    picture_attention,
     seen_box,
 )
+from ssl4rl.vision.overlay import draw_overlay
 from tests.training.qwen_vl import build_llava, build_qwen_vl
 
 QUESTION = "Is the zebra, or a second Zebra-crossing, left of the zebras?"
@@ -34,7 +34,7 @@ def model(files):
 
 
 @pytest.fixture
-def picture() -> Image.Image:
+def image() -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (56, 112, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
@@ -50,15 +50,15 @@ def planted(layers: int, heads: int, tokens: int, weights: dict[tuple[int, int, 
 def test_the_patch_lights_up_in_which_attention_was_planted():
     places = list(range(5, 17))  # three rows of four, after five other tokens
     weights = planted(3, 2, 30, {(0, 0, 5 + 6): 0.8, (0, 1, 5 + 6): 0.4, (2, 1, 5 + 9): 0.6, (1, 0, 2): 1.0})
-    mean = picture_attention(weights, places).reshape(3, 4)
+    mean = image_attention(weights, places).reshape(3, 4)
     expected = np.zeros((3, 4))
     expected[1, 2], expected[2, 1] = 1.2 / 6, 0.6 / 6
     assert mean == pytest.approx(expected)
-    assert picture_attention(weights, places, layer=3).argmax() == 9
-    assert picture_attention(weights, places, layer=2).sum() == 0
+    assert image_attention(weights, places, layer=3).argmax() == 9
+    assert image_attention(weights, places, layer=2).sum() == 0
 
-    drawn = overlay(Image.new("RGB", (80, 60), "grey"), [AttentionMap(mean, "word")], ["model"])
-    panel = np.asarray(drawn, dtype=int)[40 : 40 + 384, 8 : 8 + 512]  # the picture, 512 pixels wide
+    drawn = draw_overlay(Image.new("RGB", (80, 60), "grey"), [AttentionMap(mean, "word")], ["model"])
+    panel = np.asarray(drawn, dtype=int)[40 : 40 + 384, 8 : 8 + 512]  # the image, 512 pixels wide
     patches = panel.reshape(3, 128, 4, 128, 3).transpose(0, 2, 1, 3, 4).reshape(3, 4, -1, 3)
     assert (np.ptp(patches, axis=2) == 0).all()  # one colour each
     brightness = patches.mean(axis=(2, 3))
@@ -69,16 +69,16 @@ def test_the_patch_lights_up_in_which_attention_was_planted():
 
 def test_maps_side_by_side_share_one_scale():
     weak, strong = (AttentionMap(np.array([[value, 0.0]]), "word") for value in (0.1, 0.4))
-    picture = Image.new("RGB", (512, 256), "grey")
-    drawn = overlay(picture, [weak, strong], ["a", "b"])
+    image = Image.new("RGB", (512, 256), "grey")
+    drawn = draw_overlay(image, [weak, strong], ["a", "b"])
     colors = [drawn.getpixel((8 + number * 520 + 100, 40 + 100)) for number in (0, 1)]
-    alone = overlay(picture, [weak], ["a"]).getpixel((108, 140))
+    alone = draw_overlay(image, [weak], ["a"]).getpixel((108, 140))
     assert colors[0] != colors[1] and alone == colors[1]
 
 
 def test_what_a_model_does_not_see_is_dark():
     seen = AttentionMap(np.ones((2, 2)), "word", box=(0.25, 0.0, 0.75, 1.0))
-    drawn = overlay(Image.new("RGB", (512, 256), "grey"), [seen], ["a"])
+    drawn = draw_overlay(Image.new("RGB", (512, 256), "grey"), [seen], ["a"])
     assert drawn.getpixel((8 + 20, 140)) == drawn.getpixel((8 + 490, 140)) == (26, 26, 26)
     assert drawn.getpixel((8 + 256, 140)) != (26, 26, 26)
 
@@ -92,28 +92,28 @@ def test_what_a_model_does_not_see_is_dark():
         ("second Zebra-crossing", "second Zebra-crossing"),
     ],
 )
-def test_the_last_token_of_the_word_looks(files, picture, word, ends):
-    asked = ask(files.config, files.processor, picture, QUESTION, word)
-    ids = asked.inputs["input_ids"][0].tolist()
-    assert files.tokenizer.decode(ids[: asked.at + 1]).endswith(ends)
-    assert not files.tokenizer.decode(ids[: asked.at]).endswith(ends)
+def test_the_last_token_of_the_word_looks(files, image, word, ends):
+    query = build_query(files.config, files.processor, image, QUESTION, word)
+    ids = query.inputs["input_ids"][0].tolist()
+    assert files.tokenizer.decode(ids[: query.position + 1]).endswith(ends)
+    assert not files.tokenizer.decode(ids[: query.position]).endswith(ends)
 
 
-def test_every_patch_is_one_place(files, picture):
-    asked = ask(files.config, files.processor, picture, QUESTION)
-    ids = asked.inputs["input_ids"][0].tolist()
-    assert asked.grid == ((2, 4) if "qwen" in files.config.model_type else (2, 2))
-    assert [ids[place] for place in asked.places] == [files.config.image_token_id] * len(asked.places)
-    assert len(asked.places) == asked.grid[0] * asked.grid[1] and asked.at == len(ids)
+def test_every_patch_is_one_place(files, image):
+    query = build_query(files.config, files.processor, image, QUESTION)
+    ids = query.inputs["input_ids"][0].tolist()
+    assert query.grid == ((2, 4) if "qwen" in files.config.model_type else (2, 2))
+    assert [ids[place] for place in query.image_positions] == [files.config.image_token_id] * len(query.image_positions)
+    assert len(query.image_positions) == query.grid[0] * query.grid[1] and query.position == len(ids)
 
 
 @pytest.mark.parametrize("layer", [None, 2])
 @pytest.mark.parametrize("word", ["zebras", None])
-def test_the_map_is_a_row_of_what_the_model_computes_at_once(files, model, picture, word, layer):
-    asked = ask(files.config, files.processor, picture, QUESTION, word)
-    found = attention_map(model, files.tokenizer, asked, layer)
+def test_the_map_is_a_row_of_what_the_model_computes_at_once(files, model, image, word, layer):
+    query = build_query(files.config, files.processor, image, QUESTION, word)
+    found = attention_map(model, files.tokenizer, query, layer)
 
-    inputs = dict(asked.inputs)
+    inputs = dict(query.inputs)
     with torch.no_grad():
         if word is None:
             logits = model(**inputs).logits[0, -1]
@@ -129,31 +129,31 @@ def test_the_map_is_a_row_of_what_the_model_computes_at_once(files, model, pictu
             }
             inputs["attention_mask"][:] = 1
         whole = model(**inputs, output_attentions=True).attentions
-    rows = torch.stack([weights[0, :, asked.at, asked.places].mean(0) for weights in whole])
+    rows = torch.stack([weights[0, :, query.position, query.image_positions].mean(0) for weights in whole])
     expected = rows.mean(0) if layer is None else rows[layer - 1]
     assert found.values.ravel() == pytest.approx(expected.numpy(), abs=1e-6)
     assert 0 < found.values.sum() < 1
 
 
-def test_another_picture_gives_another_map(files, model, picture):
+def test_another_image_gives_another_map(files, model, image):
     maps = [
-        attention_map(model, files.tokenizer, ask(files.config, files.processor, image, QUESTION, "zebra"))
-        for image in (picture, picture.transpose(Image.Transpose.ROTATE_180))
+        attention_map(model, files.tokenizer, build_query(files.config, files.processor, shown, QUESTION, "zebra"))
+        for shown in (image, image.transpose(Image.Transpose.ROTATE_180))
     ]
     assert np.abs(maps[0].values - maps[1].values).max() > 1e-6
 
 
-def test_what_cannot_be_read_is_refused(files, model, picture):
+def test_what_cannot_be_read_is_refused(files, model, image):
     for word in ("zebr", "horse", " "):
-        with pytest.raises(UserError, match="does not stand in the question"):
-            ask(files.config, files.processor, picture, QUESTION, word)
-    asked = ask(files.config, files.processor, picture, QUESTION, "zebra")
+        with pytest.raises(UserError, match="is not in the question"):
+            build_query(files.config, files.processor, image, QUESTION, word)
+    query = build_query(files.config, files.processor, image, QUESTION, "zebra")
     with pytest.raises(UserError, match="--layer 3: the model has layers 1 to 2"):
-        attention_map(model, files.tokenizer, asked, layer=3)
+        attention_map(model, files.tokenizer, query, layer=3)
     with pytest.raises(UserError, match="no attention weights"):
-        picture_attention([], [0])
+        image_attention([], [0])
     with pytest.raises(UserError, match=r"the LLaVA and Qwen2\.5-VL families are supported"):
-        patch_grid(files.config, asked.inputs, 7)
+        patch_grid(files.config, query.inputs, 7)
 
 
 def test_the_middle_that_a_processor_cuts_out():

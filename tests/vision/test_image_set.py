@@ -1,4 +1,4 @@
-"""Decoding whatever people call a picture, and splits that follow from its bytes."""
+"""Decoding images of every format and mode, and splits that follow from their bytes."""
 
 import hashlib
 import io
@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from ssl4rl.errors import UserError
-from ssl4rl.vision.image_set import EXIF_ORIENTATION, FORMATS, ImageSet, IntArray, decode
+from ssl4rl.vision.decode import EXIF_ORIENTATION, FORMATS, decode
+from ssl4rl.vision.image_set import ImageSet, IntArray
 
 
 def header_only_png(width: int, height: int) -> bytes:
@@ -77,8 +78,8 @@ def test_a_jpeg_is_decoded_small_but_never_too_small(encoded):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"hello", "is not a picture that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture that can be read"),
+        (b"hello", "is not an image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image that can be read"),
         (header_only_png(20_000, 20_000), "too many pixels"),
         (header_only_png(10_000, 10_000), r"10,000×10,000 pixels, more than 89,478,485: scale it down"),
         (header_only_png(50, 50), "is broken"),
@@ -122,7 +123,7 @@ def test_splits_follow_the_bytes():
     side = {split: {contents[index] for index in part} for split, part in members.items()}
     assert not side["train"] & side["val"] and not side["train"] & side["test"] and not side["val"] & side["test"]
 
-    other = images(range(3999, 1999, -1))  # another set, in another order, with some of the same pictures
+    other = images(range(3999, 1999, -1))  # another set, in another order, with some of the same images
     assert {3999 - index for index in other.members("test")} == {each for each in side["test"] if each >= 2000}
 
 
@@ -135,10 +136,10 @@ def test_a_small_set_has_every_split():
 
 def test_given_splits_are_kept_but_for_what_they_share():
     sides = np.array([0, 0, 1, 2, -1, 2])
-    given = images(["a", "b", "c", "a", "d", "e"], sides=sides)
+    given = images(["a", "b", "c", "a", "d", "e"], given_splits=sides)
     assert [given.members(split).tolist() for split in ("train", "val", "test")] == [[1], [2], [3, 5]]
 
-    two = images(range(2000), sides=np.repeat([0, 2], 1000))  # no val: it comes out of train
+    two = images(range(2000), given_splits=np.repeat([0, 2], 1000))  # no val: it comes out of train
     assert len(two.members("test")) == 1000
     assert 20 <= len(two.members("val")) <= 90 and two.members("val").max() < 1000
     assert len(two.members("val")) + len(two.members("train")) == 1000
@@ -151,8 +152,8 @@ def test_the_fingerprint_covers_bytes_and_labels():
         images(["b", "a"]).fingerprint,
         images(["a", "b"], **labelled).fingerprint,
         images(["a", "b"], **{**labelled, "label_names": ["cat", "cow"]}).fingerprint,
-        images(["a", "b"], sides=np.array([0, 1])).fingerprint,
+        images(["a", "b"], given_splits=np.array([0, 1])).fingerprint,
     ]
     assert len(set(prints)) == 5
     assert images(["a", "b"], skipped=["c.jpg is empty"]).fingerprint == prints[0]
-    assert images(["a", "b", "a"], skipped=["x"]).counts == {"pictures": 3, "duplicates": 1, "skipped": 1}
+    assert images(["a", "b", "a"], skipped=["x"]).counts == {"images": 3, "duplicates": 1, "skipped": 1}

@@ -1,4 +1,4 @@
-"""What is done to pictures, checked by hand or by undoing it."""
+"""Cutting, turning and changing images, checked by hand or by undoing it."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from ssl4rl.vision.transforms import (
     CHANGES,
     canvas_for,
     changed,
+    describe_changes,
     overlap,
     random_box,
     square,
     tilt_for,
-    told,
     turned,
     turned_inscribed,
     within,
@@ -22,7 +22,7 @@ DIVISORS = [step for step in range(1, 181) if 360 % step == 0]
 
 
 def waves(width: int, height: int) -> Image.Image:
-    """A smooth picture without any symmetry: what resampling hardly changes."""
+    """A smooth image without any symmetry, which resampling hardly changes."""
     y, x = np.mgrid[0:height, 0:width] / 40
     channels = [np.sin(x + 2 * y), np.cos(2 * x - y / 2), np.sin(x * y / 3)]
     return Image.fromarray(np.stack([127 + 100 * channel for channel in channels], axis=-1).astype(np.uint8))
@@ -68,7 +68,7 @@ def test_the_papers_cut_betrays_the_angle_by_its_size(degrees, size):
     assert turned_inscribed(Image.new("RGB", (640, 480), "white"), degrees).size == size
 
 
-def test_the_papers_cut_holds_nothing_but_the_picture():
+def test_the_papers_cut_holds_nothing_but_the_image():
     for degrees in range(0, 360, 15):
         for shape in ((200, 120), (120, 200)):
             assert np.asarray(turned_inscribed(Image.new("RGB", shape, "white"), degrees)).mean() > 254
@@ -95,13 +95,13 @@ def test_boxes_lie_inside_and_have_the_area_that_was_asked_for():
 def test_each_change_is_made_or_not_and_depends_on_the_generator_alone(name):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
     first, second = (changed(image, {name: 1.0}, np.random.default_rng(3)) for _ in range(2))
-    assert first[1] == [name] and first[0].mode == "RGB" and first[0].size == image.size
+    assert list(first[1]) == [name] and first[0].mode == "RGB" and first[0].size == image.size
     assert np.array_equal(np.asarray(first[0]), np.asarray(second[0]))
     assert not np.array_equal(np.asarray(first[0]), np.asarray(image))
     assert np.array_equal(np.asarray(changed(image, {name: 0.0}, np.random.default_rng(3))[0]), np.asarray(image))
 
 
-def test_a_prompt_tells_of_every_change():
-    assert told([]) == ""
-    assert told(["flip"]).endswith("it may have been mirrored left to right")
-    assert all(words in told(list(CHANGES)) for words in CHANGES.values())
+def test_a_prompt_mentions_every_change():
+    assert describe_changes([]) == ""
+    assert describe_changes(["flip"]).endswith("it may have been mirrored left to right")
+    assert all(words in describe_changes(list(CHANGES)) for words in CHANGES.values())

@@ -1,9 +1,9 @@
-"""The embedded graph: papers of a made-up literature, drawn from a model that is known exactly.
+"""The embedded graph: papers of a made-up literature, drawn from a known probability model.
 
-Every paper belongs to a subject that its text never names. Its title draws some words from the subject's, some from
-anywhere; most of its citations stay within the subject. So texts, classes and links depend on each other, no clue is
-certain, and the best possible accuracy of a question can be computed from the generator's own posterior
-(:func:`link_posterior`) rather than guessed.
+Every paper belongs to a subject that its text never names. Some words of its title come from the subject, others from
+anywhere, and most of its citations stay within the subject. So texts, classes and links depend on each other, no clue
+is certain, and the best possible accuracy of a question can be computed exactly, from the generator's own posterior
+(:func:`link_posterior`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.tasks import seeded_rng
+from ssl4rl.rng import seeded_rng
 
 SUBJECTS: dict[str, str] = {
     "astronomy": "orbit comet lens eclipse nebula crater parallax pulsar meteor telescope halo equinox",
@@ -28,7 +28,7 @@ SUBJECTS: dict[str, str] = {
     "sailing": "mast anchor hull rudder harbor keel tide rigging buoy deck sextant mooring",
     "weaving": "loom thread wool fiber silk spindle cotton dye stitch linen yarn tapestry",
 }
-"""Subject (the class, and never part of a text) → the words that its papers prefer."""
+"""Each subject (the class, never part of a text) and the words that its papers prefer."""
 
 COMMON_WORDS = "history theory survey origin model limit change order measure record pattern cause".split()  # noqa: SIM905
 
@@ -41,18 +41,19 @@ TEMPLATES = (
 SLOTS = 4
 
 P_SUBJECT_WORD = 0.55
-"""A title's word comes from the paper's own subject with this probability,"""
+"""Probability that a word of a title comes from the paper's own subject."""
 P_OTHER_WORD = 0.30
-"""from any subject, uniformly, with this one, and from the common words otherwise."""
+"""Probability that it comes from any subject, uniformly; otherwise it is one of the common words."""
 NODE_SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}
-"""Shares of the papers in each split."""
+"""Share of the papers in each split."""
 
 P_SAME_SUBJECT = 0.90
-"""A citation stays within the subject with this probability, and goes to any other subject otherwise."""
+"""Probability that a citation stays within the subject; otherwise it goes to any other subject, uniformly."""
 
 _NAMES = list(SUBJECTS)
 _SUBJECT_WORDS = [words.split() for words in SUBJECTS.values()]
-_VOCABULARY = {word: i for i, word in enumerate([*(w for words in _SUBJECT_WORDS for w in words), *COMMON_WORDS])}
+_WORDS = [word for words in _SUBJECT_WORDS for word in words] + COMMON_WORDS
+_VOCABULARY = {word: number for number, word in enumerate(_WORDS)}
 
 
 def citation_graph(num_papers: int = 3000, mean_degree: float = 6.0, seed: int = 0) -> TextAttributedGraph:
@@ -60,12 +61,13 @@ def citation_graph(num_papers: int = 3000, mean_degree: float = 6.0, seed: int =
     rng = seeded_rng("citations", num_papers, mean_degree, seed)
     subject = rng.permutation(num_papers) % len(SUBJECTS)
     emission = word_probabilities()
-    vocabulary = list(_VOCABULARY)
-    # One draw per slot by inverting the cumulative distribution of the paper's subject.
+    # Each slot is drawn by inverting the cumulative distribution of the paper's subject.
     cumulative = emission.cumsum(axis=1)[subject]
-    drawn = (rng.random((num_papers, SLOTS, 1)) > cumulative[:, None, :]).sum(axis=2).clip(max=len(vocabulary) - 1)
+    drawn = (rng.random((num_papers, SLOTS, 1)) > cumulative[:, None, :]).sum(axis=2).clip(max=len(_WORDS) - 1)
     template = rng.integers(len(TEMPLATES), size=num_papers)
-    texts = [TEMPLATES[template[i]].format(*(vocabulary[word] for word in drawn[i])) for i in range(num_papers)]
+    texts = [
+        TEMPLATES[form].format(*(_WORDS[word] for word in words)) for form, words in zip(template, drawn, strict=True)
+    ]
     ends = np.cumsum([round(num_papers * share) for share in NODE_SHARES.values()])[:-1]
     parts = np.split(rng.permutation(num_papers), ends)
     return TextAttributedGraph.from_edges(
@@ -83,12 +85,12 @@ def citation_graph(num_papers: int = 3000, mean_degree: float = 6.0, seed: int =
 
 @lru_cache(maxsize=1)
 def default_graph() -> TextAttributedGraph:
-    """The graph that is used where no dataset is named."""
+    """The graph that is used if no dataset is named."""
     return citation_graph()
 
 
 def _draw_citations(subject: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """[2, count] node pairs: a uniform first paper, and a second of its subject or of another."""
+    """[2, count] pairs of papers: the first uniform, the second of the same subject or of another."""
     by_subject = [np.flatnonzero(subject == s) for s in range(len(SUBJECTS))]
     first = rng.integers(len(subject), size=count)
     jump = rng.integers(1, len(SUBJECTS), size=count)
@@ -126,21 +128,21 @@ def subject_pairs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def link_posterior(pair: Sequence[int], texts: Mapping[int, str], edges: Sequence[Sequence[int]]) -> float:
-    """P(linked | what is shown), for a pair that is linked with prior probability one half.
+    """P(linked | context), for a pair that is linked with a prior probability of one half.
 
-    ``texts`` maps nodes to the texts shown, ``edges`` are the node pairs shown as linked; leave both down to the pair
-    itself for an oracle that sees no graph. The sum over all subjects of all nodes is exact, by eliminating one node
-    after another. (That other pairs are *not* shown as linked is not used: it says next to nothing in a sparse graph.)
+    ``texts`` maps nodes to the texts shown, and ``edges`` are the node pairs shown as linked. With the texts of the
+    pair alone and no edges, this is an oracle that sees no graph. The sum over all subjects of all nodes is exact, by
+    variable elimination. That other pairs are *not* linked is ignored: in a sparse graph it tells almost nothing.
     """
     linked, unlinked = subject_pairs()
-    place = {node: i for i, node in enumerate(texts)}
+    axis = {node: number for number, node in enumerate(texts)}
     factors: list[Any] = []
     for node, text in texts.items():
         likelihood = text_likelihood(text)
-        factors += [likelihood / likelihood.sum(), [place[node]]]
+        factors += [likelihood / likelihood.sum(), [axis[node]]]
     for first, second in edges:
-        factors += [linked / unlinked, [place[first], place[second]]]
-    ends = [place[pair[0]], place[pair[1]]]
+        factors += [linked / unlinked, [axis[first], axis[second]]]
+    ends = [axis[pair[0]], axis[pair[1]]]
     joint = np.einsum(*factors, ends, optimize="greedy")
     yes, no = float((joint * linked).sum()), float((joint * unlinked).sum())
     return yes / (yes + no)

@@ -1,4 +1,4 @@
-"""Getting a TAGLAS dataset once: from the Hugging Face hub or from a folder, converted and kept under SSL4RL_HOME."""
+"""Fetches a TAGLAS dataset from the Hugging Face hub or a folder, converts it, and keeps it under SSL4RL_HOME."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl4rl.data.graphs.store import write_graph
-from ssl4rl.data.graphs.taglas import RAW, REPOSITORY, Raw
+from ssl4rl.data.graphs.store import FORMAT, graph_folder, read_manifest, write_graph
+from ssl4rl.data.graphs.taglas_raw import RAW, REPOSITORY, Raw
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.registry import GRAPHS
 
@@ -20,19 +20,27 @@ TIMEOUT = 10.0
 """Seconds after which the hub counts as unreachable."""
 
 
-def fetch(name: str, source: Path | None = None, revision: str | None = None) -> TextAttributedGraph:
-    """Converts a dataset and stores it; what was stored under that name is replaced.
+def fetch_state(name: str) -> dict[str, Any]:
+    """Where a dataset is fetched ``from``, whether it is ``here``, and if so, in which ``folder``."""
+    manifest = read_manifest(name)
+    here = manifest is not None and manifest.get("format") == FORMAT
+    state = {"from": f"{REPOSITORY}/{RAW[name].folder}", "here": here}
+    return {**state, "folder": str(graph_folder(name))} if here else state
 
-    ``source`` is a folder laid out like the hub repository (``source/Cora/cora.pt``); without it the files of
-    ``revision`` (by default the hub's present one) are downloaded and checked against the hub's checksums. The
-    revision and the SHA-256 of each raw file are kept beside the graph.
+
+def fetch(name: str, source: Path | None = None, revision: str | None = None) -> TextAttributedGraph:
+    """Converts a dataset and stores it, replacing an earlier copy.
+
+    ``source`` is a folder laid out like the hub repository (``source/Cora/cora.pt``). Without it, the files of
+    ``revision`` (by default the latest) are downloaded and compared with the hub's checksums. The revision and the
+    SHA-256 of each raw file are stored with the graph.
 
     Raises:
         UserError: for an unknown name, missing or malformed files, or a hub that cannot be reached.
     """
     if name not in RAW:
         if name in GRAPHS.names():
-            raise UserError(f"dataset {name} needs no fetching: it comes from the package that registers it")
+            raise UserError(f"dataset {name} needs no fetching: the package that registers it brings it along")
         raise unknown("dataset", name, RAW)
     raw = RAW[name]
     origin: dict[str, Any]
@@ -48,7 +56,7 @@ def fetch(name: str, source: Path | None = None, revision: str | None = None) ->
         graph = raw.parse(folder)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"the files in {folder} are not laid out as TAGLAS lays out {name} ({type(error).__name__}: {error})"
+            f"the files in {folder} are not in the format of TAGLAS's {name} ({type(error).__name__}: {error})"
         ) from error
     write_graph(graph, origin)
     return graph
@@ -66,10 +74,10 @@ def _check_layout(raw: Raw, source: Path) -> None:
 
 
 def download(raw: Raw, revision: str | None) -> tuple[Path, str]:
-    """Downloads the raw files into the hub's own cache; returns the snapshot's folder and its commit hash.
+    """Downloads the raw files into the hub client's cache; returns the snapshot's folder and its commit hash.
 
-    The hub is asked first for the commit and the checksums, in one request without retries, so that being offline is
-    noticed at once.
+    One request without retries comes first, for the commit and the checksums, so that an offline machine gets its
+    error at once.
     """
     import httpx
     from huggingface_hub import HfApi, hf_hub_download
@@ -88,10 +96,10 @@ def download(raw: Raw, revision: str | None) -> tuple[Path, str]:
     except RevisionNotFoundError as error:
         raise UserError(f"{REPOSITORY} has no revision {revision}") from error
     except (OSError, httpx.HTTPError) as error:
-        reason = "it is not there" if isinstance(error, RepositoryNotFoundError) else str(error).split("\n")[0]
+        reason = "it does not exist" if isinstance(error, RepositoryNotFoundError) else str(error).split("\n")[0]
         raise UserError(
             f"cannot download from the Hugging Face hub ({REPOSITORY}: {reason}); "
-            "give a folder that holds its files with --from FOLDER"
+            "if you have its files, give their folder with --from FOLDER"
         ) from error
     for name, path in paths.items():
         _check_sum(path, siblings[name])
@@ -99,14 +107,14 @@ def download(raw: Raw, revision: str | None) -> tuple[Path, str]:
 
 
 def _check_sum(path: Path, stated: RepoSibling) -> None:
-    """Compares a file with what the hub states: SHA-256 for large files, git's blob hash for the others."""
+    """Compares a file with the hub's checksum: SHA-256 for large files, git's blob hash for the others."""
     if stated.lfs is not None:
         intact = _digest(path, "sha256") == stated.lfs.sha256
     else:
         header = f"blob {path.stat().st_size}\0".encode()
         intact = stated.blob_id is None or _digest(path, "sha1", header) == stated.blob_id
     if not intact:
-        raise UserError(f"{path} does not have the checksum that the hub states; delete it and fetch again")
+        raise UserError(f"{path} does not match the hub's checksum; delete it and fetch again")
 
 
 def _digest(path: Path, algorithm: str, header: bytes = b"") -> str:

@@ -1,25 +1,31 @@
-"""What there is to say about a graph in numbers: for ``data info`` and ``data validate``."""
+"""A graph in numbers: what ``data info`` and ``data validate`` print."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import edge_split, node_split, pair_keys
+from ssl4rl.source import SPLITS, Summary
+
+SHOWN_NAMES = 12
+"""Classes and relations that are listed for people; the rest are counted."""
+SHOWN_CHARACTERS = 200
+"""Length to which the text of the example is cut."""
 
 
-def summary(graph: TextAttributedGraph) -> dict[str, Any]:
-    """Counts and split sizes, ready for JSON.
+def summarise(graph: TextAttributedGraph) -> Summary:
+    """Counts, sizes of splits, and names of classes and relations.
 
     ``num_edges`` is the number that the source counts (for an undirected dataset often both directions);
-    ``num_pairs`` that of distinct unordered pairs of nodes after self-loops and duplicates were dropped.
+    ``num_pairs`` is the number of distinct unordered pairs of nodes once self-loops and duplicates are dropped.
     """
-    from ssl4rl.graph.splits import edge_split, node_split, pair_keys
-
     degrees = np.bincount(graph.edge_index.reshape(-1), minlength=graph.num_nodes)
     lengths = np.array([len(text.split()) for text in graph.texts] or [0])
-    return {
+    facts = {
         "name": graph.name,
         "num_nodes": graph.num_nodes,
         "num_edges": graph.counts.get("edges", graph.num_edges),
@@ -41,4 +47,44 @@ def summary(graph: TextAttributedGraph) -> dict[str, Any]:
         "edge_splits_from": "data" if graph.edge_splits else "seed",
         "counts": dict(graph.counts),
         "fingerprint": graph.fingerprint,
+        "label_names": list(graph.label_names),
+        "relation_names": list(graph.relation_names),
     }
+    return Summary(facts, _rows(facts), _details(graph))
+
+
+def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    classes = f"{facts['num_classes']:,}"
+    if facts["num_classes"] and facts["unlabelled_nodes"]:
+        classes += f" ({facts['unlabelled_nodes']:,} nodes have none)"
+    return [
+        ("name", facts["name"]),
+        ("nodes", f"{facts['num_nodes']:,} (each is {facts['node_meaning']}; median {facts['median_words']:,} words)"),
+        ("edges", f"{facts['num_edges']:,} as the source counts them; {facts['num_pairs']:,} linked pairs of nodes"),
+        ("an edge means", f"{facts['edge_meaning']} ({'directed' if facts['directed'] else 'undirected'})"),
+        ("dropped", f"{facts['self_loops']:,} self-loops, {facts['duplicates']:,} repeated or reversed edges"),
+        ("without text", f"{facts['empty_texts']:,} nodes"),
+        ("without edges", f"{facts['isolated_nodes']:,} nodes"),
+        ("classes", classes),
+        ("relations", f"{facts['num_relations']:,}"),
+        ("node splits", _sizes(facts["node_splits"], facts["node_splits_from"])),
+        ("edge splits", _sizes(facts["edge_splits"], facts["edge_splits_from"])),
+    ]
+
+
+def _sizes(splits: Mapping[str, int], origin: str) -> str:
+    sizes = " / ".join(f"{splits[split]:,}" for split in SPLITS)
+    return f"{sizes} (train / val / test, {'given' if origin == 'data' else 'seeded'})"
+
+
+def _details(graph: TextAttributedGraph) -> list[str]:
+    details = []
+    for title, names in (("classes", graph.label_names), ("relations", graph.relation_names)):
+        if names:
+            rest = len(names) - SHOWN_NAMES
+            more = f" … and {rest} more" if rest > 0 else ""
+            details.append(f"{title}: {', '.join(names[:SHOWN_NAMES])}{more}")
+    text = next((text for text in graph.texts if text), "")
+    if text:
+        details.append(f"one text: {text[:SHOWN_CHARACTERS]}{'…' if len(text) > SHOWN_CHARACTERS else ''}")
+    return details

@@ -1,46 +1,72 @@
-"""Pictures with classes, and the names of the classes where the pictures' folders are called by codes."""
+"""Images with classes, and the names of the classes where the images' folders are called by codes."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from ssl4rl.data.images.files import DEFAULT, HUB, load_images
+from ssl4rl.data.images.files import HUB, check_images, load_images
+from ssl4rl.data.images.scenes import default_scenes
+from ssl4rl.data.images.summary import summarise_classes
 from ssl4rl.data.tables import Problems, read_table, where
 from ssl4rl.errors import UserError
-from ssl4rl.vision.benchmarks.imagenet import ClassifiedImages
+from ssl4rl.source import Report
+from ssl4rl.vision.classes import ClassifiedImages
+from ssl4rl.vision.image_set import ImageSet
 
 NAMES_CSV, SYNSETS = "classes.csv", "LOC_synset_mapping.txt"
-"""Files beside the class folders (or beside the folder that holds them) that give the classes' names."""
+"""Files next to the class folders, or next to the folder that holds those, that give the classes' names."""
 
 CODE, NAME = "wnid", "class_name"
 
 
-def load_classified(source: str | None = None) -> ClassifiedImages:
-    """Pictures with classes: class folders, a table, the hub, or the drawn scenes for None (see ``load_images``).
+def load_classified(path: str) -> ClassifiedImages:
+    """Images with classes: class folders, a table, or the hub (see ``load_images``).
 
-    A class has the names that stand in its label, separated by commas. Where the folders are called by codes
+    The names of a class are those in its label, separated by commas. Where the folders are called by codes
     (``n01440764``), the names come from ``classes.csv`` (columns ``wnid`` and ``class_name``) or from ImageNet's own
-    ``LOC_synset_mapping.txt``; classes that stand there and have no picture serve as options.
+    ``LOC_synset_mapping.txt``; classes that are listed there and have no image serve as options.
 
     Raises:
-        UserError: as ``load_images`` does; if the pictures have no labels, or a folder's code has no name.
+        UserError: as ``load_images`` does; if the images have no labels, or a folder's code has no name.
     """
-    images = load_images(source)
+    images = load_images(path)
+    names_file = None if path.startswith(HUB) else _names_file(Path(path).expanduser())
+    return _classified(images, names_file)
+
+
+@lru_cache(maxsize=1)
+def classified_scenes() -> ClassifiedImages:
+    """The drawn scenes, whose classes are their main objects."""
+    return _classified(default_scenes(), None)
+
+
+def check_classified(path: str) -> Report:
+    """Checks the images as ``check_images`` does, and then their classes."""
+    report = check_images(path)
+    try:
+        summary = summarise_classes(load_classified(path)) if not report.problems else None
+    except UserError as error:
+        return Report([str(error)], None, report.skipped)
+    return Report(report.problems, summary, report.skipped)
+
+
+def _classified(images: ImageSet, names_file: Path | None) -> ClassifiedImages:
+    """The images with the classes that their labels say; a file of names says what the labels stand for."""
     if images.labels is None:
-        raise UserError(f"pictures {images.name} have no labels; put each class into a folder of its own")
-    given = None
-    if source is not None and source != DEFAULT and not source.startswith(HUB):
-        given = _names_file(Path(source).expanduser())
-    if given is None:
+        raise UserError(f"image set {images.name} has no labels; put each class into its own folder")
+    if names_file is None:
         return ClassifiedImages(images, [_split(label, images.name) for label in images.label_names], images.labels)
-    names = _read_names(given)
-    codes = {code: place for place, code in enumerate(names)}
+    names = _read_names(names_file)
+    number_of = {code: number for number, code in enumerate(names)}
     for label in images.label_names:
-        if label not in codes:
-            raise UserError(f"{given} has no class {label!r}, which is a folder of {images.name}; add a row for it")
-    of_label = np.array([codes[label] for label in images.label_names], dtype=np.int64)
+        if label not in number_of:
+            raise UserError(
+                f"{names_file} has no class {label!r}, which is a folder of {images.name}; add a row for it"
+            )
+    of_label = np.array([number_of[label] for label in images.label_names], dtype=np.int64)
     classes = np.where(images.labels >= 0, of_label[images.labels], -1)
     return ClassifiedImages(images, list(names.values()), classes)
 

@@ -1,7 +1,7 @@
-"""The embedded questions: what stands in a drawn scene, by name among four or as yes or no.
+"""The embedded questions: which thing is in a drawn scene, by name among four or as yes or no.
 
-They need no label but the scene's own, and there are questions for training (examples to show before an item) and for
-test, about scenes that vision tasks train on and do not train on.
+The answers follow from the scenes' labels. There are questions for training (examples to show before an item), about
+scenes that vision tasks train on, and for test, about scenes that they do not train on.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssl4rl.answers import option_labels
-from ssl4rl.data.images.scenes import KINDS, default_scenes
-from ssl4rl.tasks import seeded_rng
+from ssl4rl.data.images.scenes import default_scenes
+from ssl4rl.prompts import option_labels
+from ssl4rl.rng import seeded_rng
+from ssl4rl.vision.drawing.scenes import KINDS
 from ssl4rl.vision.questions import TRAIN, Question, QuestionSet
 
 VERSION = 1
 NUM_TRAIN = 200
-"""Of the scenes of the training split, the first so many are asked about; of the test split all are."""
+"""How many scenes of the training split have a question; of the test split, all have."""
 NUM_OPTIONS = 4
 
 
@@ -32,9 +33,7 @@ def scene_questions() -> QuestionSet:
         for place, number in enumerate(numbers)
     ]
     taken = np.array(numbers, dtype=np.int64)
-    return QuestionSet(
-        scenes.name, scenes.pictures.take(taken), [scenes.hashes[number] for number in numbers], questions
-    )
+    return QuestionSet(scenes.name, scenes.store.take(taken), [scenes.hashes[number] for number in numbers], questions)
 
 
 def _question(number: int, place: int, kind: str, part: str) -> Question:
@@ -54,7 +53,7 @@ def _question(number: int, place: int, kind: str, part: str) -> Question:
         text=text.replace(" a animal", " an animal"),
         options=dict(zip(letters, texts, strict=True)),
         answer=letters[texts.index(right)],
-        picture=place,
+        image=place,
         place=f"scene {number}",
         category=category,
         part=part,

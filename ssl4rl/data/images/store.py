@@ -1,7 +1,7 @@
-"""What is kept about pictures under ``SSL4RL_HOME/images``: content hashes, and the pictures of tables, unpacked once.
+"""What is kept about images under ``SSL4RL_HOME/images``: content hashes, and the images of tables, unpacked once.
 
-Neither parquet nor TSV lets one row be read alone, so the encoded pictures of a table are copied into one file,
-``pictures.bin``, each distinct one once, with ``index.json`` beside it. From then on a picture costs one read.
+A single row of a parquet file or a TSV cannot be read alone, so the encoded images of a table are copied into one file,
+``images.bin``, each distinct one once, with ``index.json`` beside it. From then on an image costs one read.
 """
 
 from __future__ import annotations
@@ -21,40 +21,43 @@ from PIL import Image
 
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
-from ssl4rl.vision.image_set import IntArray, Pictures, decode
+from ssl4rl.vision.decode import decode
+from ssl4rl.vision.image_set import ImageStore, IntArray
 
-FORMAT = 1
-"""Raised when the layout, or what a reader makes of a table, changes."""
+FORMAT = 2
+"""Raised when the layout changes, or what a reader makes of a table."""
 
 LABEL_COLUMNS = ("label", "class_name", "class")
-"""Columns of an index or a table that name what a picture shows; the first one that is there is taken."""
+"""Columns of an index or a table that hold an image's label; the first one that exists is used."""
 
 
 @dataclass
 class Listing:
-    """What a reader found: one entry per picture, in order, some of them with a problem instead of a content hash."""
+    """The images that a reader lists, in order; some have a problem instead of a content hash."""
 
     name: str
-    pictures: Pictures
+    store: ImageStore
     hashes: Sequence[str]
     labels: Sequence[str]
     """Names; empty where unknown."""
     splits: Sequence[str]
     """As the data spells them; empty where it gives none."""
     problems: Mapping[int, str] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """Why other files were not read, and how many."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table of pictures: ``content``, or the ``key`` of the row that holds it, or a ``problem``."""
+    """One row of a table of images: ``content``, or the ``key`` of the row that holds it, or a ``problem``."""
 
     place: str
     """File and row, for messages."""
     content: bytes = b""
     key: str = ""
-    """What other rows call this one."""
+    """How other rows refer to this one."""
     refers: str = ""
-    """The ``key`` of the row whose picture this one shows."""
+    """The ``key`` of the row whose image this one shows."""
     label: str = ""
     split: str = ""
     problem: str = ""
@@ -75,7 +78,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Packed:
-    """Pictures that lie one after the other in a file: where each starts and how long it is, in bytes."""
+    """Images one after the other in a file: where each starts and how long it is, in bytes."""
 
     path: Path
     starts: Sequence[int]
@@ -84,7 +87,7 @@ class Packed:
 
     def open(self, index: int, side: int | None) -> Image.Image:
         try:
-            with self.path.open("rb") as file:  # opened anew: an open file does not travel to worker processes
+            with self.path.open("rb") as file:  # opened each time: an open file cannot be sent to worker processes
                 file.seek(self.starts[index])
                 content = file.read(self.sizes[index])
         except OSError as error:
@@ -104,7 +107,7 @@ class Packed:
 
 
 def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
-    """The pictures of a table; ``rows`` is read only where no unpacked copy of that ``key`` is there yet.
+    """The images of a table; ``rows`` is read only if there is no unpacked copy of that ``key`` yet.
 
     Raises:
         UserError: what reading ``rows`` raises, or if the copy cannot be written.
@@ -114,9 +117,9 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
         index = Index(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         index = _unpack(folder, rows)
-    pictures = Packed(folder / "pictures.bin", index.starts, index.sizes, index.places)
+    store = Packed(folder / "images.bin", index.starts, index.sizes, index.places)
     problems = {number: problem for number, problem in enumerate(index.problems) if problem}
-    return Listing(name, pictures, index.hashes, index.labels, index.splits, problems)
+    return Listing(name, store, index.hashes, index.labels, index.splits, problems)
 
 
 def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
@@ -126,7 +129,7 @@ def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
         try:
             new = temporary / "new"
             new.mkdir()
-            with (new / "pictures.bin").open("wb") as file:
+            with (new / "images.bin").open("wb") as file:
                 index = _write(file, rows)
             (new / "index.json").write_text(json.dumps(asdict(index)), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
@@ -135,38 +138,38 @@ def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(
-            f"cannot unpack pictures into {folder.parent}: {error.strerror}; set SSL4RL_HOME to a folder with room"
+            f"cannot unpack images into {folder.parent}: {error.strerror}; set SSL4RL_HOME to a folder with free space"
         ) from error
     return index
 
 
 def _write(file: Any, rows: Iterable[Row]) -> Index:
-    """Writes each distinct picture once; rows that refer to others get those others' pictures at the end."""
+    """Writes each distinct image once; rows that refer to others get those rows' images at the end."""
     index = Index()
-    spot: dict[str, int] = {}
+    starts: dict[str, int] = {}
     number_of: dict[str, int] = {}
-    refers: dict[int, str] = {}
+    references: dict[int, str] = {}
     for number, row in enumerate(rows):
-        content = hashlib.sha256(row.content).hexdigest() if row.content else ""
-        if content and content not in spot:
-            spot[content] = file.tell()
+        content_hash = hashlib.sha256(row.content).hexdigest() if row.content else ""
+        if content_hash and content_hash not in starts:
+            starts[content_hash] = file.tell()
             file.write(row.content)
         if row.refers:
-            refers[number] = row.refers
+            references[number] = row.refers
         if row.key:
             number_of.setdefault(row.key, number)
-        index.hashes.append(content)
-        index.starts.append(spot.get(content, 0))
+        index.hashes.append(content_hash)
+        index.starts.append(starts.get(content_hash, 0))
         index.sizes.append(len(row.content))
         index.places.append(row.place)
         index.labels.append(row.label)
         index.splits.append(row.split)
         index.problems.append(row.problem)
-    for number, key in refers.items():
+    for number, key in references.items():
         other = number_of.get(key)
-        if other is None or not index.hashes[other] or other in refers:
-            what = "no row has that index" if other is None else f"{index.places[other]} holds no picture itself"
-            index.problems[number] = f"{index.places[number]}: the picture is that of index {key}, but {what}"
+        if other is None or not index.hashes[other] or other in references:
+            reason = "no row has that index" if other is None else f"{index.places[other]} holds no image itself"
+            index.problems[number] = f"{index.places[number]}: it refers to the image of index {key}, but {reason}"
             continue
         index.hashes[number] = index.hashes[other]
         index.starts[number], index.sizes[number] = index.starts[other], index.sizes[other]
@@ -174,7 +177,7 @@ def _write(file: Any, rows: Iterable[Row]) -> Index:
 
 
 def recall(name: str) -> dict[str, Any]:
-    """What was remembered under that name, ``{}`` if nothing was."""
+    """What was remembered under that name; ``{}`` if nothing was."""
     try:
         content = json.loads((home() / "images" / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -183,7 +186,7 @@ def recall(name: str) -> dict[str, Any]:
 
 
 def remember(name: str, content: Mapping[str, Any]) -> None:
-    """Keeps ``content`` (JSON) for :func:`recall`; where nothing can be written, it is found out anew each time."""
+    """Keeps ``content`` (JSON) for :func:`recall`, unless the folder cannot be written to."""
     path = home() / "images" / f"{name}.json"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

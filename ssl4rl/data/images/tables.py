@@ -1,4 +1,4 @@
-"""Readers of tables that hold pictures: benchmark TSVs with base64, parquet and Arrow files, data sets of the hub."""
+"""Readers of tables that hold images: benchmark TSVs with base64, parquet and Arrow files, hub datasets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ssl4rl.data.graphs.folder import SPLITS as SPLIT_NAMES
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
-from ssl4rl.data.tables import where
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.errors import UserError
 
 LONGEST_INDEX = 64
-"""An image cell of at most this many characters is the index of another row (VLMEvalKit's rule); no picture is."""
+"""An image cell of at most this many characters is the index of another row (VLMEvalKit's rule)."""
 
 BATCH = 64
 """Rows of a table in memory at a time."""
@@ -27,7 +26,7 @@ def list_tsv(path: Path) -> Listing:
     """A TSV with the columns ``image`` and, where cells refer to other rows, ``index``.
 
     Raises:
-        UserError: if the file as a whole is malformed, or an index stands twice.
+        UserError: if the file as a whole is malformed, or an index occurs twice.
     """
     return unpacked(path.stem, _stamp([path]), _tsv_rows(path))
 
@@ -36,30 +35,41 @@ def list_shards(root: Path, names: Sequence[str]) -> Listing:
     """Parquet or Arrow files below ``root``; several are one set, split as their names or folders say.
 
     Raises:
-        UserError: if one cannot be read or has no column of pictures.
+        UserError: if one cannot be read or has no column of images.
     """
     name = Path(names[0]).stem if len(names) == 1 else root.resolve().name
     return unpacked(name, _stamp([root / each for each in names]), _shard_rows(root, names))
 
 
 def list_hub(source: str) -> Listing:
-    """A data set of the Hugging Face hub, ``owner/name`` or ``owner/name:configuration``, downloaded once.
+    """A dataset of the Hugging Face hub, ``owner/name`` or ``owner/name:configuration``, downloaded once.
 
     Raises:
-        UserError: if it cannot be downloaded or has no column of pictures.
+        UserError: if it cannot be downloaded or has no column of images.
     """
     name, _, configuration = source.partition(":")
     return unpacked(name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration))
 
 
 def _stamp(paths: Sequence[Path]) -> list[object]:
-    """What changes when one of the files does."""
+    """A key that changes when one of the files does."""
     statuses = [path.stat() for path in paths]
     return [(str(path.resolve()), each.st_size, each.st_mtime_ns) for path, each in zip(paths, statuses, strict=True)]
 
 
-def read_tsv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a TSV, each with its number in the file; cells may hold whole pictures.
+def read_header(path: Path, delimiter: str) -> list[str]:
+    """The columns of a csv or TSV file; none if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file, delimiter=delimiter), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def read_tsv(path: Path, required: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a TSV, each with its number in the file; cells may hold whole images.
+
+    Rows with a wrong number of cells are reported and left out.
 
     Raises:
         UserError: if a required column is missing, or from the row on that cannot be read.
@@ -70,18 +80,13 @@ def read_tsv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", strict=True)
             columns = next(reader, [])
-            missing = [column for column in required if column not in columns]
-            if missing:
-                names = " or ".join(map(repr, missing))
-                raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
-            twice = next((name for name in columns if name and columns.count(name) > 1), None)
-            if twice is not None:
-                raise UserError(f"{path}: two columns are named {twice!r}")
+            _check_columns(path, columns, required)
             number = reader.line_num + 1
             for cells in reader:
                 row, number = number, reader.line_num + 1
                 if len(cells) != len(columns):
-                    raise UserError(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
+                    problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
+                    continue
                 yield row, dict(zip(columns, cells, strict=True))
     except UnicodeDecodeError as error:
         raise UserError(
@@ -93,9 +98,19 @@ def read_tsv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
         csv.field_size_limit(limit)
 
 
+def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    missing = [column for column in required if column not in columns]
+    if missing:
+        names = " or ".join(map(repr, missing))
+        raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
+    repeated = next((name for name in columns if name and columns.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{path}: two columns are named {repeated!r}")
+
+
 def _tsv_rows(path: Path) -> Iterator[Row]:
     first_row: dict[str, str] = {}
-    for number, cells in read_tsv(path, ["image"]):
+    for number, cells in read_tsv(path, ["image"], Problems(strict=True)):
         place = where(Path(path.name), number)
         row = _tsv_row(place, cells)
         if row.key and row.key in first_row:
@@ -108,7 +123,7 @@ def _tsv_row(place: str, cells: Mapping[str, str]) -> Row:
     image = cells["image"].strip()
     row = Row(place, key=plain_index(cells.get("index", "")), label=_label(cells))
     if not image:
-        return replace(row, problem=f"{place}, field image: the picture is missing")
+        return replace(row, problem=f"{place}, field image: the image is missing")
     if len(image) <= LONGEST_INDEX:
         return replace(row, refers=plain_index(image))
     try:
@@ -118,7 +133,7 @@ def _tsv_row(place: str, cells: Mapping[str, str]) -> Row:
 
 
 def plain_index(cell: str) -> str:
-    """The cell as pandas may have spelled it elsewhere: 7.0 is 7."""
+    """The cell as an index: pandas writes 7 as 7.0 in a column with gaps."""
     return cell.strip().removesuffix(".0")
 
 
@@ -159,12 +174,12 @@ def _batches(path: Path) -> Iterator[Any]:
         raise UserError(f"{path} is not a {path.suffix[1:]} file that can be read: {error}") from error
 
 
-def _arrow_rows(where_from: str, batches: Iterable[Any], split: str, read_paths: bool = False) -> Iterator[Row]:
-    """The rows of record batches; a picture is bytes, or a struct of bytes and path as ``datasets`` writes it."""
+def _arrow_rows(origin: str, batches: Iterable[Any], split: str, read_paths: bool = False) -> Iterator[Row]:
+    """The rows of record batches; an image is bytes, or a struct of bytes and path as ``datasets`` writes it."""
     number = 0
     for batch in batches:
         schema = batch.schema
-        image = _image_column(where_from, schema)
+        image = _image_column(origin, schema)
         label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
         names = _class_names(schema, label)
         images = batch[image].to_pylist()
@@ -172,7 +187,7 @@ def _arrow_rows(where_from: str, batches: Iterable[Any], split: str, read_paths:
         given = batch["split"].to_pylist() if "split" in schema.names else [split] * len(images)
         for cell, value, side in zip(images, labels, given, strict=True):
             number += 1
-            place = f"{where_from}, row {number}"
+            place = f"{origin}, row {number}"
             name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label({"label": value})
             struct = cell if isinstance(cell, dict) else {"bytes": cell}
             content, path = struct.get("bytes"), struct.get("path")
@@ -185,11 +200,11 @@ def _arrow_rows(where_from: str, batches: Iterable[Any], split: str, read_paths:
             problem = ""
             if not content:
                 hint = f" but only the path {path}; list the files in an index csv" if path else ""
-                problem = f"{place}, field {image}: there are no bytes of a picture{hint}"
+                problem = f"{place}, field {image}: there are no bytes of an image{hint}"
             yield Row(place, content or b"", label=name, split=str(side or ""), problem=problem)
 
 
-def _image_column(where_from: str, schema: Any) -> str:
+def _image_column(origin: str, schema: Any) -> str:
     import pyarrow
 
     def holds_bytes(kind: Any) -> bool:
@@ -197,18 +212,20 @@ def _image_column(where_from: str, schema: Any) -> str:
             return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
         return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
-    found = [field.name for field in schema if holds_bytes(field.type)]
-    if "image" in found:
+    candidates = [field.name for field in schema if holds_bytes(field.type)]
+    if "image" in candidates:
         return "image"
-    if len(found) != 1:
-        what = f"several columns hold bytes ({', '.join(found)})" if found else "no column holds encoded pictures"
+    if len(candidates) != 1:
+        problem = "no column holds encoded images"
+        if candidates:
+            problem = f"several columns hold bytes ({', '.join(candidates)})"
         columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise UserError(f"{where_from}: {what}; call the right one `image` (the columns are {columns})")
-    return str(found[0])
+        raise UserError(f"{origin}: {problem}; call the right one `image` (the columns are {columns})")
+    return str(candidates[0])
 
 
 def _class_names(schema: Any, label: str | None) -> Sequence[str]:
-    """The names of the classes, where ``datasets`` left them beside the numbers."""
+    """The names of the classes, if ``datasets`` stored them with the numbers."""
     try:
         about = json.loads((schema.metadata or {})[b"huggingface"])
         return [str(name) for name in about["info"]["features"][label]["names"]]

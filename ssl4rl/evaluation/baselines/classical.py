@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl4rl.graph.graph import IntArray
+from ssl4rl.graph.adjacency import IntArray
 
 MAX_WORDS = 5000
-"""Words that TF-IDF counts: those that occur most often in all texts."""
+"""Words in the vocabulary of TF-IDF: the most frequent ones of all texts."""
 MAX_TRIPLES = 50_000
-"""Training triples that the text classifier of relations is fitted to."""
+"""Most training triples that the text classifier of relations is fitted to."""
 PROPAGATION_STEPS, PROPAGATION_SHARE = 50, 0.9
 """Steps, and the share of a node's label that comes from its neighbours in each (α; Zhou et al. 2004 use 0.99)."""
 
@@ -36,7 +36,7 @@ def tfidf(texts: Sequence[str]) -> SparseMatrix:
     Document frequencies are over all texts: prompts show those of test nodes too, and no label is involved.
 
     Raises:
-        LeftOut: if no text holds any.
+        LeftOut: if the texts contain no words.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -51,17 +51,17 @@ def tfidf(texts: Sequence[str]) -> SparseMatrix:
 
 
 def joined(num_nodes: int, ends: IntArray) -> SparseMatrix:
-    """The symmetric 0/1 matrix [N, N] of who is joined by the edges ``ends`` [2, E]; parallel edges count once."""
+    """The symmetric 0/1 matrix [N, N] of nodes joined by the edges ``ends`` [2, E]; parallel edges count once."""
     from scipy.sparse import csr_matrix
 
     source, target = np.concatenate([ends, ends[::-1]], axis=1)
     matrix = csr_matrix((np.ones(len(source), dtype=np.float32), (source, target)), shape=(num_nodes, num_nodes))
-    matrix.data[:] = 1  # the constructor has added up parallel edges
+    matrix.data[:] = 1  # the constructor added up parallel edges
     return matrix
 
 
 def _in_all_classes(scores: Scores, known: IntArray, count: int) -> Scores:
-    """Columns of the classes that a model knows, spread over all ``count``; those it never saw score lowest."""
+    """A model's columns for the classes it knows, spread over all ``count``; classes it never saw score lowest."""
     spread = np.full((len(scores), count), -np.inf)
     spread[:, known] = scores
     return spread
@@ -86,9 +86,9 @@ def text_to_relation(
 ) -> Scores:
     """Scores of each relation for every pair [n, count], from the words of head and of tail.
 
-    ``train`` and ``pairs`` are [2, n] (head, tail). One logistic regression per relation against the rest, by seeded
-    stochastic gradient descent on at most ``MAX_TRIPLES`` of train: as good as the multinomial one here, and several
-    times faster with hundreds of relations.
+    ``train`` and ``pairs`` are [2, n] (head, tail). One logistic regression per relation against the rest, fitted by
+    seeded stochastic gradient descent to at most ``MAX_TRIPLES`` of train: as good as a multinomial one here, and
+    several times faster with hundreds of relations.
     """
     from scipy.sparse import hstack
     from sklearn.linear_model import SGDClassifier
@@ -111,7 +111,7 @@ def label_propagation(matrix: SparseMatrix, train: IntArray, classes: IntArray, 
     """Scores of each class for every node [N, count], spread from ``train`` along the edges.
 
     F ← α D^-½ A D^-½ F + (1 − α) Y, with Y the one-hot labels of train (Zhou et al. 2004, "Learning with Local and
-    Global Consistency", as in PyG's ``LabelPropagation``). A node that no label reaches gets the classes' frequencies.
+    Global Consistency", as in PyG's ``LabelPropagation``). A node that no label reaches gets the class frequencies.
     """
     from scipy.sparse import diags
 

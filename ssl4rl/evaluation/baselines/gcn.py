@@ -18,20 +18,20 @@ from torch.nn import functional
 from torch_geometric.nn import GCNConv
 
 from ssl4rl.evaluation.baselines.classical import Scores, SparseMatrix, joined
-from ssl4rl.graph.graph import IntArray
+from ssl4rl.graph.adjacency import IntArray
 
 EPOCHS, LEARNING_RATE, WEIGHT_DECAY, DROPOUT = 200, 0.01, 5e-4, 0.5
 """Kipf & Welling 2017, §5.2; the weight decay is the first layer's."""
 NODE_WIDTH = 16
-"""Hidden units for node classification, there too."""
+"""Hidden units for node classification, from the same section."""
 PAIR_WIDTHS = (32, 16)
 """Hidden and output units where pairs are scored (Kipf & Welling 2016, "Variational Graph Auto-Encoders", §3)."""
 RELATION_WIDTH = 64
-"""Units where relations are told apart. Ours: 16 are few for 237 relations."""
+"""Units for classifying relations (our choice: 16 are few for 237 relations)."""
 SUPERVISED_TRIPLES = 10_000
-"""Triples that one step of relation training asks about, and whose edges it hides."""
+"""Most triples that one step of relation training predicts, and whose edges it hides."""
 EVALUATE_EVERY = 5
-"""Epochs between two looks at val."""
+"""Epochs between two evaluations on val."""
 
 
 def normalised(matrix: SparseMatrix) -> SparseMatrix:
@@ -44,9 +44,9 @@ def normalised(matrix: SparseMatrix) -> SparseMatrix:
 
 
 def tensor(matrix: SparseMatrix) -> Tensor:
-    """A scipy matrix as a sparse tensor: with one, PyG's convolution is a product instead of a gather and scatter."""
+    """A scipy matrix as a sparse tensor, with which PyG's convolution is a product instead of a gather and scatter."""
     with warnings.catch_warnings():
-        # torch says at the first one that its sparse tensors are in beta.
+        # torch warns once that its sparse tensors are in beta.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         return torch.sparse_csr_tensor(
             torch.from_numpy(matrix.indptr.astype(np.int64)),
@@ -69,7 +69,7 @@ class Encoder(torch.nn.Module):
     def forward(self, features: Tensor, edges: Tensor) -> Tensor:
         """[N, out] from ``features`` [N, F] and the normalised adjacency ``edges`` [N, N], both sparse."""
         if self.training and self.dropout:
-            # The zeros stay zero, and there are a hundred times as many: only the others are drawn for.
+            # Zeros stay zero, and there are a hundred times as many of them: dropout draws for the other values only.
             kept = functional.dropout(features.values(), self.dropout)
             features = torch.sparse_csr_tensor(
                 features.crow_indices(), features.col_indices(), kept, features.shape, check_invariants=False
@@ -86,7 +86,7 @@ def _fit(
     output: Callable[[], Tensor],
     quality: Callable[[Tensor], float],
 ) -> Scores:
-    """Trains and returns the output of the epoch with the best ``quality`` (the latest of equally good ones)."""
+    """Trains, and returns the output of the epoch with the best ``quality`` (the latest of equally good ones)."""
     first = list(decayed.parameters()) if decayed is not None else []
     rest = [parameter for parameter in model.parameters() if all(parameter is not other for other in first)]
     groups = [{"params": first, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
@@ -101,15 +101,15 @@ def _fit(
             continue
         model.eval()
         with torch.no_grad():
-            found = output()
-        value = quality(found)
+            scores = output()
+        value = quality(scores)
         if value >= best:
-            best, kept = value, found
+            best, kept = value, scores
     return kept.numpy()
 
 
 def _agreement(scores: Tensor, gold: Tensor) -> float:
-    """Share of rows whose highest score is the gold one; 0 where there are none, so that the last epoch is kept."""
+    """Share of rows whose highest score is the gold one; 0 without rows, so that the last epoch is kept."""
     return float((scores.argmax(dim=1) == gold).float().mean()) if len(gold) else 0.0
 
 
@@ -152,8 +152,8 @@ def score_pairs(
     """How likely an edge is for each of ``pairs`` [2, n]: the inner product of the nodes' encodings, [n].
 
     A graph auto-encoder trained on the edges of ``matrix`` against as many other pairs. Those keep one end of an edge
-    and take the end of another one, so that they have the degrees of edges, and may by chance be an edge (to leave out
-    those of val and test would tell them). The epoch is chosen by the area under the ROC curve on ``val_pairs``.
+    and take the end of another, so that they have the degrees of edges; by chance they may be edges (leaving out those
+    of val and test would reveal them). The epoch is chosen by the area under the ROC curve on ``val_pairs``.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -232,6 +232,6 @@ def classify_pairs(
             None,
             loss,
             lambda: judge(model["encoder"](x, edges), asked),
-            lambda found: _agreement(found[: len(gold)], gold),
+            lambda scores: _agreement(scores[: len(gold)], gold),
         )
     return scores[len(gold) :]

@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.answers import OPTION_LETTERS, score_any_of
-from ssl4rl.example import Example, Score
-from ssl4rl.graph.graph import IntArray
-from ssl4rl.graph.pairs import PairKnobs, PairTask
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.pairs import PairKnobs, PairTask, Question
 from ssl4rl.graph.task import PAPER_CONTEXT
+from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.tasks import Draft
 
 
@@ -50,10 +49,15 @@ class Link(PairTask[LinkKnobs]):
             self.relation_options(int(self.asked[0]), self.knobs.num_options, np.random.default_rng(0))
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        if self.knobs.answer == "edge":
-            linked = bool(rng.integers(2))
-            pair = self.positive(rng) if linked else self.negative(self.knobs.negatives, rng)
-            return self.ask_edge(pair, self.knobs.negatives, rng)
+        asked = self._edge_question(rng) if self.knobs.answer == "edge" else self._relation_question(rng)
+        return Draft.any_of(asked.parts, asked.accepted, len(asked.choices), asked.source_items, asked.meta)
+
+    def _edge_question(self, rng: np.random.Generator) -> Question:
+        linked = bool(rng.integers(2))
+        pair = self.positive(rng) if linked else self.negative(self.knobs.negatives, rng)
+        return self.ask_edge(pair, self.knobs.negatives, rng)
+
+    def _relation_question(self, rng: np.random.Generator) -> Question:
         # Uniform over relations in training, so that frequent ones do not crowd out the rest; as they come elsewhere.
         group = self._relation_groups[rng.integers(len(self._relation_groups))] if self.split == "train" else self.asked
         edge = int(rng.choice(group))
@@ -64,12 +68,3 @@ class Link(PairTask[LinkKnobs]):
         relations = self.relations[self.asked]
         _, sizes = np.unique(relations, return_counts=True)
         return np.split(self.asked[np.argsort(relations, kind="stable")], np.cumsum(sizes)[:-1])
-
-    def score(self, reply: str, example: Example) -> Score:
-        return score_any_of(reply, [example.target] if isinstance(example.target, str) else example.target)
-
-    def chance(self, example: Example) -> float:
-        return 0.5 if isinstance(example.target, str) else len(example.target) / self.knobs.num_options
-
-    def gold(self, example: Example) -> str:
-        return example.target if isinstance(example.target, str) else str(example.target[0])

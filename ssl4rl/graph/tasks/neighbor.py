@@ -1,8 +1,4 @@
-"""Neighbor prediction: some of a node's edges are hidden; find the hidden neighbours among candidates.
-
-Candidates are offered as lettered texts and appear nowhere else in the prompt: were their edges shown, distractors
-from two hops away would give themselves away by touching the target's shown neighbours.
-"""
+"""Neighbor prediction: some of a node's edges are hidden; find the hidden neighbours among candidates."""
 
 from __future__ import annotations
 
@@ -13,23 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import OPTION_LETTERS, score_subset
-from ssl4rl.example import Example, Score
-from ssl4rl.graph.graph import Adjacency
-from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
-from ssl4rl.graph.text import write_subgraph
-from ssl4rl.tasks import REPLY_FORMAT, Draft, NotApplicable, Redraw
+from ssl4rl.answers import Scoring
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.task import PAPER_CONTEXT, node_item
+from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
+from ssl4rl.prompts import OPTION_LETTERS, reply_form
+from ssl4rl.tasks import Draft, Redraw
 
 
-class NeighborKnobs(ContextKnobs):
+class NeighborKnobs(CandidateKnobs):
     """Settings of neighbor prediction."""
 
-    num_hidden: int = Field(1, ge=1, le=8)
-    """Edges of the target that are hidden; all of them belong to the split."""
     num_candidates: int = Field(5, ge=2, le=len(OPTION_LETTERS))
     """Texts to choose from, the hidden neighbours among them."""
-    num_near: int = Field(2, ge=0, le=len(OPTION_LETTERS))
-    """Wrong candidates drawn from two hops away (as many as there are, at most); the rest are any nodes."""
+    num_hidden: int = Field(1, ge=1, le=8)
+    """Edges of the target that are hidden; all of them belong to the split."""
 
     @model_validator(mode="after")
     def _fits(self) -> NeighborKnobs:
@@ -38,7 +33,7 @@ class NeighborKnobs(ContextKnobs):
         return self
 
 
-class Neighbor(GraphTask[NeighborKnobs]):
+class Neighbor(CandidateTask[NeighborKnobs]):
     """Which of these are hidden neighbours of the target? Scored by the Jaccard similarity of the two sets."""
 
     name: ClassVar[str] = "neighbor"
@@ -70,36 +65,27 @@ class Neighbor(GraphTask[NeighborKnobs]):
         if len(neighbors) < self.knobs.num_hidden:
             raise Redraw("too few neighbours with a text")
         hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
-        num_wrong = self.knobs.num_candidates - len(hidden)
-        wrong = self.distractors([target], num_wrong, self.knobs.num_near, rng, {target, *hidden})
-        candidates = [int(node) for node in rng.permutation([*hidden, *wrong])]
+        candidates = self.mix(hidden, [target], rng, taken={target})
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
-        written = write_subgraph(
-            self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=[target], options=candidates
-        )
-        if len({written.shown[node] for node in candidates}) < len(candidates):
-            raise Redraw("two candidates read the same")
-        gold = [letter for letter, node in zip(OPTION_LETTERS, candidates, strict=False) if node in hidden]
+        written = self.write(subgraph, candidates, rng, keep=[target])
+        gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
         if len(hidden) == 1:
             question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"
-            what = "one letter"
+            answer = "one letter"
         else:
             question = (
                 f"{len(hidden)} edges of node [{written.number[target]}] are hidden. "
                 f"Which {len(hidden)} of these are at their other ends?"
             )
-            what = f"{len(hidden)} letters, separated by commas,"
-        parts = self.prompt(written.text, question, written.options, REPLY_FORMAT.format(what=what))
-        return Draft(parts, gold, self.meta(subgraph, written, target=target, candidates=candidates, hidden=hidden))
-
-    def score(self, reply: str, example: Example) -> Score:
-        return score_subset(reply, example.target, OPTION_LETTERS[: self.knobs.num_candidates])
-
-    def chance(self, example: Example) -> float:
-        return best_blind_jaccard(self.knobs.num_hidden, self.knobs.num_candidates)
-
-    def gold(self, example: Example) -> str:
-        return ", ".join(example.target)
+            answer = f"{len(hidden)} letters, separated by commas,"
+        return Draft(
+            parts=self.prompt(written.text, question, written.options, reply_form(answer)),
+            scoring=Scoring("score_subset", {"hidden": gold, "candidates": list(self.letters)}),
+            gold=", ".join(gold),
+            chance=best_blind_jaccard(self.knobs.num_hidden, self.knobs.num_candidates),
+            source_items=(node_item(target),),
+            meta=self.meta(subgraph, written, target=target, candidates=candidates, hidden=hidden),
+        )
 
 
 def best_blind_jaccard(num_hidden: int, num_candidates: int) -> float:

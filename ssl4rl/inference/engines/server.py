@@ -20,40 +20,41 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference.engines.base import ANSWER_CLOSE, ANSWER_OPEN, Messages, Reply, Sampling, request_seeds
+from ssl4rl.inference.engines import Reply, Sampling, request_seeds
+from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, Messages
 from ssl4rl.inference.tokens import common_length
 
 T = TypeVar("T")
 
-# Seconds before each further try, half of it to all of it at random, so that waiting requests do not come all at once.
+# Seconds before each retry. A random half to all of it is waited, so that retries do not all arrive at once.
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 LONGEST_PAUSE = 120.0
-"""Seconds; a server that asks for a longer one is given up."""
+"""Seconds; if a server asks for a longer pause, the request fails."""
 GIVE_UP_AFTER = 900.0
-"""Seconds since a request's first try, after which it is not repeated any more."""
+"""Seconds since a request's first try, after which it is not retried."""
 
 RETRIED = {408, 409, 425, 429}
-"""Besides all from 500 on."""
+"""HTTP statuses that are retried, besides all from 500 on."""
 
 NO_LIKELIHOODS = (
-    "likelihoods need the log-probabilities of a prompt, which vLLM's server tells; take --scoring generate, or "
+    "likelihoods need the log-probabilities of a prompt, which only vLLM's server gives; use --scoring generate, or "
     "--engine vllm or transformers"
 )
 
 
 class _Refused(UserError):
-    """The server understood the request and will not answer it, however often it is asked."""
+    """The server refused the request as such; a retry would be refused too."""
 
 
 class ServerEngine:
-    """A server at ``url`` (``http://host:port/v1``), asked ``concurrency`` questions at a time.
+    """A server at ``url`` (``http://host:port/v1``) that gets ``concurrency`` requests at a time.
 
-    A key in ``OPENAI_API_KEY`` is sent along. Requests that fail for a while (too many of them, an error of the
-    server's, no connection) are repeated; what vLLM's server would fill in from the model's own generation settings
-    is said, so that it samples as the other engines do.
+    A key in ``OPENAI_API_KEY`` is sent along. Temporary failures (too many requests, an error of the server, no
+    connection) are retried. Settings that vLLM's server would take from the model's own generation settings are sent
+    explicitly, so that it samples as the other engines do.
 
     Args:
-        model: its name there; the only one that the server has where None.
+        model: the model's name there; None is the server's only one.
         timeout: seconds that one reply may take.
 
     Raises:
@@ -65,7 +66,7 @@ class ServerEngine:
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         self.timeout = timeout
-        # A proxy has no way to this machine's own loopback.
+        # A proxy cannot reach this machine's loopback.
         local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
         self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
         models = self._models(required=model is None)
@@ -79,13 +80,13 @@ class ServerEngine:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The server and the model's name there, and with vLLM's the folder it was loaded from: no content."""
+        """The server, the model's name there, and for vLLM's server the folder it was loaded from; not the content."""
         return {"engine": self.url, "model": self.model, "root": self._root}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished.
 
-        ``num_tokens`` is 0 where the server does not count.
+        ``num_tokens`` is 0 if the server does not count them.
         """
         messages = [_with_data_urls(conversation) for conversation in conversations]
         settings: dict[str, Any] = {
@@ -100,13 +101,13 @@ class ServerEngine:
         seeds = request_seeds([json.dumps(one) for one in messages], sampling.seed)
 
         def ask(index: int) -> Reply:
-            drawn = {"seed": seeds[index]} if sampling.temperature > 0 else {}
-            answer = self._complete(messages[index], **settings, **drawn)
+            seed = {"seed": seeds[index]} if sampling.temperature > 0 else {}
+            completion = self._complete(messages[index], **settings, **seed)
             try:
-                choice = answer["choices"][0]
-                text, tokens = choice["message"]["content"], (answer.get("usage") or {}).get("completion_tokens")
+                choice = completion["choices"][0]
+                text, tokens = choice["message"]["content"], (completion.get("usage") or {}).get("completion_tokens")
             except (KeyError, IndexError, TypeError) as error:
-                raise UserError(f"{self.url} gave something else than a chat completion: {answer}") from error
+                raise UserError(f"the server at {self.url} sent no chat completion: {completion}") from error
             return Reply(text or "", tokens or 0, choice.get("finish_reason") == "length")
 
         yield from _counted(self._all(ask, len(messages)), len(messages))
@@ -114,7 +115,7 @@ class ServerEngine:
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
-        """Each conversation's index and its choices' log-probabilities, from the prompt's that vLLM's server tells."""
+        """Each conversation's index and its choices' log-probabilities, from vLLM's ``prompt_logprobs``."""
         yield from _counted(self._likelihoods(conversations, choices), len(conversations))
 
     def _likelihoods(
@@ -129,20 +130,20 @@ class ServerEngine:
             index, position = pairs[number]
             return self._scored(messages[index], choices[index][position])
 
-        found: list[dict[int, list[_Token]]] = [{} for _ in messages]
+        scored: list[dict[int, list[_Token]]] = [{} for _ in messages]
         for number, tokens in self._all(ask, len(pairs)):
             index, position = pairs[number]
-            found[index][position] = tokens
-            if len(found[index]) == len(choices[index]):
-                yield index, _tail_log_probabilities([found[index][at] for at in range(len(choices[index]))])
-                found[index].clear()
+            scored[index][position] = tokens
+            if len(scored[index]) == len(choices[index]):
+                yield index, _tail_log_probabilities([scored[index][place] for place in range(len(choices[index]))])
+                scored[index].clear()
 
     def _models(self, *, required: bool) -> list[dict[str, Any]]:
         try:
             listed = self._request("/models", tries=1)
             models: list[dict[str, Any]] = listed["data"] if isinstance(listed, dict) else listed
             if not all(isinstance(one["id"], str) for one in models):
-                raise TypeError("an id is no text")
+                raise TypeError("an id is not a string")
             return models
         except _Refused as error:
             if not required:
@@ -150,15 +151,17 @@ class ServerEngine:
                 return []
             raise UserError(f"{error}; is the address http://HOST:PORT/v1?") from error
         except (KeyError, TypeError) as error:
-            raise UserError(f"{self.url}/models is no list of models; is the address http://HOST:PORT/v1?") from error
+            raise UserError(
+                f"{self.url}/models is not a list of models; is the address http://HOST:PORT/v1?"
+            ) from error
 
     def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
         body = {"model": self.model, "messages": messages, **settings}
-        answer: dict[str, Any] = self._request("/chat/completions", body)
-        return answer
+        completion: dict[str, Any] = self._request("/chat/completions", body)
+        return completion
 
     def _scored(self, messages: Messages, choice: str | None = None) -> list[_Token]:
-        """The tokens from the second on of a prompt, answered by ``choice``."""
+        """The tokens of a prompt, answered by ``choice``, from the second on (the first has no log-probability)."""
         settings = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
         if choice is not None:
             messages = [*messages, {"role": "assistant", "content": f"{ANSWER_OPEN}{choice}{ANSWER_CLOSE}"}]
@@ -168,22 +171,22 @@ class ServerEngine:
         except _Refused as error:
             raise UserError(f"{error}; {NO_LIKELIHOODS}") from error
         if not rows:
-            raise UserError(f"the server at {self.url} tells no prompt_logprobs; {NO_LIKELIHOODS}")
+            raise UserError(f"the server at {self.url} gives no prompt_logprobs; {NO_LIKELIHOODS}")
         return [_Token.of(row) for row in rows[1:]]
 
     def _check_template(self, messages: Messages, choice: str) -> None:
-        """Refuses a chat template that writes something of its own between the prompt and the answer's text."""
+        """Refuses a chat template that writes text of its own between the prompt and the answer."""
         prompt = "".join(token.text for token in self._scored(messages))
         answered = "".join(token.text for token in self._scored(messages, choice))
         if answered != f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}":
             raise UserError(
-                f"the chat template at {self.url} ends a prompt with {prompt[-40:]!r}, and an answer to it with "
-                f"{answered[-80:]!r}, so that likelihoods would not be those of other engines; take --scoring "
-                "generate, or --engine vllm or transformers"
+                f"the chat template at {self.url} ends a prompt with {prompt[-40:]!r} but an answered one with "
+                f"{answered[-80:]!r}, so likelihoods would differ from other engines'; use --scoring generate, or "
+                "--engine vllm or transformers"
             )
 
     def _all(self, ask: Callable[[int], T], n: int) -> Iterator[tuple[int, T]]:
-        """``ask`` for each of 0 to n-1, ``concurrency`` at a time; after an error nothing new is asked."""
+        """Calls ``ask`` for each of 0 to n-1, ``concurrency`` at a time; after an error no further call is made."""
         todo: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(n):
             todo.put(number)
@@ -206,7 +209,7 @@ class ServerEngine:
 
         working = min(self.concurrency, n)
         for _ in range(working):
-            # Not a pool, whose threads Python waits for when the user interrupts.
+            # No thread pool: when the user interrupts, Python would wait for its threads.
             threading.Thread(target=work, daemon=True).start()
         failure = None
         try:
@@ -224,11 +227,11 @@ class ServerEngine:
             raise failure
 
     def _request(self, path: str, body: Mapping[str, Any] | None = None, *, tries: int = len(DELAYS) + 1) -> Any:
-        """The server's JSON; a request that may succeed later is repeated.
+        """The server's reply as JSON; temporary failures are retried.
 
         Raises:
             _Refused: if the server refuses the request as such.
-            UserError: if it cannot be had.
+            UserError: if it does not reply.
         """
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
@@ -237,7 +240,7 @@ class ServerEngine:
         request = urllib.request.Request(self.url + path, data, headers)
         started = time.monotonic()
         for delay in (*DELAYS[: tries - 1], None):
-            asked = 0.0
+            pause = 0.0
             try:
                 with self._opener.open(request, timeout=self.timeout) as response:
                     return json.load(response)
@@ -245,20 +248,20 @@ class ServerEngine:
                 reason = f"the server at {self.url} answered {error.code} ({_message(error)})"
                 if error.code < 500 and error.code not in RETRIED:
                     raise _Refused(reason) from error
-                asked = _retry_after(error.headers.get("Retry-After"))
+                pause = _retry_after(error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException, ValueError) as error:
-                # No connection, a timeout, an answer that breaks off.
+                # No connection, a timeout, or a reply that breaks off.
                 reason = f"the server at {self.url} does not answer ({getattr(error, 'reason', None) or repr(error)})"
-            late = time.monotonic() - started > GIVE_UP_AFTER or asked > LONGEST_PAUSE
+            late = time.monotonic() - started > GIVE_UP_AFTER or pause > LONGEST_PAUSE
             if delay is None or late:
                 break
-            time.sleep(max(asked, delay * random.uniform(0.5, 1)))
+            time.sleep(max(pause, delay * random.uniform(0.5, 1)))
         raise UserError(reason)
 
 
 @dataclass(frozen=True)
 class _Token:
-    """A token of a prompt and its log-probability after those before it."""
+    """A token of a prompt, and its log-probability given those before it."""
 
     id: str
     logprob: float
@@ -266,33 +269,33 @@ class _Token:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> _Token:
-        """From vLLM's {id: what is known of it}, the token that stands there being the first."""
-        token, known = next(iter(row.items()))
-        return cls(token, known["logprob"], known["decoded_token"])
+        """From a row of vLLM's, {id: log-probability and text}, whose first entry is the prompt's own token."""
+        token, entry = next(iter(row.items()))
+        return cls(token, entry["logprob"], entry["decoded_token"])
 
 
 def _tail_log_probabilities(continued: Sequence[Sequence[_Token]]) -> list[float]:
-    """The sums over what the texts do not share."""
+    """The sums over the tokens after those that all texts begin with."""
     common = common_length([[token.id for token in tokens] for tokens in continued])
     return [sum(token.logprob for token in tokens[common:]) for tokens in continued]
 
 
-def _counted(answers: Iterator[T], n: int) -> Iterator[T]:
-    """The answers; an error says how many there were."""
+def _counted(replies: Iterator[T], n: int) -> Iterator[T]:
+    """The replies; an error message says how many came before it."""
     done = 0
     try:
-        for answer in answers:
+        for reply in replies:
             done += 1
-            yield answer
+            yield reply
     except UserError as error:
         if not done:
             raise
-        kept = f"{done} of {n} questions were answered before that and are kept; --resume goes on"
+        kept = f"{done} of {n} questions were answered before that and are kept; --resume continues"
         raise UserError(f"{error}; {kept}") from error
 
 
 def _with_data_urls(conversation: Messages) -> Messages:
-    """The conversation as JSON, its PIL images written into it as PNG."""
+    """The conversation as JSON, its PIL images as PNG in data URLs."""
 
     def written(part: Mapping[str, Any]) -> Mapping[str, Any]:
         if part["type"] != "image":
@@ -311,22 +314,22 @@ def _with_data_urls(conversation: Messages) -> Messages:
 
 
 def _message(error: urllib.error.HTTPError) -> str:
-    """What the server says about its refusal, in one line."""
+    """The server's own error message, in one line."""
     try:
         text = error.read().decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return str(error.reason)
     try:
-        said = json.loads(text)
-        said = said.get("error", said)
-        text = str(said.get("message", said) if isinstance(said, dict) else said)
+        content = json.loads(text)
+        content = content.get("error", content)
+        text = str(content.get("message", content) if isinstance(content, dict) else content)
     except (ValueError, AttributeError):
         pass
     return " ".join(text.split())[:500] or str(error.reason)
 
 
 def _retry_after(header: str | None) -> float:
-    """Seconds that a server asks to wait: given as such or as a date (RFC 9110, 10.2.3)."""
+    """Seconds that a server asks to wait: a number or a date (RFC 9110, 10.2.3)."""
     try:
         return float(header or 0)
     except ValueError:

@@ -8,14 +8,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference.engines.base import Messages, Reply, Sampling
+from ssl4rl.inference.engines import Reply, Sampling
+from ssl4rl.inference.lengths import check_conversations
+from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.processor import pictures, typed
-from ssl4rl.inference.tokens import ChoiceIds, Encoded, check_lengths, choice_ids, encode
+from ssl4rl.inference.tokens import ChoiceIds, Encoded, choice_ids, encode
+
+
+def open_transformers(
+    files: ModelFiles, *, dtype: str, context_length: int | None, batch_size: int
+) -> TransformersEngine:
+    """The engine with the model loaded; an :class:`ssl4rl.inference.engines.EngineFactory`."""
+    return TransformersEngine(load(files, dtype), files, batch_size=batch_size, context_length=context_length)
 
 
 def load(files: ModelFiles, dtype: str) -> Any:
-    """The model on the GPU, if there is one.
+    """The model's weights, on the GPU if there is one.
 
     Raises:
         UserError: if its weights cannot be read.
@@ -32,7 +40,7 @@ def load(files: ModelFiles, dtype: str) -> Any:
 
 
 class TransformersEngine:
-    """Whatever causal language model is in memory; texts of similar length share a batch of ``batch_size``."""
+    """A causal language model in memory; conversations of similar length share a batch of ``batch_size``."""
 
     def __init__(
         self, model: Any, files: ModelFiles, *, batch_size: int = 16, context_length: int | None = None
@@ -49,13 +57,15 @@ class TransformersEngine:
         return {"engine": "transformers", "model": self.files.fingerprint, "dtype": dtype}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        """Each conversation's index and reply, a batch at a time; draws depend on the batches, too."""
+        """Each conversation's index and reply, a batch at a time; sampled replies also depend on the batches."""
         import torch
 
         config = self._generation_config(sampling)
         for batch, indices in enumerate(self._batches([_size(one) for one in conversations])):
             encoded = encode(self.files.processor, [conversations[index] for index in indices])
-            check_lengths([len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices)
+            check_conversations(
+                [len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices
+            )
             inputs = self._pad_left(encoded)
             with self._evaluating(), torch.random.fork_rng():
                 torch.manual_seed(sampling.seed + batch)
@@ -66,24 +76,24 @@ class TransformersEngine:
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
-        """Each conversation's index and its choices' log-probabilities; what choices share is run once."""
-        kept: list[int] = []
-        for index, (conversation, several) in enumerate(zip(conversations, choices, strict=True)):
-            if pictures(conversation):
-                # One at a time: its choices make up a batch, and pictures of several sizes need not fit together.
-                asked = choice_ids(self.files.processor, conversation, several)
-                check_lengths([max(map(len, asked.continued))], 0, self.context_length, [index])
-                yield index, self._log_probabilities([asked])[0]
+        """Each conversation's index and its choices' log-probabilities; the tokens that choices share are run once."""
+        text_only: list[int] = []
+        for index, conversation in enumerate(conversations):
+            if images_of(conversation):
+                # One at a time: its choices make up a batch, and images of several sizes need not fit together.
+                prompt = choice_ids(self.files.processor, conversation, choices[index])
+                check_conversations([max(map(len, prompt.continued))], 0, self.context_length, [index])
+                yield index, self._log_probabilities([prompt])[0]
             else:
-                kept.append(index)
-        plain = [choice_ids(self.files.processor, conversations[index], choices[index]) for index in kept]
-        check_lengths([max(map(len, one.continued)) for one in plain], 0, self.context_length, kept)
-        for places in self._batches([one.common for one in plain]):
-            found = self._log_probabilities([plain[place] for place in places])
-            yield from zip([kept[place] for place in places], found, strict=True)
+                text_only.append(index)
+        prompts = [choice_ids(self.files.processor, conversations[index], choices[index]) for index in text_only]
+        check_conversations([max(map(len, one.continued)) for one in prompts], 0, self.context_length, text_only)
+        for places in self._batches([one.common for one in prompts]):
+            sums = self._log_probabilities([prompts[place] for place in places])
+            yield from zip([text_only[place] for place in places], sums, strict=True)
 
     def _generation_config(self, sampling: Sampling) -> Any:
-        """All that was asked for and nothing else: what is None here, ``generate`` would fill in from the model."""
+        """Every setting is explicit, since ``generate`` would take those that are None from the model's own."""
         from transformers import GenerationConfig
 
         draws = {}
@@ -117,7 +127,7 @@ class TransformersEngine:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
     def _pad_left(self, encoded: Encoded) -> dict[str, Any]:
-        """The model's inputs, on its device: ids and mask, (B, L), what is said of each token, and the pictures."""
+        """The model's inputs, on its device: ids, mask and marks, (B, L), and the images."""
         import numpy as np
         import torch
 
@@ -149,58 +159,61 @@ class TransformersEngine:
         finally:
             self.model.train(training)
 
-    def _log_probabilities(self, asked: Sequence[ChoiceIds]) -> list[list[float]]:
-        """Runs what the choices of a conversation begin with, then what is left of each on a copy of its cache."""
+    def _log_probabilities(self, prompts: Sequence[ChoiceIds]) -> list[list[float]]:
+        """Runs what the choices of each prompt begin with, then the rest of every choice on a copy of its cache."""
         import torch
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self.model.config.get_text_config())
-        # Only a single prefix has pictures, so there is nothing to merge.
-        inputs = self._pad_left(
-            Encoded([one.prefix.ids[0] for one in asked], asked[0].prefix.marks, asked[0].prefix.pixels)
-        )
+        # A prefix with images comes alone, so there are no marks and pixels to merge.
+        prefix = prompts[0].prefix
+        inputs = self._pad_left(Encoded([one.prefix.ids[0] for one in prompts], prefix.marks, prefix.pixels))
         mask = inputs["attention_mask"]
-        if not asked[0].prefix.pixels:
-            # Models whose positions depend on the pictures (Qwen-VL) count them themselves, the others from the mask.
+        if not prefix.pixels:
+            # Models whose positions depend on the images (Qwen-VL) compute them themselves.
             inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
-        rows = [(row, tokens[one.common :]) for row, one in enumerate(asked) for tokens in one.continued]
-        found: list[list[float]] = [[] for _ in asked]
+        rows = [(row, tail) for row, one in enumerate(prompts) for tail in one.tails]
+        totals: list[list[float]] = [[] for _ in prompts]
         with self._evaluating():
             output = self.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            shift = getattr(self.model.base_model, "rope_deltas", None) if asked[0].prefix.pixels else None
+            shift = getattr(self.model.base_model, "rope_deltas", None) if prefix.pixels else None
             first = output.logits[:, -1].float().log_softmax(-1)
             for start in range(0, len(rows), self.batch_size):
                 part = rows[start : start + self.batch_size]
+                tails = [tail for _, tail in part]
                 of = torch.tensor([row for row, _ in part], device=first.device)
-                totals = first[of, torch.tensor([rest[0] for _, rest in part], device=first.device)]
-                width = max(len(rest) for _, rest in part) - 1
-                if width:
-                    # Padded on the right, where nothing that counts attends to.
-                    rest_ids = torch.tensor(
-                        [rest + [rest[-1]] * (width + 1 - len(rest)) for _, rest in part], device=first.device
-                    )
-                    kept = torch.tensor(
-                        [[position < len(rest) for position in range(1, width + 1)] for _, rest in part],
-                        device=first.device,
-                    )
+                sums = first[of, torch.tensor([tail[0] for tail in tails], device=first.device)]
+                if max(map(len, tails)) > 1:
                     copied = copy.deepcopy(cache)
                     copied.batch_select_indices(of)
-                    seen = torch.cat([mask[of], torch.ones_like(rest_ids[:, :-1])], 1)
-                    output = self.model(
-                        input_ids=rest_ids[:, :-1],
-                        attention_mask=seen,
-                        position_ids=(seen.cumsum(1) - 1)[:, -width:] + (0 if shift is None else shift.to(seen)),
-                        past_key_values=copied,
-                        use_cache=True,
-                    )
-                    logps = output.logits.float().log_softmax(-1).gather(-1, rest_ids[:, 1:, None])[..., 0]
-                    totals = totals + logps.masked_fill(~kept, 0.0).sum(1)
-                for (row, _), total in zip(part, totals.tolist(), strict=True):
-                    found[row].append(total)
-        return found
+                    sums = sums + self._after_first(tails, copied, mask[of], shift)
+                for (row, _), total in zip(part, sums.tolist(), strict=True):
+                    totals[row].append(total)
+        return totals
+
+    def _after_first(self, tails: Sequence[list[int]], cache: Any, mask: Any, shift: Any) -> Any:
+        """For each tail, the sum of the log-probabilities of its tokens from the second on, given what is cached."""
+        import torch
+
+        width = max(map(len, tails)) - 1
+        # Padded on the right, which no token of a choice attends to.
+        padded = [tail + [tail[-1]] * (width + 1 - len(tail)) for tail in tails]
+        ids = torch.tensor(padded, device=mask.device)
+        lengths = torch.tensor([len(tail) for tail in tails], device=mask.device)
+        is_token = torch.arange(1, width + 1, device=mask.device) < lengths[:, None]
+        seen = torch.cat([mask, torch.ones_like(ids[:, :-1])], 1)
+        output = self.model(
+            input_ids=ids[:, :-1],
+            attention_mask=seen,
+            position_ids=(seen.cumsum(1) - 1)[:, -width:] + (0 if shift is None else shift.to(seen)),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        logps = output.logits.float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        return logps.masked_fill(~is_token, 0.0).sum(1)
 
 
 def _size(conversation: Messages) -> tuple[int, int]:
-    """Orders conversations by their pictures, then by their text: those of a batch should be about as long."""
+    """Orders conversations by their images, then by their text, so that those of a batch are about equally long."""
     text = sum(len(part.get("text", "")) for turn in typed(conversation) for part in turn["content"])
-    return len(pictures(conversation)), text
+    return len(images_of(conversation)), text

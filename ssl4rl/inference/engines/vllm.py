@@ -1,6 +1,6 @@
-"""vLLM in this process: starting it, on a GPU or on the CPU, and the engine that answers with it.
+"""vLLM in this process: starting it, on a GPU or on the CPU, and the engine that replies with it.
 
-What an engine needs of vLLM (0.31) beyond its documented interface is gathered here, each with its reason.
+Everything that relies on more than vLLM's documented interface (0.31) is in this module, each with its reason.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference import prepare_environment
-from ssl4rl.inference.engines.base import Messages, Reply, Sampling, request_seeds
+from ssl4rl.inference.engines import Reply, Sampling, request_seeds
+from ssl4rl.inference.environment import prepare_environment
+from ssl4rl.inference.lengths import check_conversations
+from ssl4rl.inference.messages import Messages, images_of
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.processor import pictures
-from ssl4rl.inference.tokens import ChoiceIds, check_lengths, choice_ids, encode, unexpanded
+from ssl4rl.inference.tokens import ChoiceIds, choice_ids, encode, unexpanded
 
 _Prompt: TypeAlias = dict[str, Any]
-"""A prompt as vLLM takes it: token ids, and pictures beside them."""
+"""A prompt as vLLM takes it: token ids, and the images if there are any."""
 _Request: TypeAlias = tuple[int, _Prompt, Any]
 """A number, a prompt and vLLM's sampling parameters."""
 
-# More than vLLM runs at once, and few enough that it need not hold all of a benchmark.
 IN_FLIGHT = 1024
+"""Requests that vLLM is given at once: more than it runs in parallel, and fewer than a whole benchmark."""
 
 
 @contextmanager
-def _llvmlite_out_of_sight() -> Iterator[None]:
-    """As it starts, vLLM (0.31) looks through all imported modules, and fails on an object in this one.
+def _llvmlite_hidden() -> Iterator[None]:
+    """Hides a module that vLLM (0.31) fails on, as it inspects all imported modules when it starts.
 
-    The object's ``__dict__`` is a function of the wrapped library. numba imports the module, and torch_geometric numba.
+    An object in that module has a ``__dict__`` that is a function of the wrapped library. numba imports the module, and
+    torch_geometric imports numba.
     """
     name = "llvmlite.binding.ffi"
     module = sys.modules.pop(name, None)
@@ -43,9 +45,9 @@ def _llvmlite_out_of_sight() -> Iterator[None]:
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Around every use of vLLM: on the CPU its small compiled functions run as they are written.
+    """A context for every use of vLLM, in which its small compiled functions run uncompiled on the CPU.
 
-    Compiling them needs a C++ compiler, and fails (torch 2.13) where the path of the installation has a space.
+    Compiling them needs a C++ compiler, and fails (torch 2.13) if the path of the installation has a space.
     """
     import torch
 
@@ -53,21 +55,26 @@ def uncompiled() -> AbstractContextManager[Any]:
 
 
 def start(model: str, **settings: Any) -> Any:
-    """``vllm.LLM(model, **settings)``, wherever this process runs."""
+    """``vllm.LLM(model, **settings)``, on a GPU or on the CPU."""
     prepare_environment()
     import torch
     from vllm import LLM
 
-    with _llvmlite_out_of_sight(), uncompiled():
+    with _llvmlite_hidden(), uncompiled():
         return LLM(model=model, enforce_eager=not torch.cuda.is_available(), use_tqdm_on_load=False, **settings)
+
+
+def open_vllm(files: ModelFiles, *, dtype: str, context_length: int | None, batch_size: int) -> VLLMEngine:
+    """The engine with the model loaded; an :class:`ssl4rl.inference.engines.EngineFactory`. vLLM batches by itself."""
+    return VLLMEngine(files, dtype=dtype, context_length=context_length)
 
 
 class VLLMEngine:
     """vLLM with a model of its own.
 
     Args:
-        dtype: a torch dtype's name; vLLM's ``auto`` makes bfloat16 or float16 of float32.
-        context_length: most tokens of prompt and reply; where None, what the model takes and memory allows.
+        dtype: the name of a torch dtype; not ``auto``, which vLLM takes as bfloat16 or float16 for float32 weights.
+        context_length: most tokens of prompt and reply; None is what the model takes and memory allows.
 
     Raises:
         UserError: if vLLM cannot start with this model.
@@ -79,7 +86,7 @@ class VLLMEngine:
         self.files = files
         settings: dict[str, Any] = {"dtype": dtype, "enable_prefix_caching": True}
         if not torch.cuda.is_available():
-            # Whole blocks of a shared prefix are cached, by default of 128 tokens on the CPU.
+            # Only whole blocks of a shared prefix are cached, and on the CPU they have 128 tokens by default.
             settings["block_size"] = 32
         settings["max_model_len"] = -1 if context_length is None else files.context_length(context_length)
         try:
@@ -90,20 +97,23 @@ class VLLMEngine:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The model's content, and that vLLM runs it in this dtype."""
+        """The model by content, run by vLLM in this dtype."""
         dtype = str(self.llm.llm_engine.model_config.dtype).removeprefix("torch.")
         return {"engine": "vllm", "model": self.files.fingerprint, "dtype": dtype}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        """Each conversation's index and reply, as soon as it is finished; a draw depends on the prompt and the seed."""
+        """Each conversation's index and reply, as soon as it is finished.
+
+        A sampled reply depends on the prompt and the seed, not on the other conversations.
+        """
         from vllm import SamplingParams
 
         prompts = encode(self.files.processor, conversations).ids
-        check_lengths([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
+        check_conversations([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
         seeds = request_seeds([repr(prompt) for prompt in prompts], sampling.seed)
 
         def requests() -> Iterator[_Request]:
-            # Prompts that begin alike are neighbours, so that what they share is still cached.
+            # Sorted, so that prompts with a common beginning follow each other while it is cached.
             for index in sorted(range(len(prompts)), key=prompts.__getitem__):
                 params = SamplingParams(
                     max_tokens=sampling.max_new_tokens,
@@ -115,7 +125,7 @@ class VLLMEngine:
                     logit_bias=dict.fromkeys(self.files.suppressed_tokens, -100.0) or None,
                     detokenize=False,
                 )
-                images = pictures(conversations[index])
+                images = images_of(conversations[index])
                 ids = unexpanded(self.files.processor, conversations[index]) if images else prompts[index]
                 yield index, _prompt(ids, images), params
 
@@ -128,39 +138,40 @@ class VLLMEngine:
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and its choices' log-probabilities; the prompt is run once for all of them."""
-        asked = [
+        prompts = [
             choice_ids(self.files.processor, conversation, several)
             for conversation, several in zip(conversations, choices, strict=True)
         ]
-        # vLLM always writes a token.
-        check_lengths([max(map(len, one.continued)) for one in asked], 1, self.context_length)
-        order = sorted(range(len(asked)), key=lambda index: asked[index].continued)
-        pairs = [(index, choice) for index in order for choice in range(len(asked[index].continued))]
-        found: list[dict[int, float]] = [{} for _ in asked]
-        # What a request finds in the cache is not scored. Mostly that is a part of what all choices share; where it is
-        # more, the request is made again without the cache.
+        # vLLM always generates a token.
+        check_conversations([max(map(len, one.continued)) for one in prompts], 1, self.context_length)
+        order = sorted(range(len(prompts)), key=lambda index: prompts[index].continued)
+        pairs = [(index, choice) for index in order for choice in range(len(prompts[index].tails))]
+        totals: list[dict[int, float]] = [{} for _ in prompts]
+        # vLLM does not score the tokens that a request finds in the cache. Those are mostly tokens that all choices
+        # share; if there are more of them, the request is repeated without the cache.
         for use_cache in (True, False):
-            again = []
-            for number, output in self._run(self._scored(asked, conversations, pairs, use_cache)):
+            repeated = []
+            for number, output in self._run(self._requests(prompts, conversations, pairs, use_cache)):
                 index, choice = pairs[number]
-                total = _tail_log_probability(output, asked[index].common)
+                total = _tail_log_probability(output, prompts[index].common)
                 if total is None:
-                    again.append((index, choice))
+                    repeated.append((index, choice))
                     continue
-                found[index][choice] = total
-                if len(found[index]) == len(asked[index].continued):
-                    yield index, [found[index][at] for at in range(len(found[index]))]
-            pairs = again
+                totals[index][choice] = total
+                if len(totals[index]) == len(prompts[index].tails):
+                    yield index, [totals[index][place] for place in range(len(totals[index]))]
+            pairs = repeated
         if pairs:
             raise RuntimeError("vLLM did not score the end of a prompt")
 
-    def _scored(
+    def _requests(
         self,
-        asked: Sequence[ChoiceIds],
+        prompts: Sequence[ChoiceIds],
         conversations: Sequence[Messages],
         pairs: Sequence[tuple[int, int]],
         use_cache: bool,
     ) -> Iterator[_Request]:
+        """Requests for the log-probabilities of prompts, each with one of its choices."""
         from vllm import SamplingParams
 
         for number, (index, choice) in enumerate(pairs):
@@ -169,15 +180,15 @@ class VLLMEngine:
                 temperature=0.0,
                 prompt_logprobs=0,
                 flat_logprobs=True,
-                # vLLM reads no cache for a prompt that is scored, unless told to.
+                # By default vLLM reads no cache for a prompt that it scores.
                 skip_reading_prefix_cache=not use_cache,
                 detokenize=False,
             )
-            ids = asked[index].unexpanded + asked[index].tails[choice]
-            yield number, _prompt(ids, pictures(conversations[index])), params
+            ids = prompts[index].unexpanded + prompts[index].tails[choice]
+            yield number, _prompt(ids, images_of(conversations[index])), params
 
     def _run(self, requests: Iterator[_Request]) -> Iterator[tuple[int, Any]]:
-        """Each request's number and output; vLLM's own ``generate`` returns when the last is finished."""
+        """Each request's number and output, when it is finished; vLLM's own ``generate`` waits for the last one."""
         from vllm.sampling_params import RequestOutputKind
 
         engine = self.llm.llm_engine
@@ -197,12 +208,12 @@ class VLLMEngine:
                         waiting.discard(output.request_id)
                         yield int(output.request_id), output
         finally:
-            # Whoever asked has stopped listening.
+            # The caller may have stopped before all were finished.
             engine.abort_request(list(waiting))
 
 
 def _prompt(ids: list[int], images: list[Any]) -> _Prompt:
-    """Token ids with one placeholder per picture, and the pictures."""
+    """Token ids with one placeholder per image, and the images."""
     return {"prompt_token_ids": ids, **({"multi_modal_data": {"image": images}} if images else {})}
 
 
@@ -210,8 +221,8 @@ def _tail_log_probability(output: Any, common: int) -> float | None:
     """The log-probability of a prompt's tokens from position ``common`` on; None if one was not scored."""
     ids, rows = output.prompt_token_ids, output.prompt_logprobs
     length = len(ids) - common
-    # The token after the last cached one is the first whose row is written; the rows before it are missing (vLLM's
-    # second model runner) or hold anything (its first).
+    # Rows are written from the token after the last cached one on; those before are missing (vLLM's second model
+    # runner) or hold arbitrary values (its first).
     if output.num_cached_tokens >= common or len(rows) <= length:
         return None
     return sum(float(row[token].logprob) for row, token in zip(rows[-length:], ids[-length:], strict=True))

@@ -1,4 +1,4 @@
-"""What the benchmarks on pictures share: how a picture is shown or taken away, and how the reply is asked for."""
+"""What the benchmarks on images share: how an image is shown or hidden, and the form of the reply."""
 
 from __future__ import annotations
 
@@ -9,53 +9,56 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from ssl4rl.tasks import REPLY_FORMAT, Benchmark, Knobs, Source, seeded_rng
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.prompts import reply_form
+from ssl4rl.rng import seeded_rng
+from ssl4rl.source import Source
+from ssl4rl.tasks import Knobs, ShownImage
 from ssl4rl.vision.transforms import within
 
 GREY = (128, 128, 128)
-"""Of a blank picture: what processors that scale to ±1 turn into zeros."""
-
-DIRECT_FORMAT = "Give {what} inside <answer></answer> and nothing else."
+"""The colour of a blank image: processors that scale to ±1 turn it into zeros."""
 
 
-class PictureKnobs(Knobs):
-    """What the benchmarks on pictures have in common."""
+class ImageKnobs(Knobs):
+    """What the benchmarks on images have in common."""
 
     image: Literal["shown", "blank", "none"] = "shown"
-    """``blank`` shows a grey picture of the same size instead, ``none`` shows nothing."""
+    """``blank`` shows a grey image of the same size instead, ``none`` shows nothing."""
     reasoning: bool = True
-    """Whether the reply is asked to reason first; without, for the answer alone."""
+    """Whether the prompt asks for reasoning before the answer, or for the answer alone."""
     size: int | None = Field(None, ge=16, le=4096)
-    """Most pixels of a picture's shorter side; null shows it as large as it is."""
+    """Most pixels of an image's shorter side; null shows it as large as it is."""
 
 
 S = TypeVar("S", bound=Source)
-K = TypeVar("K", bound=PictureKnobs)
+K = TypeVar("K", bound=ImageKnobs)
 
 
-class PictureBenchmark(Benchmark[S, K]):
-    """Base of the benchmarks on pictures."""
+class ImageBenchmark(Benchmark[S, K]):
+    """Base of the benchmarks on images."""
 
-    side: ClassVar[str] = "vision"
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "no image": {"image": "none"},
         "blank image": {"image": "blank"},
     }
-    """The same questions, word for word: what remains of the score then comes from language alone."""
+    """The same questions, word for word: the score that remains comes from language alone."""
 
-    def parts(self, picture: Callable[[], Image.Image], text: str, what: str) -> tuple[Any, ...]:
-        """A prompt's parts: the picture as the knobs show it (opened only if they do), the text, and what to reply."""
-        asked = (REPLY_FORMAT if self.knobs.reasoning else DIRECT_FORMAT).format(what=what)
-        text = f"{text}\n{asked}"
+    def parts(
+        self, content_hash: str, open_image: Callable[[], Image.Image], text: str, answer: str
+    ) -> tuple[str | ShownImage, ...]:
+        """A prompt's parts: the image as the knobs show it (opened only if they do), the text, and what to reply."""
+        text = f"{text}\n{reply_form(answer, self.knobs.reasoning)}"
         if self.knobs.image == "none":
             return (text,)
-        image = picture()
+        image = open_image()
         if self.knobs.size is not None:
             image = within(image, self.knobs.size)
         if self.knobs.image == "blank":
             image = Image.new("RGB", image.size, GREY)
-        return image, text
+        content = {"image": content_hash, "shown": self.knobs.image, "size": self.knobs.size}
+        return ShownImage(image, content), text
 
-    def drawn(self, *key: object) -> np.random.Generator:
-        """What decides items, order and options: nothing that changes how a question is shown."""
+    def item_rng(self, *key: object) -> np.random.Generator:
+        """The generator that draws items, order and options: the same however a question is shown."""
         return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)

@@ -1,7 +1,7 @@
-"""Multiple choice: MMBench, SEED-Bench, and any table of questions of one's own.
+"""Multiple choice: MMBench, SEED-Bench, and your own tables of questions.
 
-A table may hold a question several times, with its options in other orders. Its rows then stand next to each other in
-the order of items, and evaluation counts questions: right only if the reply to every row is (CircularEval).
+A table may hold a question several times, with its options in other orders. Its rows then follow each other in the
+order of items, and evaluation counts questions: one is right only if the reply to every row is (CircularEval).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ssl4rl.errors import UserError, unknown
-from ssl4rl.example import Example
-from ssl4rl.tasks import Draft, NotApplicable
-from ssl4rl.vision.benchmarks.base import PictureBenchmark, PictureKnobs
+from ssl4rl.errors import NotApplicable, UserError, unknown
+from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.source import SourceKind
+from ssl4rl.tasks import Draft
+from ssl4rl.vision.benchmarks.base import ImageBenchmark, ImageKnobs
+from ssl4rl.vision.image_set import image_item
 from ssl4rl.vision.questions import TRAIN, Question, QuestionSet
 
 GROUPS: Mapping[str, Sequence[str]] = {
@@ -38,41 +40,40 @@ GROUPS: Mapping[str, Sequence[str]] = {
 """MMBench's groups of abilities (its ``l2-category``) and the 20 abilities in them."""
 
 
-class ChoiceKnobs(PictureKnobs):
+class ChoiceKnobs(ImageKnobs):
     """Settings of multiple choice."""
 
     rotate: bool = False
     """Whether a question that the table holds once is asked once per shift of its options (``--rotate``)."""
     part: str | None = None
-    """Only rows whose ``split`` cell says this or nothing; null takes all but those marked train."""
+    """Only rows whose ``split`` cell is this or empty; null takes all but those marked train."""
 
 
-class MultipleChoice(PictureBenchmark[QuestionSet, ChoiceKnobs]):
+class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     """The letter of the right option; items are the rows of a table, question by question in a shuffled order."""
 
     name: ClassVar[str] = "choice"
     knobs_type = ChoiceKnobs
-    loader: ClassVar[str] = "ssl4rl.data.images.questions:load_questions"
+    source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("questions")
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {"direct": {"reasoning": False}, "reasoning": {}, "paper": {}}
     default_level = "reasoning"
 
     def prepare(self) -> None:
         if self.split == "val":
-            raise NotApplicable(f"questions {self.source.name} have no validation split, only train and test")
+            raise NotApplicable(f"question set {self.source.name} has no validation split, only train and test")
         questions: dict[str, list[Question]] = defaultdict(list)
         for row in self._kept():
             if not row.answer:
                 raise UserError(
-                    f"{row.place}, field answer: there is none, so the row cannot be scored; fill it in, or take "
+                    f"{row.place}, field answer: it is empty, so the row cannot be scored; fill it in, or choose "
                     "another part of the table with --set task.part=NAME"
                 )
             questions[row.base].append(row)
-        order = self.drawn().permutation(len(questions))
-        asked = list(questions.values())
+        grouped = list(questions.values())
         self.rows: list[Question] = []
         self._ends: list[int] = []
-        for place in order:
-            rows = asked[int(place)]
+        for place in self.item_rng().permutation(len(grouped)).tolist():
+            rows = grouped[place]
             self.rows += rows[0].rotations() if self.knobs.rotate and len(rows) == 1 else rows
             self._ends.append(len(self.rows))
 
@@ -85,7 +86,7 @@ class MultipleChoice(PictureBenchmark[QuestionSet, ChoiceKnobs]):
                 raise unknown(f"part of {self.source.name}", part, parts)
             rows = [row for row in rows if row.part in ("", part)]
         if not rows:
-            raise NotApplicable(f"questions {self.source.name} have none for {self.split}")
+            raise NotApplicable(f"question set {self.source.name} has no {self.split} questions")
         return rows
 
     @property
@@ -101,31 +102,34 @@ class MultipleChoice(PictureBenchmark[QuestionSet, ChoiceKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         row = self.rows[index]
+        content_hash = self.source.hashes[row.image]
         hint = [f"Hint: {row.hint}"] if row.hint else []
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
-        meta = {
-            "item": f"question:{row.index}",
-            "question": f"question:{row.base}",
-            "rotated": row.rotated,
-            "class": row.options[row.answer],
-            "category": row.category,
-            "group": self.group_of(row),
-            "options": dict(row.options),
-            "files": [row.place],
-        }
-        return Draft(self.parts(lambda: self.source.open(row), text, "one letter"), [row.answer], meta)
+        return self.closed(
+            self.parts(content_hash, lambda: self.source.open(row), text, "one letter"),
+            accepted=[row.answer],
+            choices=row.options,
+            item=f"question:{row.index}",
+            class_name=row.options[row.answer],
+            source_items=(image_item(content_hash),),
+            meta={
+                "question": f"question:{row.base}",
+                "rotated": row.rotated,
+                "category": row.category,
+                "group": self.group_of(row),
+                "images": [row.image],
+                "files": [row.place],
+            },
+        )
 
     def group_of(self, row: Question) -> str:
-        """The group of a row's category: what the table says."""
+        """The group of a row's category, from the table."""
         return row.group
-
-    def choices(self, example: Example) -> dict[str, str]:
-        return dict(example.meta["options"])
 
 
 class MMBench(MultipleChoice):
-    """MMBench (Liu et al. 2024): 20 abilities in 6 groups. Other categories are reported as they stand."""
+    """MMBench (Liu et al. 2024): 20 abilities in 6 groups. Other categories are reported under their own names."""
 
     name: ClassVar[str] = "mmbench"
     _group: ClassVar[Mapping[str, str]] = {leaf: group for group, leaves in GROUPS.items() for leaf in leaves}
@@ -135,6 +139,6 @@ class MMBench(MultipleChoice):
 
 
 class SeedBench(MultipleChoice):
-    """SEED-Bench's questions about single pictures (Li et al. 2023); its nine dimensions are their categories."""
+    """SEED-Bench's questions about single images (Li et al. 2023); its nine dimensions are their categories."""
 
     name: ClassVar[str] = "seedbench"

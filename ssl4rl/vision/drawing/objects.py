@@ -1,6 +1,6 @@
-"""What stands in a drawn scene: each function draws one upright thing.
+"""The things in a drawn scene: each function draws one that stands upright.
 
-They draw in the thing's own measures, which a :class:`Brush` turns into pixels: (0, 0) is where it stands, up is
+It draws in the thing's own coordinates, which a :class:`Brush` turns into pixels: (0, 0) is where it stands, up is
 positive, and it is 1 tall.
 """
 
@@ -51,7 +51,7 @@ def mix(first: Color, second: Color, share: float) -> Color:
 
 @dataclass
 class Dice:
-    """What a scene is drawn by lot with."""
+    """Random choices while drawing."""
 
     rng: np.random.Generator
 
@@ -68,13 +68,13 @@ class Dice:
 
 @dataclass
 class Brush(Dice):
-    """Draws in the measures of a thing that stands on the pixel (x, base), with the light of the scene on it."""
+    """Draws in the coordinates of a thing that stands on the pixel (x, base), tinted by the light of the scene."""
 
     draw: ImageDraw.ImageDraw
     light: Color
-    """What the light adds: dark at night, reddish at dusk."""
+    """The colour of the light: dark at night, reddish at dusk."""
     strength: float
-    """Its share in every colour."""
+    """The light's share in every colour."""
     x: float
     base: float
     height: float
@@ -303,4 +303,4 @@ OBJECTS: dict[str, Callable[[Brush], None]] = {
     "tower": tower,
     "flower": flower,
 }
-"""What a scene's main object may be: its label, and how it is drawn."""
+"""The possible main objects of a scene: their labels, and how they are drawn."""

@@ -1,4 +1,4 @@
-"""Contrastive: two views, cut out and changed at random; of one picture, or of two?"""
+"""Contrastive: two views, cut out and changed at random; of one image, or of two?"""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import score_any_of
-from ssl4rl.example import Example, Score
-from ssl4rl.tasks import MAX_DRAWS, REPLY_FORMAT, Draft, NotApplicable, Redraw
-from ssl4rl.vision.task import VisionKnobs, VisionTask
-from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, overlap, random_box, told
+from ssl4rl.answers import Scoring
+from ssl4rl.errors import NotApplicable
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import MAX_DRAWS, Draft, Redraw, ShownImage
+from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
+from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, describe_changes, overlap, random_box
 
 BOX_DRAWS = 100
 
@@ -23,12 +23,12 @@ class ContrastiveKnobs(VisionKnobs):
     """Settings of contrastive. ``size`` is the side of a view; the changes have their own probabilities."""
 
     scale_min: float = Field(0.2, gt=0, le=1)
-    """Least area of a view, as a share of the picture's."""
+    """Least area of a view, as a share of the image's."""
     scale_max: float = Field(0.6, gt=0, le=1)
     """Greatest area of a view."""
     min_overlap: float = Field(0.2, ge=0, le=1)
-    """Least share of the smaller view's area that two views of one picture have in common. With 0 they may show
-    nothing in common at all, and the answer is a guess."""
+    """Least share of the smaller view's area that two views of one image have in common. With 0 they may have nothing
+    in common, and the answer is a guess."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of mirroring a view left to right."""
     jitter: float = Field(0.5, ge=0, le=1)
@@ -42,7 +42,7 @@ class ContrastiveKnobs(VisionKnobs):
     equalize: float = Field(0.0, ge=0, le=1)
     """Probability of equalizing the histogram."""
     distinct: bool = True
-    """Whether the two pictures of a "no" always differ in their bytes; in the paper's code they need not."""
+    """Whether the two images of a "no" always differ in their bytes; in the paper's code they may not."""
 
     @model_validator(mode="after")
     def _fits(self) -> ContrastiveKnobs:
@@ -56,7 +56,7 @@ def _every(chance: float) -> dict[str, float]:
 
 
 class Contrastive(VisionTask[ContrastiveKnobs]):
-    """Do both views show parts of one picture? Half of the pairs do."""
+    """Do both views show parts of one image? Half of the pairs do."""
 
     name: ClassVar[str] = "contrastive"
     knobs_type = ContrastiveKnobs
@@ -72,7 +72,7 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
     def prepare(self) -> None:
         super().prepare()
         if self.knobs.distinct and len({self.source.hashes[index] for index in self.members}) < 2:
-            raise NotApplicable(f"images {self.source.name}/{self.split} hold one picture; contrastive needs two")
+            raise NotApplicable(f"image set {self.source.name}/{self.split} holds one image; contrastive needs two")
         # Opened large enough that the smallest view is not enlarged, where the file has the pixels.
         self._side = math.ceil(self.knobs.size / math.sqrt(self.knobs.scale_min))
         self._chances = {name: float(getattr(self.knobs, name)) for name in CHANGES}
@@ -85,18 +85,20 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
         one, changes = self._view(image, boxes[0], rng)
         other, more = self._view(another, boxes[1], rng)
-        after = told([name for name, chance in self._chances.items() if chance])
-        parts = (
-            "The first view:",
-            one,
-            "The second view:",
-            other,
-            f"Each view was cut out of a picture at a random place and scaled to a square{after}. Were both views cut "
-            "out of the same picture?",
-            REPLY_FORMAT.format(what="yes or no"),
+        possible = describe_changes([name for name, chance in self._chances.items() if chance])
+        question = (
+            f"Each view was cut out of a picture at a random place and scaled to a square{possible}. Were both views "
+            "cut out of the same picture?"
         )
-        meta = self.meta([first, second], boxes=[list(box) for box in boxes], changes=[changes, more])
-        return Draft(parts, "yes" if same else "no", meta)
+        answer = "yes" if same else "no"
+        return Draft(
+            parts=("The first view:", one, "The second view:", other, question, reply_form("yes or no")),
+            scoring=Scoring("score_any_of", {"accepted": [answer]}),
+            gold=answer,
+            chance=0.5,
+            source_items=self.items([first, second]),
+            meta=self.meta([first, second], boxes=[list(box) for box in boxes], changes=[changes, more]),
+        )
 
     def _boxes(self, rng: np.random.Generator) -> tuple[Box, Box]:
         scale = (self.knobs.scale_min, self.knobs.scale_max)
@@ -106,35 +108,33 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
                 return boxes
         raise Redraw(f"no two views share task.min_overlap={self.knobs.min_overlap:g} of their area")
 
-    def _usable(self, rng: np.random.Generator, unlike: int | None = None) -> tuple[int, Image.Image]:
-        """A random picture that is large enough, with other bytes than ``unlike``.
+    def _usable(self, rng: np.random.Generator, unlike: int | None = None) -> tuple[int, ShownImage]:
+        """A random image that is large enough, with other bytes than ``unlike``.
 
-        Pictures that are too small are passed over here, one by one: were the example drawn again for each, a "no",
-        which needs two pictures, would come up less often than a "yes".
+        Images that are too small are passed over here, one by one: if the whole example were drawn again for each, a
+        "no", which needs two images, would come up less often than a "yes".
         """
-        reason = "one picture alone is left"
+        reason = "only one image is left"
         for _ in range(MAX_DRAWS):
             index = self.pick(rng)
             if unlike is None or self.source.hashes[index] != self.source.hashes[unlike]:
                 try:
-                    image = self.open(index, self._side)
+                    opened = self.open(index, self._side)
                 except Redraw as small:
                     reason = str(small)
                     continue
-                return index, central(image) if self.knobs.shape == "square" else image
+                return index, self._framed(opened)
         raise NotApplicable(
-            f"task {self.label} found no usable picture on {self.source.name}/{self.split} in {MAX_DRAWS} draws "
+            f"task {self.label} found no usable image on {self.source.name}/{self.split} in {MAX_DRAWS} draws "
             f"({reason})"
         )
 
-    def _view(self, image: Image.Image, box: Box, rng: np.random.Generator) -> tuple[Image.Image, list[str]]:
-        return changed(cut(image, box, self.knobs.size, self.knobs.size), self._chances, rng)
+    def _framed(self, opened: ShownImage) -> ShownImage:
+        image = central(opened.image) if self.knobs.shape == "square" else opened.image
+        return derive(opened, image, shape=self.knobs.shape)
 
-    def score(self, reply: str, example: Example) -> Score:
-        return score_any_of(reply, [example.target])
-
-    def chance(self, example: Example) -> float:
-        return 0.5
-
-    def gold(self, example: Example) -> str:
-        return str(example.target)
+    def _view(self, framed: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
+        """The part inside the box, changed at random, and the names of the changes."""
+        size = self.knobs.size
+        image, changes = changed(cut(framed.image, box, size, size), self._chances, rng)
+        return derive(framed, image, box=list(box), view=size, changes=changes), list(changes)

@@ -1,8 +1,8 @@
-"""Jigsaw: a picture is cut into n×n pieces, which are shown in shuffled order; which piece belongs where?"""
+"""Jigsaw: an image is cut into n×n pieces, which are shown in shuffled order; which piece belongs where?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import factorial
 from typing import Any, ClassVar, Literal
 
@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import score_permutation
-from ssl4rl.example import Example, Score
-from ssl4rl.tasks import REPLY_FORMAT, Draft
-from ssl4rl.vision.task import VisionKnobs, VisionTask
+from ssl4rl.answers import Scoring
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 
 GREY = (128, 128, 128)
 
@@ -22,11 +22,11 @@ class JigsawKnobs(VisionKnobs):
     """Settings of jigsaw."""
 
     n: int = Field(2, ge=2, le=6)
-    """Pieces a side: the picture is cut into n×n of them."""
+    """Pieces a side: the image is cut into n×n of them."""
     layout: Literal["separate", "mosaic"] = "separate"
-    """``separate``: every piece is a picture of its own; ``mosaic``: one picture of all pieces in their new places."""
+    """``separate``: every piece is an image of its own; ``mosaic``: one image of all pieces in their new places."""
     gap: float = Field(0.1, ge=0, le=0.5)
-    """Share of a piece's side that is cut away (half of it at either end), so that edges do not match by themselves."""
+    """Share of a piece's side that is cut away (half of it at either end), so that edges alone do not match."""
     min_patch: int = Field(28, ge=4, le=512)
     """Least side of a piece in pixels, as shown and in the file; the paper's code skips pieces under 28."""
     reward: Literal["exact", "partial", "slots"] = "exact"
@@ -63,42 +63,50 @@ class Jigsaw(VisionTask[JigsawKnobs]):
     }
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        n, picture = self.knobs.n, self.pick(rng)
-        image = self.whole(picture, self.knobs.size // n * n, least=n * self.knobs.min_patch)
-        pieces = cut_into(image, n, self.knobs.gap)
-        order = [int(place) for place in rng.permutation(n * n)]
-        shown = [pieces[place] for place in order]
+        n, image = self.knobs.n, self.pick(rng)
+        places = n * n
+        whole = self.whole(image, self.knobs.size // n * n, least=n * self.knobs.min_patch)
+        order = [int(place) for place in rng.permutation(places)]
         # The answer is the inverse of the order of showing: not where a piece goes, but which piece a place gets.
-        gold = [order.index(place) + 1 for place in range(n * n)]
+        answer = [order.index(place) + 1 for place in range(places)]
+        form = reply_form(f"the {places} numbers, separated by commas,")
+        return Draft(
+            parts=(*self._shown(whole, order), self._question(), form),
+            scoring=Scoring("score_permutation", {"gold": answer, "reward": self.knobs.reward}),
+            gold=", ".join(map(str, answer)),
+            # Of any fixed answer, one permutation in (n²)! is right; in shares, every place is right once in n².
+            chance=1 / factorial(places) if self.knobs.reward == "exact" else 1 / places,
+            source_items=self.items([image]),
+            meta=self.meta([image], order=[place + 1 for place in order]),
+        )
+
+    def _shown(self, whole: ShownImage, order: Sequence[int]) -> Iterator[str | ShownImage]:
+        """The pieces in that order, as the layout has them."""
+        n, gap = self.knobs.n, self.knobs.gap
+        pieces = cut_into(whole.image, n, gap)
         if self.knobs.layout == "mosaic":
-            pictures: tuple[str | Image.Image, ...] = (mosaic(shown, n, trimmed(image.width // n, self.knobs.gap)),)
-            how = (
+            image = mosaic([pieces[place] for place in order], n, trimmed(whole.image.width // n, gap))
+            yield derive(whole, image, n=n, gap=gap, order=list(order))
+            return
+        for number, place in enumerate(order, 1):
+            yield f"Piece {number}:"
+            yield derive(whole, pieces[place], n=n, gap=gap, piece=place)
+
+    def _question(self) -> str:
+        n = self.knobs.n
+        if self.knobs.layout == "mosaic":
+            pieces = (
                 f"A picture was cut into {n}×{n} pieces, and the pieces were put back in random places, none of them "
                 f"turned. Number the pieces of the picture shown from 1 to {n * n}, row by row from the top left."
             )
         else:
-            pictures = tuple(part for i, piece in enumerate(shown, 1) for part in (f"Piece {i}:", piece))
-            how = f"These are the {n}×{n} pieces of one picture in random order, none of them turned."
+            pieces = f"These are the {n}×{n} pieces of one picture in random order, none of them turned."
         if self.knobs.gap:
-            how += " A strip was cut off at every edge of each piece."
-        ask = (
-            "Which piece belongs where? Go through the places of the original picture row by row, from the top left to "
-            "the bottom right, and write for each place the number of the piece that belongs there."
+            pieces += " A strip was cut off at every edge of each piece."
+        return (
+            f"{pieces} Which piece belongs where? Go through the places of the original picture row by row, from the "
+            "top left to the bottom right, and write for each place the number of the piece that belongs there."
         )
-        what = f"the {n * n} numbers, separated by commas,"
-        parts = (*pictures, f"{how} {ask}", REPLY_FORMAT.format(what=what))
-        return Draft(parts, gold, self.meta([picture], order=[place + 1 for place in order]))
-
-    def score(self, reply: str, example: Example) -> Score:
-        return score_permutation(reply, example.target, self.knobs.reward)
-
-    def chance(self, example: Example) -> float:
-        """Of any fixed answer: one permutation in (n²)!; with shares, every place is right once in n²."""
-        places = self.knobs.n**2
-        return 1 / factorial(places) if self.knobs.reward == "exact" else 1 / places
-
-    def gold(self, example: Example) -> str:
-        return ", ".join(map(str, example.target))
 
 
 def trimmed(side: int, gap: float) -> int:
@@ -107,7 +115,7 @@ def trimmed(side: int, gap: float) -> int:
 
 
 def cut_into(image: Image.Image, n: int, gap: float) -> list[Image.Image]:
-    """The n×n pieces row by row, all of one size: what a multiple of n leaves over is cut off first, at both ends."""
+    """The n×n pieces row by row, all of one size: pixels beyond a multiple of n are cut off first, at both ends."""
     width, height = image.width // n, image.height // n
     left, top = (image.width - n * width) // 2, (image.height - n * height) // 2
     across, down = trimmed(width, gap) // 2, trimmed(height, gap) // 2
@@ -119,7 +127,7 @@ def cut_into(image: Image.Image, n: int, gap: float) -> list[Image.Image]:
 
 
 def mosaic(pieces: list[Image.Image], n: int, gap: int) -> Image.Image:
-    """The pieces row by row in one picture, ``gap`` grey pixels apart."""
+    """The pieces row by row in one image, ``gap`` grey pixels apart."""
     width, height = pieces[0].size
     whole = Image.new("RGB", (n * (width + gap) - gap, n * (height + gap) - gap), GREY)
     for place, piece in enumerate(pieces):

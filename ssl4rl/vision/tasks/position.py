@@ -1,4 +1,4 @@
-"""Position: a picture and a piece that was cut out of it; where was it cut out?"""
+"""Position: an image and a piece that was cut out of it; where was it cut out?"""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import score_any_of, score_cell
-from ssl4rl.example import Example, Score
-from ssl4rl.tasks import REPLY_FORMAT, Draft
-from ssl4rl.vision.task import VisionKnobs, VisionTask
-from ssl4rl.vision.transforms import changed, cut, told
+from ssl4rl.answers import Scoring
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
+from ssl4rl.vision.transforms import Box, changed, cut, describe_changes
 
 LEAST_PATCH = 8
-"""Pieces with a shorter side than this in the file are not asked about."""
+"""Least side of a piece in pixels of the file; smaller ones are not asked about."""
 AUGMENTS = ("flip", "jitter", "grayscale", "blur")
 QUADRANTS = (("top left", "top right"), ("bottom left", "bottom right"))
 
@@ -25,9 +25,9 @@ class PositionKnobs(VisionKnobs):
     """Settings of position."""
 
     n: int = Field(2, ge=2, le=5)
-    """Cells a side: the picture is thought of as a grid of n×n."""
+    """Cells a side: the image is divided into a grid of n×n."""
     row_column: bool = False
-    """Whether a 2×2 grid is asked about by row and column too, as larger ones are, and not by name."""
+    """Whether a 2×2 grid is asked about by row and column, as larger ones are, instead of by name."""
     patch_min: float = Field(0.4, ge=0.1, le=1)
     """Least side of the piece as a share of its cell's side."""
     patch_max: float = Field(0.8, ge=0.1, le=1)
@@ -66,41 +66,49 @@ class Position(VisionTask[PositionKnobs]):
     }
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        n, picture = self.knobs.n, self.pick(rng)
-        image = self.whole(picture, least=math.ceil(n * LEAST_PATCH / self.knobs.patch_min))
-        cell = row, column = divmod(int(rng.integers(n * n)), n)
+        n, image = self.knobs.n, self.pick(rng)
+        whole = self.whole(image, least=math.ceil(n * LEAST_PATCH / self.knobs.patch_min))
+        row, column = divmod(int(rng.integers(n * n)), n)
         side = rng.uniform(self.knobs.patch_min, self.knobs.patch_max) / n
-        left, top = (at / n + rng.uniform(0, 1 / n - side) for at in (column, row))
+        left, top = (place / n + rng.uniform(0, 1 / n - side) for place in (column, row))
         box = (left, top, left + side, top + side)
-        piece = cut(image, box, self._shown(image.width, side), self._shown(image.height, side))
-        piece, made = changed(piece, dict.fromkeys(AUGMENTS, self.knobs.augment), rng)
-        scaled = ", and scaled" if self.knobs.shape == "square" else ""
-        after = told(AUGMENTS if self.knobs.augment else ())
-        how = f"The piece was cut out of the picture, upright{scaled}{after}."
+        piece, changes = self._piece(whole, box, rng)
         if self.knobs.named:
-            ask = "From which quarter of the picture: top left, top right, bottom left or bottom right?"
-            target: Any = QUADRANTS[row][column]
-            what = "the quarter"
+            gold, form = QUADRANTS[row][column], "the quarter"
+            scoring = Scoring("score_any_of", {"accepted": [gold, gold.replace(" ", "-")]})
         else:
-            ask = (
-                f"Think of the picture as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
-                "left. In which cell does the piece lie?"
-            )
-            target, what = [row + 1, column + 1], "row, column as two numbers"
-        parts = ("The picture:", image, "The piece:", piece, f"{how} {ask}", REPLY_FORMAT.format(what=what))
-        return Draft(parts, target, self.meta([picture], box=list(box), cell=list(cell), changes=made))
+            gold, form = f"{row + 1}, {column + 1}", "row, column as two numbers"
+            scoring = Scoring("score_cell", {"cell": [row + 1, column + 1]})
+        return Draft(
+            parts=("The picture:", whole, "The piece:", piece, self._question(), reply_form(form)),
+            scoring=scoring,
+            gold=gold,
+            chance=1 / n**2,
+            source_items=self.items([image]),
+            meta=self.meta([image], box=list(box), cell=[row, column], changes=changes),
+        )
 
-    def _shown(self, edge: int, share: float) -> int:
+    def _piece(self, whole: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
+        """The part inside the box, changed at random, and the names of the changes."""
+        side = box[2] - box[0]
+        width, height = (self._pixels(edge, side) for edge in whole.image.size)
+        piece = cut(whole.image, box, width, height)
+        piece, changes = changed(piece, dict.fromkeys(AUGMENTS, self.knobs.augment), rng)
+        return derive(whole, piece, box=list(box), view=[width, height], changes=changes), list(changes)
+
+    def _pixels(self, edge: int, share: float) -> int:
         """Pixels that a piece is shown with along an edge: as many as a cell has, or its own with ``shape=own``."""
         return edge // self.knobs.n if self.knobs.shape == "square" else max(1, round(edge * share))
 
-    def score(self, reply: str, example: Example) -> Score:
-        if isinstance(example.target, str):
-            return score_any_of(reply, [example.target, example.target.replace(" ", "-")])
-        return score_cell(reply, example.target)
-
-    def chance(self, example: Example) -> float:
-        return 1 / self.knobs.n**2
-
-    def gold(self, example: Example) -> str:
-        return example.target if isinstance(example.target, str) else ", ".join(map(str, example.target))
+    def _question(self) -> str:
+        n = self.knobs.n
+        scaled = ", and scaled" if self.knobs.shape == "square" else ""
+        changes = describe_changes(AUGMENTS if self.knobs.augment else ())
+        if self.knobs.named:
+            cell = "From which quarter of the picture: top left, top right, bottom left or bottom right?"
+        else:
+            cell = (
+                f"Think of the picture as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
+                "left. In which cell does the piece lie?"
+            )
+        return f"The piece was cut out of the picture, upright{scaled}{changes}. {cell}"

@@ -1,7 +1,7 @@
-"""Rotation: a picture is shown twice, the second time turned; by how much?
+"""Rotation: an image is shown twice, the second time turned; by how much?
 
-The answer must not show in anything but the pictures' content. So both views have the same size and zoom at every
-angle, and where angles other than quarter turns occur, both are resampled alike (see ``tilt_for``).
+Nothing but the images' content may give the answer away. So both views have the same size and zoom at every angle, and
+where angles other than quarter turns occur, both are resampled in the same way (see ``tilt_for``).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from ssl4rl.answers import score_angle
-from ssl4rl.example import Example, Score
-from ssl4rl.tasks import REPLY_FORMAT, Draft
-from ssl4rl.vision.task import VisionKnobs, VisionTask
+from ssl4rl.answers import Scoring
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import canvas_for, tilt_for, turned, turned_inscribed
 
 
@@ -34,7 +34,7 @@ class RotationKnobs(VisionKnobs):
 
 
 class Rotation(VisionTask[RotationKnobs]):
-    """By how many degrees was the picture turned counter-clockwise? All multiples of ``step`` are as likely."""
+    """By how many degrees was the image turned counter-clockwise? All multiples of ``step`` are as likely."""
 
     name: ClassVar[str] = "rotation"
     knobs_type = RotationKnobs
@@ -48,35 +48,38 @@ class Rotation(VisionTask[RotationKnobs]):
     }
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        picture = self.pick(rng)
-        angle = self.knobs.step * int(rng.integers(360 // self.knobs.step))
-        size, tilt = self.knobs.size, tilt_for(self.knobs.step) * (1 if rng.integers(2) else -1)
-        if self.knobs.shape == "own":
-            tilt, before = 0.0, self.whole(picture)
-            after = turned_inscribed(before, angle)
-        else:
-            canvas = self.whole(picture, side=canvas_for(size) if tilt else size)
-            before, after = turned(canvas, tilt, size), turned(canvas, tilt + angle, size)
-        what = "is the first one turned counter-clockwise about its centre"
+        step, image = self.knobs.step, self.pick(rng)
+        angle = step * int(rng.integers(360 // step))
+        tilt = tilt_for(step) * (1 if rng.integers(2) else -1)
+        if self.knobs.shape == "own" or not tilt:
+            tilt = 0.0  # never -0.0, which would have another hash
+        before, after = self._views(image, angle, tilt)
+        relation = "is the first one turned counter-clockwise about its centre"
         if tilt:
-            aside = "to the left" if tilt > 0 else "to the right"
-            what = f"was turned counter-clockwise about its centre as well (both lean {abs(tilt):g} degrees {aside})"
-        parts = (
-            "The first picture:",
-            before,
-            "The second picture:",
-            after,
-            f"The second picture {what}. By how many degrees, from 0 to {360 - self.knobs.step} in steps of "
-            f"{self.knobs.step}?",
-            REPLY_FORMAT.format(what="the number of degrees"),
+            lean = f"{abs(tilt):g} degrees to the {'left' if tilt > 0 else 'right'}"
+            relation = f"was turned counter-clockwise about its centre as well (both lean {lean})"
+        question = (
+            f"The second picture {relation}. By how many degrees, from 0 to {360 - step} in steps of {step}?",
+            reply_form("the number of degrees"),
         )
-        return Draft(parts, angle, self.meta([picture], angle=angle, tilt=tilt or 0.0))
+        return Draft(
+            parts=("The first picture:", before, "The second picture:", after, *question),
+            scoring=Scoring("score_angle", {"degrees": angle}),
+            gold=str(angle),
+            chance=step / 360,
+            source_items=self.items([image]),
+            meta=self.meta([image], angle=angle, tilt=tilt),
+        )
 
-    def score(self, reply: str, example: Example) -> Score:
-        return score_angle(reply, example.target)
+    def _views(self, image: int, angle: int, tilt: float) -> tuple[ShownImage, ShownImage]:
+        """The image, leaning by ``tilt``, before and after the turn."""
+        size = self.knobs.size
+        if self.knobs.shape == "own":
+            before = self.whole(image)
+            return before, derive(before, turned_inscribed(before.image, angle), turn=angle)
+        canvas = self.whole(image, side=canvas_for(size) if tilt else size)
 
-    def chance(self, example: Example) -> float:
-        return self.knobs.step / 360
+        def view(degrees: float) -> ShownImage:
+            return derive(canvas, turned(canvas.image, degrees, size), view=size, turn=degrees % 360)
 
-    def gold(self, example: Example) -> str:
-        return str(example.target)
+        return view(tilt), view(tilt + angle)

@@ -64,7 +64,7 @@ def test_an_oracle_that_sees_the_graph_beats_one_that_sees_two_texts_by_five_poi
         texts = {node: graph.texts[node] for node in example.meta["nodes"].values()}
         with_graph = link_posterior(pair, texts, example.meta["edges"])
         without = link_posterior(pair, {node: texts[node] for node in pair}, [])
-        right["graph"] += (with_graph > 0.5) == (example.target == "yes")
-        right["texts"] += (without > 0.5) == (example.target == "yes")
+        right["graph"] += (with_graph > 0.5) == (example.gold == "yes")
+        right["texts"] += (without > 0.5) == (example.gold == "yes")
     assert right["graph"] - right["texts"] > 0.05 * 2000
     assert 0.84 < right["graph"] / 2000 < 0.91

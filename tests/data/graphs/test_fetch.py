@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from ssl4rl.data import load_graph
-from ssl4rl.data.graphs import store
+from ssl4rl.data.graphs import GRAPH, store
 from ssl4rl.data.graphs.fetch import fetch
-from ssl4rl.data.graphs.taglas import RAW
+from ssl4rl.data.graphs.taglas_raw import RAW
 from ssl4rl.errors import UserError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -20,12 +19,12 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def test_from_a_folder(samples: Path, home: Path) -> None:
     for name in RAW:
         graph = fetch(name, samples)
-        assert load_graph(name).fingerprint == graph.fingerprint
-    about = store.read_about("cora")
-    assert about is not None
-    assert about["origin"]["folder"] == str(samples)
+        assert GRAPH.load(name).fingerprint == graph.fingerprint
+    manifest = store.read_manifest("cora")
+    assert manifest is not None
+    assert manifest["origin"]["folder"] == str(samples)
     expected = hashlib.sha256((samples / "Cora" / "cora.pt").read_bytes()).hexdigest()
-    assert about["origin"]["sha256"]["cora.pt"] == expected
+    assert manifest["origin"]["sha256"]["cora.pt"] == expected
 
 
 def test_names(home: Path, tmp_path: Path) -> None:
@@ -44,7 +43,7 @@ def test_missing_empty_and_foreign_files(samples: Path, home: Path, tmp_path: Pa
         fetch("cora", samples / "Cora")
     shutil.copytree(samples / "wikics", tmp_path / "wikics")
     (tmp_path / "wikics" / "metadata.json").write_text("[]")
-    with pytest.raises(UserError, match="are not laid out as TAGLAS lays out wikics"):
+    with pytest.raises(UserError, match="are not in the format of TAGLAS's wikics"):
         fetch("wikics", tmp_path)
     (tmp_path / "wikics" / "metadata.json").write_text("{")
     with pytest.raises(UserError, match=r"metadata\.json is not valid JSON"):
@@ -52,19 +51,19 @@ def test_missing_empty_and_foreign_files(samples: Path, home: Path, tmp_path: Pa
     (tmp_path / "wikics" / "metadata.json").write_text("")
     with pytest.raises(UserError, match=r"metadata\.json is empty"):
         fetch("wikics", tmp_path)
-    assert store.read_about("wikics") is None
+    assert store.read_manifest("wikics") is None
 
 
 class Hub:
-    """Stands in for the hub: the sample files, with the checksums that the hub would state."""
+    """A stand-in for the hub that serves the sample files and states their checksums."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.asked: list[tuple[str, Any]] = []
+        self.requests: list[tuple[str, Any]] = []
         self.wrong: str | None = None
 
     def dataset_info(self, repo: str, *, revision: str | None, files_metadata: bool, timeout: float) -> SimpleNamespace:
-        self.asked.append((repo, revision))
+        self.requests.append((repo, revision))
         siblings = []
         for path in sorted(self.folder.rglob("*.*")):
             name, content = str(path.relative_to(self.folder)), path.read_bytes()
@@ -76,7 +75,7 @@ class Hub:
         return SimpleNamespace(sha=COMMIT, siblings=siblings)
 
     def download(self, repo: str, name: str, *, repo_type: str, revision: str) -> str:
-        self.asked.append((name, revision))
+        self.requests.append((name, revision))
         return str(self.folder / name)
 
 
@@ -91,27 +90,27 @@ def hub(samples: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_a_download_is_pinned_to_one_commit_and_recorded(hub: Hub) -> None:
     graph = fetch("cora")
     repository = "WFRaain/TAG_datasets"
-    assert hub.asked == [(repository, None), ("Cora/cora.pt", COMMIT), ("Cora/cora_node.json", COMMIT)]
-    about = store.read_about("cora")
-    assert about is not None
-    assert about["origin"]["repository"] == repository
-    assert about["origin"]["revision"] == COMMIT
-    assert sorted(about["origin"]["sha256"]) == ["cora.pt", "cora_node.json"]
-    assert load_graph("cora").fingerprint == graph.fingerprint
+    assert hub.requests == [(repository, None), ("Cora/cora.pt", COMMIT), ("Cora/cora_node.json", COMMIT)]
+    manifest = store.read_manifest("cora")
+    assert manifest is not None
+    assert manifest["origin"]["repository"] == repository
+    assert manifest["origin"]["revision"] == COMMIT
+    assert sorted(manifest["origin"]["sha256"]) == ["cora.pt", "cora_node.json"]
+    assert GRAPH.load("cora").fingerprint == graph.fingerprint
 
 
-def test_a_revision_can_be_asked_for(hub: Hub) -> None:
+def test_a_revision_can_be_chosen(hub: Hub) -> None:
     fetch("cora", revision="v1")
-    assert hub.asked[0] == ("WFRaain/TAG_datasets", "v1")
-    assert hub.asked[1] == ("Cora/cora.pt", COMMIT)
+    assert hub.requests[0] == ("WFRaain/TAG_datasets", "v1")
+    assert hub.requests[1] == ("Cora/cora.pt", COMMIT)
 
 
 @pytest.mark.parametrize("file", ["Cora/cora.pt", "Cora/cora_node.json"])
 def test_a_checksum_that_differs_is_an_error(file: str, hub: Hub) -> None:
     hub.wrong = file
-    with pytest.raises(UserError, match=r"does not have the checksum that the hub states; delete it and fetch again"):
+    with pytest.raises(UserError, match=r"does not match the hub's checksum; delete it and fetch again"):
         fetch("cora")
-    assert store.read_about("cora") is None
+    assert store.read_manifest("cora") is None
 
 
 def test_a_file_that_the_hub_lacks_is_named(hub: Hub, tmp_path: Path) -> None:
@@ -121,13 +120,13 @@ def test_a_file_that_the_hub_lacks_is_named(hub: Hub, tmp_path: Path) -> None:
         fetch("cora")
 
 
-def test_offline_is_noticed_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Port 9 of this machine refuses at once: what being offline looks like, whether or not there is a network.
+def test_an_offline_machine_gets_its_error_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Port 9 of this machine refuses connections at once, as if offline, whether or not there is a network.
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
     start = time.monotonic()
     with pytest.raises(
-        UserError, match=r"cannot download .*; give a folder that holds its files with --from FOLDER"
+        UserError, match=r"cannot download .*; if you have its files, give their folder with --from FOLDER"
     ) as raised:
         fetch("cora")
     assert time.monotonic() - start < 20
@@ -140,16 +139,16 @@ def test_the_hubs_offline_switch_is_one_clear_error(home: Path, monkeypatch: pyt
         fetch("cora")
 
 
-def test_a_changed_store_is_put_right_by_fetching_again(samples: Path, home: Path) -> None:
+def test_fetching_again_repairs_a_changed_store(samples: Path, home: Path) -> None:
     fetch("cora", samples)
     path = store.graph_folder("cora") / "graph.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "node_meaning": "a pizza"}))
     with pytest.raises(UserError, match="ssl4rl data fetch cora"):
-        load_graph("cora")
+        GRAPH.load("cora")
     fetch("cora", samples)
-    assert load_graph("cora").node_meaning == "a paper"
+    assert GRAPH.load("cora").node_meaning == "a paper"
 
 
 def test_real_files_go_through_the_store(real_data: Path, home: Path) -> None:
     graph = fetch("cora", real_data / "taglas")
-    assert load_graph("cora").fingerprint == graph.fingerprint
+    assert GRAPH.load("cora").fingerprint == graph.fingerprint

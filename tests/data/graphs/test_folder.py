@@ -12,11 +12,11 @@ EDGES = "source,target\na,b\nb,c\n"
 
 def write(folder: Path, **files: str | bytes) -> Path:
     """``nodes_csv="…"`` becomes nodes.csv; the others get small valid defaults."""
-    given = {name.replace("_", "."): content for name, content in files.items()}
+    contents = {name.replace("_", "."): content for name, content in files.items()}
     for stem, default in (("nodes", NODES), ("edges", EDGES)):
-        if not any(name.startswith(stem) for name in given):
-            given[f"{stem}.csv"] = default
-    for name, content in given.items():
+        if not any(name.startswith(stem) for name in contents):
+            contents[f"{stem}.csv"] = default
+    for name, content in contents.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
 
@@ -81,7 +81,7 @@ directed: false
     assert graph.relation_names == ["ill", "well"]
 
 
-def test_texts_are_found_without_dataset_yaml(tmp_path: Path) -> None:
+def test_text_columns_without_dataset_yaml(tmp_path: Path) -> None:
     graph = load_folder(write(tmp_path, nodes_csv="id,title,abstract\na,Ti,Ab\nb,,Ab\nc,Ti!,&quot;x&quot;\n"))
     assert graph.texts == ["Ti. Ab", "Ab", 'Ti! "x"']
 
@@ -122,7 +122,7 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ({"nodes_csv": "id,text\n"}, "nodes.csv has no rows"),
         ({"nodes_csv": "\n\n"}, "nodes.csv is empty"),
         ({"edges_csv": "source,target\n"}, "edges.csv has no rows, so the graph has no edges"),
-        ({"edges_csv": "source,target\na,a\n"}, "edges.csv has no edges but self-loops"),
+        ({"edges_csv": "source,target\na,a\n"}, "edges.csv has only self-loops; every graph task needs edges"),
         ({"nodes_xlsx": "x"}, "no nodes.csv, nodes.jsonl or nodes.parquet (found nodes.xlsx"),
         ({"nodes_csv": NODES, "nodes_jsonl": "{}"}, "holds nodes.csv and nodes.jsonl; keep one"),
         ({"nodes_csv": NODES + "a,again\n"}, "nodes.csv, row 5, field id: id 'a' is a duplicate of row 2"),
@@ -132,35 +132,35 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ({"nodes_csv": 'id,text\na,"open\nb,x\n'}, "nodes.csv, row 2: unexpected end of data"),
         ({"nodes_csv": "ID,text\na,x\n"}, "no column 'id'; did you mean 'ID'?"),
         ({"nodes_csv": "id,txt\na,x\n"}, "no column 'text' or 'title'; its columns are id, txt"),
-        ({"nodes_csv": "id;text\na;x\n"}, "the columns are separated by semicolons; save it with commas"),
+        ({"nodes_csv": "id;text\na;x\n"}, "the columns are separated by semicolons; separate them with commas"),
         ({"nodes_csv": "id,text,text\na,x,y\n"}, "two columns are named 'text'"),
         ({"nodes_csv": "id,text,split\na,x,trian\n"}, "row 2, field split: 'trian' is not train, val or test"),
         ({"nodes_csv": b"id,text\na,x\nb,caf\xe9\n"}, "nodes.csv, row 3, field text: byte 0xe9 is not UTF-8"),
         ({"nodes_csv": b"id,t\xe9xt\na,x\n"}, "nodes.csv, row 1: byte 0xe9 is not UTF-8"),
         ({"nodes_csv": "id,text\na,x\n".encode("utf-16")}, "nodes.csv is UTF-16; save it as UTF-8"),
         ({"nodes_jsonl": '{"id": "a", "text": "x"}\n{"id": \n'}, "nodes.jsonl, row 2: not valid JSON"),
-        ({"nodes_jsonl": "[1]\n"}, "nodes.jsonl, row 1: a JSON object is expected"),
+        ({"nodes_jsonl": "[1]\n"}, "nodes.jsonl, row 1: expected a JSON object"),
         (
             {"nodes_jsonl": '{"id": "a", "text": ["x"]}\n'},
-            "row 1, field text: a text or a number is expected, not list",
+            "row 1, field text: expected text or a number, not list",
         ),
         ({"nodes_jsonl": b'{"id": "a", "text": "\xe9"}\n'}, "nodes.jsonl, row 1, field text: byte 0xe9"),
         ({"nodes_jsonl": b'{"id": "a", "t\xe9xt": "x"}\n'}, "nodes.jsonl, row 1: byte 0xe9"),
-        ({"nodes_parquet": "PAR1"}, "nodes.parquet is not a parquet file"),
+        ({"nodes_parquet": "PAR1"}, "nodes.parquet is not a readable parquet file"),
         ({"edges_csv": "source,target\na,z\n"}, "edges.csv, row 2, field target: no node has the id 'z'"),
         ({"edges_csv": "source,target\na,b\n,b\n"}, "edges.csv, row 3, field source: the id is missing"),
         ({"edges_csv": "from,target\na,b\n"}, "edges.csv: there is no column 'source'; its columns are from, target"),
         ({"edges_csv": "source,target,relation\na,b,\n"}, "edges.csv, row 2, field relation: the relation is missing"),
         ({"dataset_yaml": "txt: title\n"}, "dataset.yaml: unknown key 'txt'; did you mean text?"),
-        ({"dataset_yaml": "- a\n"}, "dataset.yaml: lines like `text: title` are expected"),
-        ({"dataset_yaml": "name: 7\n"}, "`name` is 7, but a text (put it in quotes) is expected"),
-        ({"dataset_yaml": "directed: maybe\n"}, "`directed` is 'maybe', but true or false is expected"),
+        ({"dataset_yaml": "- a\n"}, "dataset.yaml: expected lines such as `text: title`"),
+        ({"dataset_yaml": "name: 7\n"}, "`name` is 7, but must be text; put it in quotes"),
+        ({"dataset_yaml": "directed: maybe\n"}, "`directed` is 'maybe', but must be true or false"),
         ({"dataset_yaml": "name: x\ntext: {title}. y\n"}, "dataset.yaml, row 2: not valid YAML"),
         (
             {"dataset_yaml": 'text: "{titel}"\n', "nodes_csv": "id,title\na,x\n"},
             "no column 'titel'; did you mean 'title'?",
         ),
-        ({"dataset_yaml": 'text: "{text"\n'}, "a brace is not closed or holds no column"),
+        ({"dataset_yaml": 'text: "{text"\n'}, "a brace is not closed or names no column"),
         ({"dataset_yaml": "label: kind\n"}, "there is no column 'kind'; its columns are id, text (set `label:`"),
     ],
 )
@@ -189,7 +189,7 @@ def test_every_bad_row_is_found(tmp_path: Path) -> None:
         nodes_csv=b"id,text,split\na,x,train\na,y,\nb,\xff,\nc,x,never\n,x,\nd\n",
         edges_csv="source,target\na,c\na,q\nq,r\n",
     )
-    problems = [text.removeprefix(f"{tmp_path}/") for text in check_folder(tmp_path).problems]
+    problems = [problem.removeprefix(f"{tmp_path}/") for problem in check_folder(tmp_path).problems]
     assert [text.split(":")[0] for text in problems] == [
         "nodes.csv, row 4, field text",
         "nodes.csv, row 7",
@@ -205,7 +205,7 @@ def test_every_bad_row_is_found(tmp_path: Path) -> None:
 def test_a_valid_folder_has_no_problems(tmp_path: Path) -> None:
     report = check_folder(write(tmp_path))
     assert report.problems == []
-    assert report.graph is not None and report.graph.num_edges == 2
+    assert report.summary is not None and report.summary.facts["num_edges"] == 2
 
 
 def test_real_folder(real_data: Path) -> None:

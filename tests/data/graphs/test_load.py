@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl4rl.data import load_graph
+from ssl4rl.data.graphs import GRAPH
 from ssl4rl.errors import UserError
 from ssl4rl.registry import GRAPHS
 
 
 def test_the_default_is_embedded() -> None:
-    graph = load_graph()
+    graph = GRAPH.load()
     assert graph.num_edges > 0
-    assert graph.fingerprint == load_graph("citations").fingerprint
+    assert graph.fingerprint == GRAPH.load("citations").fingerprint
 
 
 def documented() -> list[str]:
@@ -30,7 +30,7 @@ def test_the_documented_large_graph_is_a_dataset(tmp_path: Path, monkeypatch: py
     Path("texts.txt").write_text("one\ntwo\nthree\n")
     _, code = documented()
     exec(compile(code, "docs/datasets.md", "exec"), {})
-    assert list(load_graph("./web").texts) == ["one", "two", "three"] and load_graph("./web").num_edges == 3
+    assert list(GRAPH.load("./web").texts) == ["one", "two", "three"] and GRAPH.load("./web").num_edges == 3
 
 
 def test_the_documented_function_is_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,24 +39,33 @@ def test_the_documented_function_is_a_dataset(monkeypatch: pytest.MonkeyPatch) -
     code, _ = documented()
     exec(compile(code, "docs/datasets.md", "exec"), {})
 
-    assert load_graph("rivers").node_meaning == "a river"
+    assert GRAPH.load("rivers").node_meaning == "a river"
     assert "rivers" in GRAPHS.names()
     with pytest.raises(UserError, match="'rivers' exists already"):
-        GRAPHS.register("rivers")(load_graph)
+        GRAPHS.register("rivers")(GRAPH.load)
 
 
 def test_an_unknown_name_gets_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"unknown dataset 'corra'; did you mean cora\?"):
-        load_graph("corra")
+        GRAPH.load("corra")
     with pytest.raises(UserError, match=r"there is no folder \./corra"):
-        load_graph("./corra")
+        GRAPH.load("./corra")
+
+
+def test_folders_that_hold_a_graph_are_recognised(tmp_path: Path) -> None:
+    assert not GRAPH.recognises(str(tmp_path)) and not GRAPH.recognises(str(tmp_path / "nowhere"))
+    for name in ("graph.json", "nodes.jsonl", "edges.csv", "nodes.xlsx"):
+        (tmp_path / name).touch()
+        assert GRAPH.recognises(str(tmp_path))
+        assert not GRAPH.recognises(str(tmp_path / name))
+        (tmp_path / name).unlink()
 
 
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "nodes.csv").write_text("id,text\n")
     with pytest.raises(UserError, match=r"nodes\.csv is a file; give the folder"):
-        load_graph(str(tmp_path / "nodes.csv"))
+        GRAPH.load(str(tmp_path / "nodes.csv"))
 
 
 def test_a_folder_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +73,7 @@ def test_a_folder_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "mine" / "nodes.csv").write_text("id,text\na,x\nb,y\n")
     (tmp_path / "mine" / "edges.csv").write_text("source,target\na,b\n")
     monkeypatch.chdir(tmp_path)
-    assert load_graph("mine").name == "mine"
+    assert GRAPH.load("mine").name == "mine"
 
 
 def test_an_entry_point_is_a_dataset(tmp_path: Path) -> None:
@@ -77,7 +86,7 @@ def test_an_entry_point_is_a_dataset(tmp_path: Path) -> None:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brooks\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[ssl4rl.graphs]\nbrooks = brooks:brooks\n")
     done = subprocess.run(
-        [sys.executable, "-c", "from ssl4rl.data import load_graph; print(load_graph('brooks').texts)"],
+        [sys.executable, "-c", "import ssl4rl; print(ssl4rl.load('brooks').texts)"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,

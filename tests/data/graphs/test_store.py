@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl4rl.data import load_graph
-from ssl4rl.data.graphs import store
+from ssl4rl.data.graphs import GRAPH, store
 from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, edge_view
+from ssl4rl.graph.splits import edge_split
 from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
+from ssl4rl.graph.view import edge_view
 
 
 def small(name: str = "small") -> TextAttributedGraph:
@@ -53,8 +53,8 @@ def test_a_graph_comes_back_as_it_was(home: Path) -> None:
         "val": [2],
         "test": [3],
     }
-    about = store.read_about("small")
-    assert about is not None and about["origin"] == {"folder": "somewhere"}
+    manifest = store.read_manifest("small")
+    assert manifest is not None and manifest["origin"] == {"folder": "somewhere"}
     assert sorted(path.name for path in (home / "graphs").iterdir()) == ["small"]  # no temporary folder stays
 
 
@@ -81,7 +81,7 @@ def test_a_graph_that_was_not_fetched_says_how(home: Path) -> None:
 def test_changed_content_is_noticed(file: str, home: Path) -> None:
     path = store.write_graph(small(), {}) / file
     path.write_text(path.read_text().replace("one", "two").replace("abc", "abz").replace("knows", "hates"))
-    with pytest.raises(UserError, match=r"small was changed after it was fetched.*ssl4rl data fetch small"):
+    with pytest.raises(UserError, match=r"small has changed since it was written.*ssl4rl data fetch small"):
         store.read_graph("small")
 
 
@@ -89,7 +89,7 @@ def test_changed_content_is_noticed(file: str, home: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xff"])
 def test_broken_files_are_one_clear_error(file: str, content: bytes, home: Path) -> None:
     (store.write_graph(small(), {}) / file).write_bytes(content)
-    with pytest.raises(UserError, match=r"(damaged|changed after).*ssl4rl data fetch small"):
+    with pytest.raises(UserError, match=r"(damaged|has changed).*ssl4rl data fetch small"):
         store.read_graph("small")
 
 
@@ -102,7 +102,7 @@ def test_a_missing_file_is_one_clear_error(home: Path) -> None:
 def test_another_format_is_named(home: Path) -> None:
     path = store.write_graph(small(), {}) / "graph.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(UserError, match=r"format 99, this version reads \d+: run `ssl4rl data fetch small`"):
+    with pytest.raises(UserError, match=r"format 99, but this version reads \d+: run `ssl4rl data fetch small`"):
         store.read_graph("small")
 
 
@@ -116,11 +116,11 @@ def test_pickled_arrays_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_path_among_the_files_is_refused(home: Path) -> None:
     path = store.write_graph(small(), {}) / "graph.json"
-    about = json.loads(path.read_text())
-    about["files"]["../outside.npy"] = about["files"]["labels.npy"]
-    about["check"] = store._check(about)
-    path.write_text(json.dumps(about))
-    with pytest.raises(UserError, match="was changed"):
+    manifest = json.loads(path.read_text())
+    manifest["files"]["../outside.npy"] = manifest["files"]["labels.npy"]
+    manifest["check"] = store._checksum(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="has changed"):
         store.read_graph("small")
 
 
@@ -149,13 +149,13 @@ def test_a_changed_copy_forgets_what_was_stored(home: Path) -> None:
 
 def test_a_folder_of_its_own_is_a_dataset(tmp_path: Path) -> None:
     folder = store.write_graph(citation_graph(400), {}, tmp_path / "mine")
-    assert load_graph(str(folder)).num_nodes == 400
+    assert GRAPH.load(str(folder)).num_nodes == 400
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="other exists and is no converted graph"):
+    with pytest.raises(UserError, match="other exists and is not a converted graph"):
         store.write_graph(small(), {}, tmp_path / "other")
     (tmp_path / "empty").mkdir()
-    assert load_graph(str(store.write_graph(small(), {}, tmp_path / "empty"))).name == "small"
+    assert GRAPH.load(str(store.write_graph(small(), {}, tmp_path / "empty"))).name == "small"
 
 
 def test_other_processes_get_the_same_examples(tmp_path: Path) -> None:
@@ -171,17 +171,17 @@ def test_a_large_graph_is_not_read_whole(home: Path, monkeypatch: pytest.MonkeyP
     folder = store.write_graph(citation_graph(400), {})
     monkeypatch.setattr(store, "SMALL", 0)
     monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path}"))
-    monkeypatch.setattr(store, "ROOM", -(1 << 40))  # lets go at every look
+    monkeypatch.setattr(store, "ROOM", -(1 << 40))  # every check releases the pages
     graph = store.open_folder(folder)
-    assert edge_view(graph).visible.looked_at is not None
+    assert edge_view(graph).visible.on_visit is not None
     assert prompts(graph, range(3)) == prompts(citation_graph(400), range(3))
     with (folder / "texts.bin").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(UserError, match="was changed"):
+    with pytest.raises(UserError, match="has changed"):
         store.open_folder(folder)
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells what is resident")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux reports resident memory")
 def test_mapped_pages_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(bytes(32 << 20))
     monkeypatch.setattr(store, "ROOM", 8 << 20)
@@ -192,9 +192,9 @@ def test_mapped_pages_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not any(pages.maps[0][place] for place in range(0, 32 << 20, 4096))
     full = pages._resident()
     assert full - before > 30 << 20
-    pages.looked_at(store.LOOK_EVERY - 1)
+    pages.visited(store.CHECK_EVERY - 1)
     assert pages._resident() > full - (1 << 20)
-    pages.looked_at(1)
+    pages.visited(1)
     assert pages._resident() < before + (2 << 20)
     assert pages.maps[0][4096] == 0
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl4rl.data.graphs.taglas import RAW
+from ssl4rl.data.graphs.taglas_raw import RAW
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 
@@ -25,7 +25,7 @@ def test_papers(samples: Path) -> None:
     assert not graph.directed
     assert graph.counts == {"edges": 2 * graph.num_edges, "self_loops": 0, "duplicates": graph.num_edges}
     assert graph.label_names == ["Rule Learning", "Neural Networks", "Theory"]
-    # The file of descriptions is in another order: they are found by name.
+    # The descriptions are in another order: they are matched by name.
     assert graph.label_descriptions[1] == "papers about neural_networks"
     assert graph.labels is not None and graph.labels[:4].tolist() == [0, 1, 2, 0]
     assert sizes(graph.node_splits) == [12, 8, 20]
@@ -84,7 +84,7 @@ def test_freebase(samples: Path) -> None:
     assert by_id["/m/0005"] == "Springfield: place number 5"  # same label, another entity
     assert by_id["/m/0007"] == "Place 7: also called Nr. 7"
     assert by_id["/m/0008"] == ""
-    assert by_id["/m/0039"] == ""  # met in a triple only
+    assert by_id["/m/0039"] == ""  # only in a triple
     assert graph.counts["self_loops"] == 2
     given = [graph.counts[f"edges_{split}"] for split in ("train", "val", "test")]
     assert sum(given) == graph.counts["edges"] == graph.num_edges + 2
@@ -135,7 +135,7 @@ def test_a_triple_with_missing_columns_is_named(samples: Path, tmp_path: Path) -
         (tmp_path / file).write_bytes((samples / "WN18RR" / file).read_bytes())
     with (tmp_path / "valid.txt").open("a") as file:
         file.write("a\tb\n")
-    with pytest.raises(UserError, match=r"valid\.txt, row 7: 2 tab-separated columns, expected 3"):
+    with pytest.raises(UserError, match=r"valid\.txt, row 7: expected 3 tab-separated columns, got 2"):
         RAW["wn18rr"].parse(tmp_path)
 
 

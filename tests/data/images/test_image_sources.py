@@ -1,4 +1,4 @@
-"""Pictures from folders, index files, tables and the hub, and what is wrong with them."""
+"""Images from folders, index files, tables and the hub, and what is wrong with them."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from ssl4rl.errors import UserError
 pytestmark = pytest.mark.usefixtures("home")
 
 
-def picture(shade: int, kind: str = "PNG") -> bytes:
+def png(shade: int, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (32, 24), (shade, 90, 160)).save(buffer, kind)
     return buffer.getvalue()
@@ -41,49 +41,47 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_a_folder_with_class_subfolders(tmp_path):
-    files = {"dog/2.PNG": picture(2), "cat/deep/1.png": picture(1), "3.png": picture(3), "dog/4.png": picture(2)}
-    other = {"notes.txt": b"x", ".5.png": picture(5), ".git/6.png": picture(6), "dog/7.csv": b"x"}
+    files = {"dog/2.PNG": png(2), "cat/deep/1.png": png(1), "3.png": png(3), "dog/4.png": png(2)}
+    other = {"notes.txt": b"x", ".5.png": png(5), ".git/6.png": png(6), "dog/7.csv": b"x"}
     images = load_images(str(write(tmp_path / "pets", files | other)))
     assert [images.describe(index) for index in range(4)] == ["3.png", "cat/deep/1.png", "dog/2.PNG", "dog/4.png"]
     assert shades(images) == [3, 1, 2, 2]
     assert [images.label_of(index) for index in range(4)] == [None, "cat", "dog", "dog"]
-    assert images.hashes[0] == hashlib.sha256(picture(3)).hexdigest()
-    assert (images.name, images.counts["duplicates"], images.sides) == ("pets", 1, None)
+    assert images.hashes[0] == hashlib.sha256(png(3)).hexdigest()
+    assert (images.name, images.counts["duplicates"], images.given_splits) == ("pets", 1, None)
 
 
 def test_a_folder_with_split_folders(tmp_path):
-    files = {f"{split}/{label}/{n}.png": picture(n) for n, (split, label) in enumerate([("train", "a"), ("test", "b")])}
+    files = {f"{split}/{label}/{n}.png": png(n) for n, (split, label) in enumerate([("train", "a"), ("test", "b")])}
     images = load_images(str(write(tmp_path, files)))
     assert images.members("test").tolist() == [0] and images.members("train").tolist() == [1]
     assert list(images.label_names) == ["a", "b"]
 
 
 def test_hashes_are_taken_once(tmp_path, monkeypatch):
-    folder = write(tmp_path / "set", {"a.png": picture(1), "b.png": picture(2)})
+    folder = write(tmp_path / "set", {"a.png": png(1), "b.png": png(2)})
     before = load_images(str(folder)).fingerprint
     taken = []
     real = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: taken.append(file.name) or real(file, kind))
     assert load_images(str(folder)).fingerprint == before and not taken
-    (folder / "a.png").write_bytes(picture(9))
+    (folder / "a.png").write_bytes(png(9))
     os.utime(folder / "a.png", ns=(0, 12345))
     assert load_images(str(folder)).fingerprint != before and taken == [str(folder / "a.png")]
 
 
-def test_broken_pictures_are_named_and_skipped_only_when_asked(tmp_path):
-    folder = write(
-        tmp_path / "set", {"a.png": picture(1), "b.jpg": picture(2, "JPEG")[:-15], "c.png": b"", "d.png": picture(4)}
-    )
+def test_broken_images_are_named_and_skipped_only_when_asked(tmp_path):
+    folder = write(tmp_path / "set", {"a.png": png(1), "b.jpg": png(2, "JPEG")[:-15], "c.png": b"", "d.png": png(4)})
     images = load_images(str(folder))
     assert len(images) == 4
-    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*have broken pictures skipped"):
+    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*or load the images with skip_broken"):
         images.open(1)
     for _ in range(2):  # found out, then remembered
         kept = load_images(str(folder), skip_broken=True)
         assert shades(kept) == [1, 4]
         assert [Path(problem.split(" is ")[0]).name for problem in kept.skipped] == ["b.jpg", "c.png"]
-        assert kept.counts == {"pictures": 2, "duplicates": 0, "skipped": 2}
-    with pytest.raises(UserError, match="none of the 1 pictures can be read"):
+        assert kept.counts == {"images": 2, "duplicates": 0, "skipped": 2}
+    with pytest.raises(UserError, match="none of the 1 images can be read"):
         load_images(str(write(tmp_path / "bad", {"c.png": b"x"})), skip_broken=True)
 
 
@@ -91,13 +89,13 @@ def test_broken_pictures_are_named_and_skipped_only_when_asked(tmp_path):
     ("source", "message"),
     [
         ("none", "there is no folder or file .*none .*hub:owner/name"),
-        ("empty", "empty holds no pictures"),
-        ("a.png", r"a\.png is one picture; give the folder it lies in"),
-        ("a.zip", r"a\.zip is of no kind that is read"),
+        ("empty", "empty holds no images"),
+        ("a.png", r"a\.png is a single image; give the folder that holds it"),
+        ("a.zip", r"a\.zip is not a file of images that can be read"),
     ],
 )
-def test_what_is_no_source(tmp_path, source, message):
-    write(tmp_path, {"empty/x.txt": b"", "a.png": picture(1), "a.zip": b"x"})
+def test_what_is_not_a_source(tmp_path, source, message):
+    write(tmp_path, {"empty/x.txt": b"", "a.png": png(1), "a.zip": b"x"})
     with pytest.raises(UserError, match=message):
         load_images(str(tmp_path / source))
 
@@ -106,7 +104,7 @@ def test_what_is_no_source(tmp_path, source, message):
 
 
 def test_an_index_csv(tmp_path):
-    write(tmp_path, {"p/a.png": picture(1), "p/b.png": picture(2), "c.png": picture(3)})
+    write(tmp_path, {"p/a.png": png(1), "p/b.png": png(2), "c.png": png(3)})
     (tmp_path / "mine.csv").write_text("path,label,split\np/b.png,cat,train\nc.png,,Valid\np/a.png,dog,\n")
     images = load_images(str(tmp_path / "mine.csv"))
     assert shades(images) == [2, 3, 1] and images.name == "mine"
@@ -125,13 +123,13 @@ def test_an_index_csv(tmp_path):
     ],
 )
 def test_a_bad_index_csv(tmp_path, text, message):
-    write(tmp_path, {"a.png": picture(1), "index.csv": text.encode()})
+    write(tmp_path, {"a.png": png(1), "index.csv": text.encode()})
     with pytest.raises(UserError, match=message):
         load_images(str(tmp_path / "index.csv"))
 
 
 def test_a_missing_file_can_be_skipped(tmp_path):
-    write(tmp_path, {"a.png": picture(1), "index.csv": b"path\nb.png\na.png\n"})
+    write(tmp_path, {"a.png": png(1), "index.csv": b"path\nb.png\na.png\n"})
     images = load_images(str(tmp_path / "index.csv"), skip_broken=True)
     assert shades(images) == [1] and len(images.skipped) == 1
 
@@ -144,31 +142,34 @@ def tsv(path: Path, rows: list[str], header: str = "index\timage\tquestion") -> 
     return str(path)
 
 
-def test_cells_hold_pictures_or_refer_to_rows(tmp_path):
-    one, two = (base64.b64encode(picture(shade)).decode() for shade in (1, 2))
+def test_cells_hold_images_or_refer_to_rows(tmp_path):
+    one, two = (base64.b64encode(png(shade)).decode() for shade in (1, 2))
     rows = ["1000007\t7.0\tlater", f'7\t{one}\t"two\nlines"', f"8\t{two}\tx", f"9\t{one}\tsame bytes"]
     path = tsv(tmp_path / "bench.tsv", rows)
     for _ in range(2):  # unpacked, then read again
         images = load_images(path)
         assert shades(images) == [1, 1, 2, 1] and images.counts["duplicates"] == 2
         assert [images.describe(index) for index in (0, 2)] == ["bench.tsv, row 2", "bench.tsv, row 5"]
-    [packed] = (tmp_path / "home").glob("images/*/pictures.bin")
-    assert packed.stat().st_size == len(picture(1)) + len(picture(2))
+    [packed] = (tmp_path / "home").glob("images/*/images.bin")
+    assert packed.stat().st_size == len(png(1)) + len(png(2))
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         (["1\tIMAGE*\tx"], r"bench\.tsv, row 2, field image: this is not base64"),
-        (["1\t\tx"], r"bench\.tsv, row 2, field image: the picture is missing"),
-        (["1\tIMAGE\tx", "2\t5\tx"], r"bench\.tsv, row 3: the picture is that of index 5, but no row has that index"),
-        (["1\t2\tx", "2\t1\tx"], r"row 2: the picture is that of index 2, but bench\.tsv, row 3 holds no picture"),
+        (["1\t\tx"], r"bench\.tsv, row 2, field image: the image is missing"),
+        (
+            ["1\tIMAGE\tx", "2\t5\tx"],
+            r"row 3: it refers to the image of index 5, but no row has that index",
+        ),
+        (["1\t2\tx", "2\t1\tx"], r"row 2: it refers to the image of index 2, but bench\.tsv, row 3 holds no image"),
         (["1\tIMAGE\tx", "1\tIMAGE\tx"], r"row 3, field index: 1 is a duplicate of bench\.tsv, row 2"),
         (["1\tIMAGE"], r"row 2: the header has 3 cells, this row 2"),
     ],
 )
 def test_a_bad_tsv(tmp_path, rows, message):
-    image = base64.b64encode(picture(1)).decode()
+    image = base64.b64encode(png(1)).decode()
     with pytest.raises(UserError, match=message):
         load_images(tsv(tmp_path / "bench.tsv", [row.replace("IMAGE", image) for row in rows]))
     with pytest.raises(UserError, match=r"there is no column 'image'; its columns are index, picture"):
@@ -176,8 +177,8 @@ def test_a_bad_tsv(tmp_path, rows, message):
 
 
 def test_bad_cells_can_be_skipped(tmp_path):
-    image = base64.b64encode(picture(1)).decode()
-    broken = base64.b64encode(b"not a picture" * 9).decode()
+    image = base64.b64encode(png(1)).decode()
+    broken = base64.b64encode(b"not an image" * 9).decode()
     path = tsv(tmp_path / "bench.tsv", ["1\t9\tx", f"2\t{image}\tx", f"3\t{broken}\tx", f"4\t{image}*\tx"])
     images = load_images(path, skip_broken=True)
     assert shades(images) == [1] and images.describe(0) == "bench.tsv, row 3"
@@ -189,7 +190,7 @@ def test_bad_cells_can_be_skipped(tmp_path):
 
 def table(numbers: range, as_struct: bool = True) -> pa.Table:
     """What ``datasets`` writes: structs, and the names of the classes in the schema."""
-    content = [picture(number) for number in numbers]
+    content = [png(number) for number in numbers]
     images = pa.array([{"bytes": each, "path": "x.png"} for each in content] if as_struct else content)
     about = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
     made = pa.table({"image": images, "label": [number % 2 for number in numbers], "id": list(map(str, numbers))})
@@ -198,7 +199,7 @@ def table(numbers: range, as_struct: bool = True) -> pa.Table:
 
 @pytest.mark.parametrize("as_struct", [True, False])
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "feather"])
-def test_tables_of_pictures(tmp_path, kind, as_struct):
+def test_tables_of_images(tmp_path, kind, as_struct):
     path, made = tmp_path / f"t.{kind}", table(range(150), as_struct)
     if kind == "parquet":
         pq.write_table(made, path, row_group_size=40)
@@ -227,22 +228,20 @@ def test_a_folder_of_shards_as_the_hub_lays_them_out(tmp_path):
 def test_bad_tables(tmp_path):
     path = str(tmp_path / "t.parquet")
     pq.write_table(pa.table({"id": [1], "picture": ["x"]}), path)
-    with pytest.raises(UserError, match=r"t\.parquet: no column holds encoded pictures; .*id \(int64\), picture"):
+    with pytest.raises(UserError, match=r"t\.parquet: no column holds encoded images; .*id \(int64\), picture"):
         load_images(path)
     pq.write_table(pa.table({"a": [b"x"], "b": [b"x"]}), path)
     with pytest.raises(UserError, match=r"several columns hold bytes \(a, b\); call the right one `image`"):
         load_images(path)
-    pq.write_table(
-        pa.table({"image": [{"bytes": picture(1), "path": ""}, {"bytes": None, "path": "/etc/passwd"}]}), path
-    )
-    with pytest.raises(UserError, match=r"row 2, field image: there are no bytes of a picture but only the path /etc"):
+    pq.write_table(pa.table({"image": [{"bytes": png(1), "path": ""}, {"bytes": None, "path": "/etc/passwd"}]}), path)
+    with pytest.raises(UserError, match=r"row 2, field image: there are no bytes of an image but only the path /etc"):
         load_images(path)
     Path(path).write_bytes(b"PAR1 or not")
     with pytest.raises(UserError, match="is not a parquet file that can be read"):
         load_images(path)
 
 
-def test_a_hub_data_set(tmp_path, monkeypatch):
+def test_a_hub_dataset(tmp_path, monkeypatch):
     """A local folder stands in for the hub: ``datasets`` loads both the same way."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "pets").mkdir()
@@ -259,9 +258,9 @@ def test_a_hub_data_set(tmp_path, monkeypatch):
 # Real data
 
 
-def test_real_pictures_open_quickly(real_data):
+def test_real_images_open_quickly(real_data):
     photos = load_images(str(real_data / "photos" / "clothing"), skip_broken=True)
-    assert photos.counts == {"pictures": 372, "duplicates": 0, "skipped": 0} and len(photos.label_names) == 10
+    assert photos.counts == {"images": 372, "duplicates": 0, "skipped": 0} and len(photos.label_names) == 10
     assert min(photos.open(index, 224).mode == "RGB" for index in range(20))
     imagenet = load_images(str(real_data / "imagenet" / "index.csv"))
     assert imagenet.name == "imagenet" and len(imagenet.label_names) == 250

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from ssl4rl.data.images import QUESTIONS
 from ssl4rl.data.images.questions import load_questions
 from ssl4rl.errors import UserError
 
@@ -27,7 +28,7 @@ def test_more_letters_than_four_and_a_gap(question_table):
     assert load_questions(str(path)).questions[0].options == {"A": "yes", "B": "no", "D": "four", "E": "five"}
 
 
-def test_rotated_copies_are_told_by_their_index(question_table):
+def test_rotated_copies_are_known_by_their_index(question_table):
     rows = [{"index": 5, "C": "maybe"}, {"index": 1_000_005, "A": "no", "B": "maybe", "C": "yes", "answer": "C"}]
     base, copy = load_questions(str(question_table(*rows))).questions
     assert (base.rotated, copy.rotated, copy.base) == (False, True, "5")
@@ -40,9 +41,9 @@ def test_rotated_copies_are_told_by_their_index(question_table):
     ("rows", "message"),
     [
         ([{}, {"image": "/9j/4AAQSkZJRgABAQAAAQABAAD*" * 4}], "row 3, field image: this is not base64"),
-        ([{}, {"image": ""}], "row 3, field image: the picture is missing"),
-        ([{}, {"image": "99"}], "row 3: the picture is that of index 99, but no row has that index"),
-        ([{}, {"image": "3"}, {"image": "1"}], "row 2: .* holds no picture itself"),
+        ([{}, {"image": ""}], "row 3, field image: the image is missing"),
+        ([{}, {"image": "99"}], "row 3: it refers to the image of index 99, but no row has that index"),
+        ([{}, {"image": "3"}, {"image": "1"}], "row 2: .* holds no image itself"),
         ([{}, {"index": 1}], "row 3, field index: 1 is a duplicate of made_up.tsv, row 2"),
         ([{}, {"index": ""}], "row 3, field index: every row needs"),
         ([{}, {"answer": "C"}], r"row 3, field answer: 'C' is none of the row's options \(A, B\)"),
@@ -53,7 +54,7 @@ def test_rotated_copies_are_told_by_their_index(question_table):
     ],
 )
 def test_bad_rows_are_named(question_table, rows, message):
-    if "holds no picture" in message:
+    if "holds no image" in message:
         rows[0]["image"] = "2"
         rows[1]["image"] = "3"
     with pytest.raises(UserError, match=message):
@@ -76,13 +77,13 @@ def test_bad_files(question_table, tmp_path):
     with pytest.raises(UserError, match=r"holds 2 \.tsv files; name the one to read"):
         load_questions(str(tmp_path))
     (tmp_path / "notes.csv").write_text("index,question\n")
-    with pytest.raises(UserError, match=r"is no \.tsv"):
+    with pytest.raises(UserError, match=r"is not a \.tsv"):
         load_questions(str(tmp_path / "notes.csv"))
 
 
-def test_a_cell_that_is_base64_but_no_picture_is_named_when_it_is_opened(question_table):
+def test_a_cell_that_is_base64_but_no_image_is_named_when_it_is_opened(question_table):
     questions = load_questions(str(question_table({"image": "bm90IGEgcGlj" * 9})))
-    with pytest.raises(UserError, match=r"made_up\.tsv, row 2 is not a picture that can be read"):
+    with pytest.raises(UserError, match=r"made_up\.tsv, row 2 is not an image that can be read"):
         questions.open(questions.questions[0])
 
 
@@ -99,10 +100,12 @@ def test_mmbench_as_it_is_published(real_data):
 
 
 def test_questions_about_the_drawn_scenes():
-    questions = load_questions()
+    questions = QUESTIONS.load()
+    assert repr(questions) == "QuestionSet('scenes', 588 questions, 588 images)"
+    assert questions.fingerprint.startswith("ebc6e46d8862")
     asked = {part: [q for q in questions.questions if q.part == part] for part in ("train", "test")}
     assert len(asked["train"]) == 200 and len(asked["test"]) > 300
-    assert not {q.picture for q in asked["train"]} & {q.picture for q in asked["test"]}
+    assert not {q.image for q in asked["train"]} & {q.image for q in asked["test"]}
     right = Counter((q.category, q.answer) for q in asked["test"])
     assert all(0.35 < right["checking", letter] / (len(asked["test"]) / 2) < 0.65 for letter in "AB")
     assert all(0.15 < right["naming", letter] / (len(asked["test"]) / 2) < 0.35 for letter in "ABCD")

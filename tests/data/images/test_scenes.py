@@ -1,20 +1,24 @@
-"""The embedded pictures."""
+"""The embedded images."""
 
 import time
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from ssl4rl.data.images.files import load_images
-from ssl4rl.data.images.scenes import KINDS, SIZES, default_scenes, draw_scene, drawn_scenes
+from ssl4rl.data.images import IMAGES
+from ssl4rl.data.images.scenes import default_scenes, drawn_scenes
+from ssl4rl.vision.drawing.scenes import KINDS, SIZES, draw_scene
 
 
 def test_it_is_the_default():
-    scenes = load_images()
-    assert scenes is load_images("scenes") is default_scenes()
+    scenes = IMAGES.load()
+    assert scenes is IMAGES.load("scenes") is default_scenes()
+    assert repr(scenes) == "ImageSet('scenes', 4,000 images, 8 labels)"
     # Any change of the scenes changes every prompt and needs a new embedded model; raise VERSION with it.
-    assert scenes.fingerprint.startswith("68169f859fb4")
-    assert scenes.counts == {"pictures": 4000, "duplicates": 0, "skipped": 0}
+    assert scenes.fingerprint == "68169f859fb4f24abe24c360302e1e8eb6d55ecfff6fb018a598a7a47a305053"
+    assert [len(scenes.members(split)) for split in ("train", "val", "test")] == [3420, 192, 388]
+    assert scenes.members("val")[:8].tolist() == [31, 35, 57, 67, 72, 98, 217, 219]
+    assert scenes.counts == {"images": 4000, "duplicates": 0, "skipped": 0}
     assert min(len(scenes.members(split)) for split in ("val", "test")) > 150
     assert set(np.bincount(scenes.labels)) == {4000 // len(KINDS)}
     assert scenes.describe(7) == "scene 7" and scenes.label_of(7) == KINDS[7]
@@ -39,8 +43,8 @@ def test_a_hundred_scenes_are_quickly_drawn():
     assert time.process_time() - begin < 1.5  # 0.4 s on an idle core
 
 
-def test_the_colours_of_sky_and_ground_do_not_tell_which_way_is_up():
-    """Asked up or down only: left or right of that, the horizon shows in any statistic."""
+def test_the_colours_of_sky_and_ground_do_not_show_which_way_is_up():
+    """Upright or upside down only: of a quarter turn, the horizon shows in any statistic."""
     scenes = [np.asarray(draw_scene(number).crop((0, 0, 208, 208)).resize((28, 28))) for number in range(500)]
     turned = np.random.default_rng(0).random(len(scenes)) < 0.5
     shown = [scene[::-1, ::-1] if turn else scene for scene, turn in zip(scenes, turned, strict=True)]

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
+from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import citation_graph, default_graph
+from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_view
-from ssl4rl.graph.tasks.attribute import Attribute, best_constant, is_quoted
+from ssl4rl.graph.tasks.attribute import Attribute, is_quoted
+from ssl4rl.graph.tasks.constants import best_constant
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor, best_blind_jaccard
-from ssl4rl.tasks import NotApplicable
+from ssl4rl.graph.view import edge_view
 
 
 def test_link_is_balanced_and_its_negatives_are_not_linked():
@@ -17,9 +19,9 @@ def test_link_is_balanced_and_its_negatives_are_not_linked():
     view = edge_view(graph)
     for level in ("easy", "medium", "hard"):
         examples = [Link(graph, level=level).example(i) for i in range(400)]
-        assert 160 < sum(example.target == "yes" for example in examples) < 240
+        assert 160 < sum(example.gold == "yes" for example in examples) < 240
         for example in examples:
-            assert len(view.full.between(*example.meta["asked"])) == (example.target == "yes")
+            assert len(view.full.between(*example.meta["asked"])) == (example.gold == "yes")
 
 
 def test_degree_matched_negatives_show_as_many_edges_as_positives():
@@ -35,7 +37,7 @@ def test_degree_matched_negatives_show_as_many_edges_as_positives():
             example = task.example(i)
             first, second = example.meta["asked"]
             hidden = len(task.view.visible.between(first, second))
-            degrees[example.target] += [task.view.visible.degree(node) - hidden for node in (first, second)]
+            degrees[example.gold] += [task.view.visible.degree(node) - hidden for node in (first, second)]
         yes, no = (np.minimum(degrees[answer], 10) for answer in ("yes", "no"))
         return float(abs(yes.mean() - no.mean()) / np.hypot(yes.std() / len(yes) ** 0.5, no.std() / len(no) ** 0.5))
 
@@ -49,7 +51,7 @@ def test_distance_two_negatives_share_a_neighbour_that_nobody_is_shown():
         example = task.example(i)
         first, second = example.meta["asked"]
         common = set(task.view.visible.around(first)) & set(task.view.visible.around(second))
-        assert common or example.target == "yes"
+        assert common or example.gold == "yes"
         assert not common & set(example.meta["nodes"].values())
 
 
@@ -59,16 +61,16 @@ def test_relation_options_hold_every_true_relation_drawn_and_score_any(kinship):
     for i in range(100):
         example = task.example(i)
         head, tail = example.meta["asked"]
-        named = [kinship.relation_names[relation] for relation in example.meta["relations"]]
+        named = [kinship.relation_names[relation] for relation in example.meta["options"]]
         true = {
             kinship.relation_names[relation]
             for (a, b), relation in zip(kinship.edge_index.T.tolist(), kinship.relations, strict=True)
             if (a, b) == (head, tail)
         }
-        gold = {named["ABC".index(letter)] for letter in example.target}
+        gold = {named["ABC".index(letter)] for letter in accepted_answers(example)}
         assert gold == true & set(named) and gold
-        assert task.chance(example) == len(gold) / 3
-        for letter in example.target:
+        assert example.chance == len(gold) / 3
+        for letter in accepted_answers(example):
             assert task.score(f"<answer>{letter}</answer>", example).value == 1
         seen.add(len(gold))
     # Ada is both parent and teacher of Bea: some questions have two right answers.
@@ -87,7 +89,7 @@ def test_relations_are_asked_uniformly_in_training():
     )
     task = Link(graph, knobs={"answer": "relation", "num_options": 2})
     examples = [task.example(i) for i in range(300)]
-    rare = sum(example.meta["relations"]["AB".index(example.target[0])] == 1 for example in examples)
+    rare = sum(example.meta["options"]["AB".index(example.gold)] == 1 for example in examples)
     assert 120 < rare < 180
 
 
@@ -142,9 +144,9 @@ def test_attribute_hides_nodes_of_its_split_and_offers_their_texts_once():
 def test_attribute_generate_pays_what_a_constant_cannot_earn():
     task = Attribute(default_graph(), level="generate")
     examples = [task.example(i) for i in range(300)]
-    assert all(task.score(f"<answer>{task.gold(e)}</answer>", e).value == 1 for e in examples)
+    assert all(task.score(f"<answer>{e.gold}</answer>", e).value == 1 for e in examples)
     for constant in ("and of", "and", "of and in for history theory survey", default_graph().texts[0]):
-        gain = np.array([task.score(f"<answer>{constant}</answer>", e).value - task.chance(e) for e in examples])
+        gain = np.array([task.score(f"<answer>{constant}</answer>", e).value - e.chance for e in examples])
         assert gain.mean() <= 3 * gain.std() / 300**0.5
 
 

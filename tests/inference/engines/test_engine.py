@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import torch
 
-import ssl4rl.inference
 from ssl4rl.errors import UserError
-from ssl4rl.inference import choose_engine, open_engine
-from ssl4rl.inference.engines.base import Messages, Sampling, generate, request_seeds
+from ssl4rl.inference import engines
+from ssl4rl.inference.engines import Sampling, generate, open_engine, request_seeds, resolve_engine
+from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import choice_ids
+from ssl4rl.registry import ENGINES
 
 
 def test_a_reply_does_not_depend_on_its_batch(reference: Any, conversations: list[Messages]) -> None:
@@ -93,17 +94,29 @@ def test_seeds_follow_the_prompt_and_not_its_place() -> None:
 @pytest.mark.parametrize(("has_gpu", "has_vllm"), [(True, True), (True, False), (False, True)])
 def test_auto_is_vllm_where_it_runs_on_a_gpu(has_gpu: bool, has_vllm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    monkeypatch.setattr(ssl4rl.inference, "find_spec", lambda name: has_vllm or None)
-    assert choose_engine("auto") == ("vllm" if has_gpu and has_vllm else "transformers")
+    monkeypatch.setattr(engines, "find_spec", lambda name: has_vllm or None)
+    assert resolve_engine("auto") == ("vllm" if has_gpu and has_vllm else "transformers")
     if not has_vllm:
         with pytest.raises(UserError, match=r"pip install 'ssl4rl\[vllm\]'"):
-            choose_engine("vllm")
+            resolve_engine("vllm")
 
 
 def test_what_cannot_be_opened_is_said() -> None:
     with pytest.raises(UserError, match="did you mean transformers"):
         open_engine("transformer", "tiny")
+    with pytest.raises(UserError, match="unknown engine 'vlm'; did you mean vllm"):
+        resolve_engine("vlm")
     with pytest.raises(UserError, match="unknown dtype 'float'; did you mean"):
         open_engine("transformers", "tiny", dtype="float")
     with pytest.raises(UserError, match="needs a model"):
         open_engine("transformers", None)
+
+
+def test_a_registered_engine_is_opened_with_the_models_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def factory(files: Any, **settings: Any) -> Any:
+        return files.name, settings
+
+    monkeypatch.setitem(ENGINES._loaded, "mine", factory)
+    assert resolve_engine("mine") == "mine"
+    opened = open_engine("mine", "tiny", dtype="bfloat16", batch_size=3)
+    assert opened == ("tiny", {"dtype": "bfloat16", "context_length": None, "batch_size": 3})

@@ -22,10 +22,9 @@ from typing import Any
 import pytest
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference import open_engine
-from ssl4rl.inference.engines import server
-from ssl4rl.inference.engines.base import Messages, Sampling, generate
+from ssl4rl.inference.engines import Sampling, generate, open_engine, server
 from ssl4rl.inference.engines.server import ServerEngine
+from ssl4rl.inference.messages import Messages
 
 READY_WITHIN = 300.0
 """Seconds."""
@@ -37,14 +36,14 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, su
     if find_spec("vllm") is None:
         yield None
         return
-    from ssl4rl.models.tiny import model_path
+    from ssl4rl.models import TINY, embedded_path
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
     arguments = f"--dtype float32 --max-model-len 1024 --host 127.0.0.1 --port {port} --enforce-eager"
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model_path())]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded_path(TINY))]
     # One process less to start; its small compiled functions would need a C++ compiler.
     command += ["--served-model-name", "tiny", "--distributed-executor-backend", "uni", *arguments.split()]
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1"}
@@ -174,7 +173,7 @@ def test_a_server_that_dies_leaves_what_it_answered(serve: Any) -> None:
             found[index] = reply.text
     assert found == {index: f"re: question {index}" for index in found} and len(found) == 25
     assert "does not answer" in str(caught.value) or "answered 503" in str(caught.value)
-    assert str(caught.value).endswith("25 of 60 questions were answered before that and are kept; --resume goes on")
+    assert str(caught.value).endswith("25 of 60 questions were answered before that and are kept; --resume continues")
 
 
 def test_a_refusal_is_not_repeated(serve: Any) -> None:
@@ -262,7 +261,7 @@ def test_a_server_without_prompt_logprobs_cannot_score(serve: Any, status: int) 
     def answer(number: int, body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
         return completion("x") if status == 200 else (400, {}, {"error": {"message": "unknown: prompt_logprobs"}})
 
-    with pytest.raises(UserError, match=r"prompt_logprobs.*; take --scoring generate, or --engine"):
+    with pytest.raises(UserError, match=r"prompt_logprobs.*; use --scoring generate, or --engine"):
         list(ServerEngine(serve(answer).url).likelihoods(questions(1), [["yes", "no"]]))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference import open_engine
-from ssl4rl.inference.engines.base import Messages, Sampling, generate
+from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.messages import Messages
 
 if find_spec("vllm") is None:
     pytest.skip("vllm is not installed", allow_module_level=True)

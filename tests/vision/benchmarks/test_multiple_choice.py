@@ -1,60 +1,61 @@
-"""Multiple choice: which items there are, how they are asked, and what the baselines take away."""
+"""Multiple choice: which items there are, how they are asked, and what the ablations hide."""
 
 import numpy as np
 import pytest
 
+from ssl4rl.benchmarks import accepted_answers
+from ssl4rl.data.images import QUESTIONS
 from ssl4rl.data.images.questions import load_questions
-from ssl4rl.errors import UserError
-from ssl4rl.tasks import NotApplicable
+from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.vision.benchmarks.multiple_choice import GROUPS, MMBench, MultipleChoice
 from ssl4rl.vision.questions import Question
 
 
-def asked(path, kind=MultipleChoice, **knobs):
+def benchmark_on(path, kind=MultipleChoice, **knobs):
     return kind(load_questions(str(path)), split="test", knobs=knobs)
 
 
 def test_rotations_move_the_options_on_and_the_answer_with_them():
     question = Question("7", "7", "?", {"A": "ant", "B": "bee", "D": "cow"}, "B", 0, "here")
-    turned = question.rotations()
-    assert [row.index for row in turned] == ["7", "1000007", "2000007"] and {row.base for row in turned} == {"7"}
-    assert [list(row.options.values()) for row in turned] == [
+    rotated = question.rotations()
+    assert [row.index for row in rotated] == ["7", "1000007", "2000007"] and {row.base for row in rotated} == {"7"}
+    assert [list(row.options.values()) for row in rotated] == [
         ["ant", "bee", "cow"],
         ["bee", "cow", "ant"],
         ["cow", "ant", "bee"],
     ]
-    assert [row.answer for row in turned] == ["B", "A", "D"] and list(turned[1].options) == ["A", "B", "D"]
-    assert all(row.options[row.answer] == "bee" for row in turned)
+    assert [row.answer for row in rotated] == ["B", "A", "D"] and list(rotated[1].options) == ["A", "B", "D"]
+    assert all(row.options[row.answer] == "bee" for row in rotated)
 
 
 def test_the_prompt_word_for_word(question_table):
     path = question_table({"hint": "It is old.", "question": "What is it?", "C": "a cup", "answer": "C"})
-    example = asked(path).example(0)
+    example = benchmark_on(path).example(0)
     words = "Hint: It is old.\nWhat is it?\nA: yes\nB: no\nC: a cup\n"
     assert example.text == words + "Reason inside <think></think>, then give one letter inside <answer></answer>."
-    assert [image.size for image in example.images] == [(40, 30)] and example.target == ["C"]
-    direct = asked(path, reasoning=False).example(0)
+    assert [image.size for image in example.images] == [(40, 30)] and accepted_answers(example) == ["C"]
+    direct = benchmark_on(path, reasoning=False).example(0)
     assert direct.text == words + "Give one letter inside <answer></answer> and nothing else."
     assert example.meta["item"] == direct.meta["item"] == "question:1" and example.meta["class"] == "a cup"
 
 
-def test_what_is_taken_away_is_the_picture_and_nothing_else(question_table):
+def test_what_is_hidden_is_the_image_and_nothing_else(question_table):
     path = question_table({}, {"question": "Another?"})
-    shown = asked(path)
-    none, blank = (asked(path, **knobs) for knobs in shown.ablations.values())
+    shown = benchmark_on(path)
+    none, blank = (benchmark_on(path, **knobs) for knobs in shown.ablations.values())
     for index in range(2):
         assert shown.example(index).text == blank.example(index).text == none.example(index).text
         assert none.example(index).images == []
         (grey,) = blank.example(index).images
         assert grey.size == (40, 30) and np.unique(np.asarray(grey)).tolist() == [128]
         assert len({each.example(index).id for each in (shown, blank, none)}) == 3
-    assert asked(path, size=16).example(0).images[0].size == (21, 16)
+    assert benchmark_on(path, size=16).example(0).images[0].size == (21, 16)
 
 
 def test_items_stand_question_by_question_and_limits_count_questions(question_table):
     copies = [{"index": i * 1_000_000 + 3, "A": "no", "B": "yes", "answer": "B"} for i in (1,)]
     path = question_table({"index": 1}, {"index": 2, "C": "maybe"}, {"index": 3}, *copies)
-    plain, turned = asked(path), asked(path, rotate=True)
+    plain, turned = benchmark_on(path), benchmark_on(path, rotate=True)
     assert (plain.size, plain.num_questions, turned.size, turned.num_questions) == (4, 3, 7, 3)
     for benchmark in (plain, turned):
         rows = [benchmark.example(index).meta["question"] for index in range(benchmark.size)]
@@ -74,17 +75,17 @@ def test_parts_of_a_table(question_table):
         {"index": 3, "split": "test", "answer": ""},
         {"index": 4, "split": "train"},
     )
-    dev = asked(path, part="dev")
+    dev = benchmark_on(path, part="dev")
     assert {row.index for row in dev.rows} == {"1", "2"}
     train = MultipleChoice(load_questions(str(path)), split="train")
     assert [row.index for row in train.rows] == ["4"]
-    with pytest.raises(UserError, match=r"row 4, field answer: there is none, .* --set task\.part=NAME"):
-        asked(path)
+    with pytest.raises(UserError, match=r"row 4, field answer: it is empty, .* --set task\.part=NAME"):
+        benchmark_on(path)
     with pytest.raises(UserError, match="did you mean dev"):
-        asked(path, part="devv")
+        benchmark_on(path, part="devv")
     with pytest.raises(NotApplicable, match="no validation split"):
         MultipleChoice(load_questions(str(path)), split="val")
-    with pytest.raises(NotApplicable, match="have none for train"):
+    with pytest.raises(NotApplicable, match="has no train questions"):
         MultipleChoice(load_questions(str(question_table({}, name="other.tsv"))), split="train")
 
 
@@ -96,18 +97,18 @@ def test_groups_of_abilities(question_table, real_data):
     for question in source.questions:
         assert question.category in GROUPS[question.group]
     path = question_table({"category": "my_own", "l2-category": "mine"}, {"category": "ocr", "l2-category": "mine"})
-    groups = {row.meta["category"]: row.meta["group"] for row in map(asked(path, MMBench).example, range(2))}
+    groups = {row.meta["category"]: row.meta["group"] for row in map(benchmark_on(path, MMBench).example, range(2))}
     assert groups == {"my_own": "mine", "ocr": "finegrained_perception (instance-level)"}
 
 
 def test_the_contract(question_table):
-    benchmark = MultipleChoice(load_questions(), split="test", knobs={"rotate": True, "image": "none"})
+    benchmark = MultipleChoice(QUESTIONS.load(), split="test", knobs={"rotate": True, "image": "none"})
     chance, constant = [], {letter: [] for letter in "ABCD"}
     for index in range(200):
         example = benchmark.example(index)
-        assert benchmark.score(f"<answer>{benchmark.gold(example)}</answer>", example).value == 1
+        assert benchmark.score(f"<answer>{example.gold}</answer>", example).value == 1
         assert benchmark.score("", example).value == 0
-        chance.append(benchmark.chance(example))
+        chance.append(example.chance)
         for letter, values in constant.items():
             values.append(benchmark.score(f"<answer>{letter}</answer>", example).value)
     # Every letter is right as often as the others over the rotations of a question.

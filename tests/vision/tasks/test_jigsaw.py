@@ -1,15 +1,21 @@
-"""Jigsaw: putting the pieces where the answer says gives the picture back."""
+"""Jigsaw: putting the pieces where the answer says gives the image back."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.vision_audit import noise
 from ssl4rl.answers import score_permutation
+from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
+from ssl4rl.example import Example
 from ssl4rl.vision.tasks.jigsaw import Jigsaw, cut_into
 
 SOURCE = noise(40)
+
+
+def answer_of(example: Example) -> list[int]:
+    """For each place, the number of the piece that belongs there."""
+    return [int(number) for number in example.gold.split(", ")]
 
 
 def shown_pieces(task: Jigsaw, images: list[Image.Image]) -> list[Image.Image]:
@@ -28,26 +34,26 @@ def shown_pieces(task: Jigsaw, images: list[Image.Image]) -> list[Image.Image]:
 
 
 @pytest.mark.parametrize("level", Jigsaw.levels)
-def test_the_answer_puts_the_picture_together_again(level):
+def test_the_answer_puts_the_image_together_again(level):
     task = Jigsaw(SOURCE, level=level)
     n = task.knobs.n
     for example in map(task.example, range(6)):
         pieces = shown_pieces(task, example.images)
         assert len(pieces) == n * n and len({piece.size for piece in pieces}) == 1
-        image = task.whole(example.meta["pictures"][0], task.knobs.size // n * n)
-        for number, place in zip(example.target, cut_into(image, n, task.knobs.gap), strict=True):
+        image = task.whole(example.meta["images"][0], task.knobs.size // n * n).image
+        for number, place in zip(answer_of(example), cut_into(image, n, task.knobs.gap), strict=True):
             assert np.array_equal(np.asarray(pieces[number - 1]), np.asarray(place))
 
 
-def test_without_a_gap_the_pieces_are_the_picture_cut_to_a_multiple_of_n():
+def test_without_a_gap_the_pieces_are_the_image_cut_to_a_multiple_of_n():
     task = Jigsaw(SOURCE, level="paper-3x3")
     example = task.example(1)
-    pieces = [example.images[number - 1] for number in example.target]
+    pieces = [example.images[number - 1] for number in answer_of(example)]
     width, height = pieces[0].size
     whole = Image.new("RGB", (3 * width, 3 * height))
     for place, piece in enumerate(pieces):
         whole.paste(piece, (place % 3 * width, place // 3 * height))
-    image = SOURCE.open(example.meta["pictures"][0])
+    image = SOURCE.open(example.meta["images"][0])
     left, top = (image.width - whole.width) // 2, (image.height - whole.height) // 2
     assert (image.width - whole.width, image.height - whole.height) in ((2, 0), (0, 2))
     assert np.array_equal(
@@ -65,7 +71,7 @@ def test_the_gap_is_cut_off_every_piece():
 def test_every_order_occurs_and_none_is_an_example():
     task = Jigsaw(SOURCE, knobs={"size": 64})
     examples = [task.example(i) for i in range(300)]
-    assert len({tuple(example.target) for example in examples}) == 24
+    assert len({tuple(answer_of(example)) for example in examples}) == 24
     assert len({example.text for example in examples}) == 1
 
 
@@ -92,7 +98,7 @@ def test_chance_is_what_a_fixed_answer_earns():
     for reward, reply in (("exact", "2, 1, 4, 3"), ("partial", "2, 1, 4, 3"), ("slots", "1, 1, 1, 1")):
         task = Jigsaw(SOURCE, knobs={"reward": reward, "size": 64})
         values = np.array([task.score(f"<answer>{reply}</answer>", task.example(i)).value for i in range(400)])
-        assert abs(values.mean() - task.chance(task.example(0))) <= 3 * max(values.std(), 0.01) / 400**0.5
+        assert abs(values.mean() - task.example(0).chance) <= 3 * max(values.std(), 0.01) / 400**0.5
 
 
 def test_pieces_that_are_too_small_are_refused():

@@ -1,4 +1,4 @@
-"""Position: looking for the piece everywhere in the picture finds it in the cell that is the answer."""
+"""Position: looking for the piece everywhere in the image finds it in the cell that is the answer."""
 
 from collections import Counter
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.vision_audit import noise
 from ssl4rl.answers import score_cell
+from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
 from ssl4rl.vision.tasks.position import QUADRANTS, Position
 
 SOURCE = noise(40)
 
 
-def found(image: Image.Image, piece: Image.Image) -> tuple[float, float]:
-    """The centre of the best match of ``piece``, as shares of the picture's sides."""
+def best_match(image: Image.Image, piece: Image.Image) -> tuple[float, float]:
+    """The centre of the best match of ``piece``, as shares of the image's sides."""
     grey, wanted = (np.asarray(part.convert("L"), dtype=np.float32) for part in (image, piece))
     windows = np.lib.stride_tricks.sliding_window_view(grey, wanted.shape)[:, :, ::3, ::3]
     error = np.square(windows - wanted[::3, ::3]).mean(axis=(2, 3))
@@ -32,10 +32,10 @@ def test_the_piece_is_found_in_its_cell(level):
         left, top, right, bottom = example.meta["box"]
         small = image.resize((image.width * 160 // max(image.size), image.height * 160 // max(image.size)))
         size = max(3, round((right - left) * small.width)), max(3, round((bottom - top) * small.height))
-        x, y = found(small, piece.resize(size))
+        x, y = best_match(small, piece.resize(size))
         row, column = int(y * n), int(x * n)
         gold = QUADRANTS[row][column] if task.knobs.named else f"{row + 1}, {column + 1}"
-        assert task.gold(example) == gold
+        assert example.gold == gold
         assert row / n - 1e-9 <= top and bottom <= (row + 1) / n + 1e-9
         assert column / n - 1e-9 <= left and right <= (column + 1) / n + 1e-9
 
@@ -56,18 +56,18 @@ def test_the_prompt_says_whether_the_piece_was_changed():
     assert "row" in Position(SOURCE, knobs={"row_column": True}).example(0).text and "row" not in plain
 
 
-def test_cells_may_be_said_in_words():
-    for said in ("2, 3", "(2,3)", "row 2, column 3", "Row 2 and column 3", "row: 2; col: 3", "2 3"):
-        assert score_cell(f"<answer>{said}</answer>", [2, 3]).value == 1, said
-    for said in ("3, 2", "23", "2, 3, 1", "column 2, row 3", "2", "", "1" * 9999):
-        assert score_cell(f"<answer>{said}</answer>", [2, 3]).value == 0, said
+def test_cells_may_be_given_in_words():
+    for answer in ("2, 3", "(2,3)", "row 2, column 3", "Row 2 and column 3", "row: 2; col: 3", "2 3"):
+        assert score_cell(f"<answer>{answer}</answer>", [2, 3]).value == 1, answer
+    for answer in ("3, 2", "23", "2, 3, 1", "column 2, row 3", "2", "", "1" * 9999):
+        assert score_cell(f"<answer>{answer}</answer>", [2, 3]).value == 0, answer
     task = Position(SOURCE, knobs={"size": 32})
     example = task.example(0)
-    assert task.score(f"<answer>{example.target.replace(' ', '-').title()}</answer>", example).value == 1
-    assert task.score(f"<answer>{example.target.split()[0]}</answer>", example).value == 0
+    assert task.score(f"<answer>{example.gold.replace(' ', '-').title()}</answer>", example).value == 1
+    assert task.score(f"<answer>{example.gold.split()[0]}</answer>", example).value == 0
 
 
-def test_what_cannot_be_is_said():
+def test_impossible_knobs_are_refused():
     with pytest.raises(UserError, match=r"patch_min=0\.9 must be at most patch_max=0\.8"):
         Position(SOURCE, knobs={"patch_min": 0.9})
     with pytest.raises(UserError, match="pixels, and 400 a side are needed"):

@@ -1,4 +1,4 @@
-"""Conversations with pictures through transformers: replies, likelihoods, and what a model may be given."""
+"""Conversations with images through transformers: replies, likelihoods, and what a model may be given."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from qwen_vl import build_llava, build_qwen_vl
 from toys import build_model
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference import open_engine
-from ssl4rl.inference.engines.base import Messages, Sampling, generate
+from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.processor import scaled
 from ssl4rl.inference.tokens import choice_ids, encode, unexpanded
@@ -25,7 +25,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _asked() -> list[Messages]:
-    """One, two and no pictures, of several shapes; a few-shot turn before one of them."""
+    """One, two and no images, of several shapes; a few-shot turn before one of them."""
 
     def turn(*parts: object) -> dict[str, object]:
         typed = [
@@ -76,16 +76,16 @@ def test_likelihoods_are_those_of_the_whole_text(model: Path) -> None:
             assert said == pytest.approx(float(logps[common - 1 :].sum()), abs=1e-4)
 
 
-def test_one_placeholder_per_picture(model: Path) -> None:
+def test_one_placeholder_per_image(model: Path) -> None:
     processor = ModelFiles(str(model)).processor
-    for conversation, pictures in zip(_asked(), [1, 2, 0, 2], strict=True):
+    for conversation, images in zip(_asked(), [1, 2, 0, 2], strict=True):
         short, whole = unexpanded(processor, conversation), encode(processor, [conversation]).ids[0]
-        assert short.count(processor.image_token_id) == pictures
+        assert short.count(processor.image_token_id) == images
         rest = [token for token in whole if token != processor.image_token_id]
         assert rest == [token for token in short if token != processor.image_token_id]
 
 
-def test_pictures_are_scaled_into_bounds() -> None:
+def test_images_are_scaled_into_bounds() -> None:
     image = Image.new("RGB", (200, 100))
     assert scaled(image) is image and scaled(image, 100, 20_000) is image
     assert scaled(image, max_pixels=5_000).size == (100, 50)
@@ -99,7 +99,7 @@ def test_image_tokens_are_never_sampled(model: Path) -> None:
     assert not set(files.suppressed_tokens) & set(files.eos_token_ids)
 
 
-def test_a_language_model_is_shown_no_pictures(tmp_path: Path) -> None:
+def test_a_language_model_is_shown_no_images(tmp_path: Path) -> None:
     files = ModelFiles(str(build_model(tmp_path)))
-    with pytest.raises(UserError, match="reads no pictures; take a vision-language model"):
+    with pytest.raises(UserError, match="reads no images; use a vision-language model"):
         files.prompt_ids(_asked()[0])

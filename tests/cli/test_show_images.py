@@ -1,4 +1,4 @@
-"""``vision show``: pictures that cannot be shown are named in one line, and sheets are drawn of the others."""
+"""``vision show``: images that cannot be shown are named in one line, and sheets are drawn of the others."""
 
 import struct
 import zlib
@@ -9,12 +9,12 @@ from PIL import Image
 
 from ssl4rl.registry import TASKS
 
-VISION_TASKS = [name for name in TASKS.names() if TASKS.get(name).side == "vision"]
+VISION_TASKS = [name for name in TASKS.names() if TASKS.get(name).source_kind.side == "vision"]
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    here = tmp_path / "pictures"
+def images(tmp_path):
+    here = tmp_path / "images"
     here.mkdir()
     return here
 
@@ -35,21 +35,21 @@ def huge(path) -> None:
 
 
 @pytest.mark.parametrize("task", VISION_TASKS)
-def test_bad_pictures_are_named(refused, pictures, task):
+def test_bad_images_are_named(refused, images, task):
     def shown() -> str:
-        return refused("vision", "show", "--task", task, "--dataset", pictures)
+        return refused("vision", "show", "--task", task, "--dataset", images)
 
     for number in (1, 2):
-        save(pictures / f"{number}.jpg", side=1)
-        (pictures / f"{number}.jpg").write_bytes((pictures / f"{number}.jpg").read_bytes() + bytes(number))
+        save(images / f"{number}.jpg", side=1)
+        (images / f"{number}.jpg").write_bytes((images / f"{number}.jpg").read_bytes() + bytes(number))
     assert "1×1 pixels, and" in shown()
     for number in (1, 2):
-        save(pictures / f"{number}.jpg")
-        (pictures / f"{number}.jpg").write_bytes((pictures / f"{number}.jpg").read_bytes()[: -400 * number])
+        save(images / f"{number}.jpg")
+        (images / f"{number}.jpg").write_bytes((images / f"{number}.jpg").read_bytes()[: -400 * number])
     assert ".jpg is broken" in shown()
     for number in (1, 2):
-        huge(pictures / f"{number}.jpg")
-        (pictures / f"{number}.jpg").write_bytes((pictures / f"{number}.jpg").read_bytes() + bytes(number))
+        huge(images / f"{number}.jpg")
+        (images / f"{number}.jpg").write_bytes((images / f"{number}.jpg").read_bytes() + bytes(number))
     assert ".jpg has too many pixels (at most 89,478,485): scale it down" in shown()
 
 

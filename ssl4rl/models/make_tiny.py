@@ -1,30 +1,36 @@
 """Make the embedded model: a tokenizer, a small Qwen3, and a supervised warm start on gold replies.
 
-    python scripts/make_tiny_model.py --output FOLDER [--minutes 30]
+    python -m ssl4rl.models.make_tiny --output FOLDER [--minutes 30]
 
 The replies are those of the embedded graph's training split, and their reasoning names what a prompt shows: the
-subject that each text is about. Bare yes and no taught the same model nothing in as many steps. Training stops as
-soon as greedy `link` answers on the val split reach --stop-at, which leaves GRPO something to do.
+subject of each text. On a bare yes or no the same model learned nothing in as many steps. Training stops as soon as
+greedy `link` answers on the val split reach --stop-at, which leaves GRPO something to do.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
 import pydoc_data.topics
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AddedToken, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-from ssl4rl.answers import OPTION_LETTERS
+from ssl4rl.answers import Outcome
 from ssl4rl.data.graphs.citations import default_graph
-from ssl4rl.example import Example, Outcome
+from ssl4rl.example import Example
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import GraphTask
 from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
+from ssl4rl.prompts import OPTION_LETTERS
 
 VOCABULARY = 2048
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -34,20 +40,28 @@ CHAT_TEMPLATE = (
     "{% else %}{% for part in message['content'] %}{{ part.get('text', '') }}{% endfor %}{% endif %}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-MIXTURE: list[tuple[type[GraphTask], str, float]] = [
+MIXTURE: tuple[tuple[type[GraphTask[Any]], str, float], ...] = (
     (Link, "medium", 0.4),
     (Neighbor, "easy", 0.15),
     (Neighbor, "medium", 0.15),
     (Attribute, "easy", 0.15),
     (Attribute, "medium", 0.15),
-]
+)
+"""Task, level, and share of the batches."""
 ANSWER_WEIGHT = 6.0
 """Of an answer's tokens in the loss, once --name-steps are over: they are few, and comparing names is learned last."""
 FIRST_STEPS = 150
-"""Steps on link and neighbor prompts that show no context: shorter, and naming a text's subject is learned first."""
+"""Steps on link and neighbor prompts without context: shorter, and naming a text's subject is learned first."""
+LOG_EVERY, EVALUATE_EVERY, EVALUATE_ALL_EVERY = 25, 50, 300
+"""Steps; in the first --name-steps, evaluation is half as frequent."""
+LEAST_PARSED = 0.95
+"""Share of `link` replies that must be readable before training stops."""
+
+Row = tuple[list[int], list[int]]
+"""The tokens of a prompt, and of its reply."""
 
 
-def make_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
+def make_tokenizer(prompts: Sequence[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE, so that any UTF-8 round-trips; trained on our prompts and on Python's own English help pages."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -74,6 +88,7 @@ def make_tokenizer(prompts: list[str]) -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """The model with random weights."""
     config = Qwen3Config(
         vocab_size=VOCABULARY,
         hidden_size=128,
@@ -92,13 +107,15 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     return Qwen3ForCausalLM(config)
 
 
-def gold_reply(task: GraphTask, example: Example) -> str:
+def gold_reply(graph: TextAttributedGraph, example: Example) -> str:
     """The gold answer after reasoning that names subjects: of the asked node first, then of those it is compared with.
 
     Lines begin as the prompt's do, so that a small model finds what follows by looking it up, and say where a subject
     is the first one's again.
     """
-    graph, meta = task.source, example.meta
+    meta = example.meta
+    if graph.labels is None:
+        raise ValueError(f"graph {graph.name} has no labels to name subjects by")
     number = {node: local for local, node in meta["nodes"].items()}
     asked = meta.get("asked") or meta.get("masked") or [meta["target"]]
     labelled = [(f"[{number[node]}]", node) for node in asked]
@@ -106,15 +123,18 @@ def gold_reply(task: GraphTask, example: Example) -> str:
     subjects = [str(graph.label_names[int(graph.labels[node])]) for _, node in labelled]
     same = ["", *(" same" if subject == subjects[0] else "" for subject in subjects[1:])]
     lines = [f"{label} {subject}{mark}" for (label, _), subject, mark in zip(labelled, subjects, same, strict=True)]
-    return "<think>\n" + "\n".join(lines) + f"</think><answer>{task.gold(example)}</answer>"
+    return "<think>\n" + "\n".join(lines) + f"</think><answer>{example.gold}</answer>"
 
 
-def encode(tokenizer, example: Example, reply: str) -> tuple[list[int], list[int]]:
+def encode(tokenizer: PreTrainedTokenizerFast, example: Example, reply: str) -> Row:
+    """Prompt and reply as tokens."""
     prompt = tokenizer.apply_chat_template(example.messages(), add_generation_prompt=True, return_dict=False)
     return prompt, tokenizer.encode(reply + "<|im_end|>")
 
 
-def reply_loss(model, tokenizer, rows: list[tuple[list[int], list[int]]], answer_weight: float) -> torch.Tensor:
+def reply_loss(
+    model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], answer_weight: float
+) -> torch.Tensor:
     """Mean cross-entropy of the reply tokens; rows are padded on the left, so only the last logits are computed."""
     end_of_thought = tokenizer.convert_tokens_to_ids("</think>")
     longest = max(len(prompt) + len(reply) for prompt, reply in rows)
@@ -133,27 +153,105 @@ def reply_loss(model, tokenizer, rows: list[tuple[list[int], list[int]]], answer
     return (losses * weights.flatten()).sum() / weights.sum()
 
 
-@torch.inference_mode()
-def evaluate(model, tokenizer, task: GraphTask, count: int = 200, max_new_tokens: int = 48) -> dict[str, float]:
+def evaluate(
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    task: GraphTask[Any],
+    count: int = 200,
+    max_new_tokens: int = 48,
+) -> dict[str, Any]:
+    """Score and readable share of greedy replies."""
     model.eval()
     examples = [task.example(i) for i in range(count)]
     texts = [tokenizer.apply_chat_template(e.messages(), add_generation_prompt=True, tokenize=False) for e in examples]
     inputs = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
-    output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+    with torch.inference_mode():
+        output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     replies = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     scores = [task.score(reply, example) for reply, example in zip(replies, examples, strict=True)]
     model.train()
     return {
         "score": float(np.mean([score.value for score in scores])),
         "parsed": float(np.mean([score.outcome is not Outcome.UNPARSED for score in scores])),
-        "chance": float(np.mean([task.chance(example) for example in examples])),
+        "chance": float(np.mean([example.chance for example in examples])),
         "reply": replies[0],
         "prompt_tokens": int(inputs["attention_mask"].sum(1).max()),
     }
 
 
+class WarmStart:
+    """The supervised training, until it is good enough or its time is over."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.graph = default_graph()
+        self.tasks = [kind(self.graph, level=level) for kind, level, _ in MIXTURE]
+        self.first = [kind(self.graph, level="medium", knobs={"num_hops": 0}) for kind in (Link, Neighbor)]
+        self.held_out = [kind(self.graph, split="val", level=level) for kind, level, _ in MIXTURE]
+        self.tokenizer = make_tokenizer(
+            [task.example(i).text + gold_reply(self.graph, task.example(i)) for task in self.tasks for i in range(400)]
+        )
+        self.model = make_model(self.tokenizer)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
+        self.rng = np.random.default_rng(options.seed)
+        self.weights = np.array([weight for _, _, weight in MIXTURE])
+        self.start, self.next_index = time.time(), 0
+        self.log: list[dict[str, Any]] = []
+
+    def run(self) -> None:
+        """Trains, and writes the model."""
+        output: Path = self.options.output
+        output.mkdir(parents=True, exist_ok=True)
+        print(f"{self.model.num_parameters():,} parameters, {len(self.tokenizer)} tokens", flush=True)
+        step, done = 0, False
+        while not done:
+            step += 1
+            self._train(step)
+            naming = step <= self.options.name_steps
+            if step % (2 * EVALUATE_EVERY if naming else EVALUATE_EVERY) == 0:
+                done = self._is_good_enough(step) or time.time() - self.start > self.options.minutes * 60
+        # bfloat16 halves the file; the recipe loads it as float32.
+        self.model.to(torch.bfloat16).save_pretrained(output)
+        self.tokenizer.save_pretrained(output)
+
+    def _train(self, step: int) -> None:
+        """One step, on one task: rows of one length need little padding."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.lr * min(1.0, step / 50)
+        drawn = self.rng.choice(len(self.tasks), p=self.weights) if step > FIRST_STEPS else None
+        task = self.first[step % 2] if drawn is None else self.tasks[drawn]
+        rows = []
+        for _ in range(self.options.batch):
+            example = task.example(self.next_index)
+            rows.append(encode(self.tokenizer, example, gold_reply(self.graph, example)))
+            self.next_index += 1
+        weight = ANSWER_WEIGHT if step > self.options.name_steps else 1.0
+        loss = reply_loss(self.model, self.tokenizer, rows, weight)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if step % LOG_EVERY == 0:
+            print(f"step {step} {time.time() - self.start:.0f}s {task.label} loss {loss.item():.3f}", flush=True)
+
+    def _is_good_enough(self, step: int) -> bool:
+        """Evaluates on the val split and keeps a checkpoint."""
+        output: Path = self.options.output
+        asked = self.held_out if step % EVALUATE_ALL_EVERY == 0 else self.held_out[:2]
+        scores = {task.label: evaluate(self.model, self.tokenizer, task) for task in asked}
+        for label, score in scores.items():
+            print(f"   {label}: {score}", flush=True)
+        self.log.append({"step": step, "seconds": round(time.time() - self.start), "scores": scores})
+        self.model.save_pretrained(output / f"step-{step}")
+        self.tokenizer.save_pretrained(output / f"step-{step}")
+        (output / "log.json").write_text(json.dumps(self.log, indent=1), encoding="utf-8")
+        link = scores[self.held_out[0].label]
+        return bool(link["score"] >= self.options.stop_at and link["parsed"] >= LEAST_PARSED)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Reads the options and makes the model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--stop-at", type=float, default=0.62)
@@ -163,52 +261,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     set_seed(options.seed)
-    graph = default_graph()
-    tasks = [(kind(graph, level=level), weight) for kind, level, weight in MIXTURE]
-    first = [kind(graph, level="medium", knobs={"num_hops": 0}) for kind in (Link, Neighbor)]
-    held_out = [kind(graph, split="val", level=level) for kind, level, _ in MIXTURE]
-    prompts = [task.example(i).text + gold_reply(task, task.example(i)) for task, _ in tasks for i in range(400)]
-    tokenizer = make_tokenizer(prompts)
-    model = make_model(tokenizer)
-    options.output.mkdir(parents=True, exist_ok=True)
-    print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    rng = np.random.default_rng(options.seed)
-    weights = np.array([weight for _, weight in tasks])
-    start, next_index, log = time.time(), 0, []
-    for step in range(1, 100_000):
-        rate = options.lr * min(1.0, step / 50)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        # One task a batch: rows of one length pad little.
-        task = first[step % 2] if step <= FIRST_STEPS else tasks[rng.choice(len(tasks), p=weights)][0]
-        rows = []
-        for _ in range(options.batch):
-            example = task.example(next_index)
-            rows.append(encode(tokenizer, example, gold_reply(task, example)))
-            next_index += 1
-        loss = reply_loss(model, tokenizer, rows, ANSWER_WEIGHT if step > options.name_steps else 1.0)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        if step % 25 == 0:
-            print(f"step {step} {time.time() - start:.0f}s {task.label} loss {loss.item():.3f}", flush=True)
-        if step % 100 == 0 or (step > options.name_steps and step % 50 == 0):
-            scores = {task.label: evaluate(model, tokenizer, task) for task in held_out[: 5 if step % 300 == 0 else 2]}
-            for label, score in scores.items():
-                print(f"   {label}: {score}", flush=True)
-            log.append({"step": step, "seconds": round(time.time() - start), "scores": scores})
-            model.save_pretrained(options.output / f"step-{step}")
-            tokenizer.save_pretrained(options.output / f"step-{step}")
-            (options.output / "log.json").write_text(json.dumps(log, indent=1))
-            link = scores[held_out[0].label]
-            good = link["score"] >= options.stop_at and link["parsed"] >= 0.95
-            if good or time.time() - start > options.minutes * 60:
-                break
-    # bfloat16 halves the file; the recipe loads it as float32.
-    model.to(torch.bfloat16).save_pretrained(options.output)
-    tokenizer.save_pretrained(options.output)
+    WarmStart(options).run()
 
 
 if __name__ == "__main__":

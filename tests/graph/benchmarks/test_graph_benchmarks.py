@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl4rl.answers import OPTION_LETTERS
+from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import default_graph
-from ssl4rl.graph.benchmarks import LinkPrediction, NodeClassification, RelationPrediction
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.benchmarks.link import LinkPrediction
+from ssl4rl.graph.benchmarks.node import NodeClassification
+from ssl4rl.graph.benchmarks.relation import RelationPrediction
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split, node_split
+from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.registry import BENCHMARKS
-from ssl4rl.tasks import NotApplicable
 
 
 def test_node_asks_about_every_labelled_test_node_once():
@@ -23,10 +26,10 @@ def test_node_asks_about_every_labelled_test_node_once():
     for example in examples:
         choices = benchmark.choices(example)
         true = graph.label_names[graph.labels[example.meta["node"]]]
-        assert [choices[label] for label in example.target] == [true] == [example.meta["class"]]
+        assert [choices[label] for label in accepted_answers(example)] == [true] == [example.meta["class"]]
         assert sorted(choices.values()) == sorted(graph.label_names)
     # No letter says anything: the right one is spread over all of them.
-    spread = Counter(example.target[0] for example in examples)
+    spread = Counter(example.gold for example in examples)
     assert set(spread) == set("ABCDEFGH") and max(spread.values()) < 2 * min(spread.values())
     with pytest.raises(IndexError):
         benchmark.example(benchmark.size)
@@ -38,8 +41,8 @@ def test_link_asks_about_every_test_pair_and_as_many_that_are_not_linked():
     pairs: dict[str, list[frozenset[int]]] = {"yes": [], "no": []}
     for i in range(benchmark.size):
         example = benchmark.example(i)
-        pairs[example.target[0]].append(frozenset(example.meta["asked"]))
-        assert (example.target == ["yes"]) == (i % 2 == 0)
+        pairs[example.gold].append(frozenset(example.meta["asked"]))
+        assert (example.gold == "yes") == (i % 2 == 0)
     test = {frozenset(pair) for pair in graph.edge_index[:, edge_split(graph)["test"]].T.tolist()}
     linked = {frozenset(pair) for pair in graph.edge_index.T.tolist()}
     assert set(pairs["yes"]) == test and len(pairs["yes"]) == len(test)
@@ -55,8 +58,8 @@ def test_relation_offers_k_or_all_and_accepts_every_true_one(kinship):
     assert set(examples) == {"relation:0-0-1", "relation:0-1-1"}
     for example in examples.values():
         choices = benchmark.choices(example)
-        assert {choices[label] for label in example.target} == {"parent of", "teacher of"}
-        assert len(choices) == 3 and benchmark.chance(example) == 2 / 3
+        assert {choices[label] for label in accepted_answers(example)} == {"parent of", "teacher of"}
+        assert len(choices) == 3 and example.chance == 2 / 3
     assert len(benchmark.choices(RelationPrediction(kinship, split="test", knobs={"num_options": 2}).example(0))) == 2
 
 
@@ -76,7 +79,7 @@ def test_more_options_than_letters_are_numbered():
     example = benchmark.example(0)
     assert list(benchmark.choices(example)) == [str(i) for i in range(1, 41)]
     assert "\n40: kind " in example.text and "then give one number" in example.text
-    assert benchmark.score(f"<answer>{benchmark.gold(example)}</answer>", example).value == 1
+    assert benchmark.score(f"<answer>{example.gold}</answer>", example).value == 1
 
 
 @pytest.mark.parametrize("name", ["node", "link"])
@@ -85,7 +88,7 @@ def test_the_items_are_the_same_whatever_the_prompt_shows(name):
     full, bare = kind(graph, split="test"), kind(graph, split="test", level="no-graph")
     for i in range(50):
         with_graph, without = full.example(i), bare.example(i)
-        assert with_graph.meta["item"] == without.meta["item"] and with_graph.target == without.target
+        assert with_graph.meta["item"] == without.meta["item"] and with_graph.scoring == without.scoring
         assert full.choices(with_graph) == bare.choices(without)
         assert len(without.meta["nodes"]) == (1 if name == "node" else 2) and "Edges: none shown." in without.text
         # Taking the graph away leaves the asked nodes' own texts.

@@ -1,0 +1,159 @@
+"""Does anything but the content of an image task's images give the answer away?
+
+A classifier (a random forest, and logistic regression) sees the images' sizes, what their objects carry besides
+pixels, the prompt's words, and how sharp each image is. It is trained on one split and tested on another.
+
+Sharpness is the variance of the Laplacian, the energy of differences at 1, 2 and 4 pixels, and their ratios: an image,
+its quarter turns and its mirror images have the same. On real images it also tells of content (a sky is smooth, and at
+the top), which is no shortcut. So the classifier is run on noise, where an excess can only have been left by the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ssl4rl.rng import seeded_rng
+from ssl4rl.tasks import Task
+from ssl4rl.vision.image_set import ImageSet, IntArray
+
+PLAIN, SHARP = "traits, text", "traits, text, sharpness"
+"""What the classifier sees, without and with the images' sharpness."""
+MOST_WORDS = 40
+"""Distinct words of a prompt that it sees, in alphabetical order."""
+
+Array = NDArray[np.float64]
+ImageTask = Task[ImageSet, Any]
+
+
+def is_exempt(level: str) -> bool:
+    """Whether a level reproduces the paper's code, which leaves shortcuts, and is not held to have none."""
+    return level.startswith("paper")
+
+
+class Noise:
+    """Images of noise with a photograph's spectrum (amplitude 1/f), 320×240 and 240×320."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def open(self, index: int, side: int | None) -> Image.Image:
+        return _draw_noise(index)
+
+    def describe(self, index: int) -> str:
+        return f"noise {index}"
+
+    def take(self, indices: IntArray) -> Noise:
+        raise NotImplementedError
+
+
+@lru_cache(maxsize=1000)
+def _draw_noise(index: int) -> Image.Image:
+    rng = seeded_rng("noise", index)
+    width, height = (320, 240) if rng.integers(2) else (240, 320)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency[0, 0] = np.inf
+    waves = np.fft.rfft2(rng.standard_normal((3, height, width))) / frequency
+    grey = np.fft.irfft2(waves, s=(height, width))
+    values = 128 + 40 * grey / grey.std(axis=(1, 2), keepdims=True)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def noise(count: int = 1000) -> ImageSet:
+    """A set of noise images: without an up, a place or a kind of their own."""
+    return ImageSet("noise", Noise(count), [f"{index:064x}" for index in range(count)])
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Held-out accuracy of the classifiers, and what guessing earns."""
+
+    source: str
+    task: str
+    sees: str
+    examples: int
+    chance: float
+    forest: float
+    logistic: float
+
+    @property
+    def errors_above_chance(self) -> float:
+        """How far the better of the two is above chance, in standard errors of guessing."""
+        error = float(np.sqrt(self.chance * (1 - self.chance) / self.examples))
+        return round((max(self.forest, self.logistic) - self.chance) / error, 1)
+
+
+def find_shortcuts(tasks: Sequence[ImageTask], held_out: Sequence[ImageTask], count: int) -> list[Shortcut]:
+    """Trains the classifiers on ``count`` examples of ``tasks`` and tests them on as many of ``held_out``.
+
+    Examples are taken in turn from tasks that differ in their images alone, and that score an answer 1 or 0.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    (*train, golds), (*test, right) = features(tasks, count), features(held_out, count)
+    task = tasks[0]
+    rows = []
+    for sees, seen, unseen in zip((PLAIN, SHARP), train, test, strict=True):
+        forest = RandomForestClassifier(100, min_samples_leaf=10, random_state=0)
+        logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+        accuracy = [float((model.fit(seen, golds).predict(unseen) == right).mean()) for model in (forest, logistic)]
+        rows.append(Shortcut(task.source.name, task.label, sees, count, task.example(0).chance, *accuracy))
+    return rows
+
+
+def features(tasks: Sequence[ImageTask], count: int) -> tuple[Array, Array, NDArray[np.str_]]:
+    """What the classifier sees of ``count`` examples, and their answers: [N, F] without and [N, G] with sharpness.
+
+    Of every image, and of its difference from the example's first. No image is kept.
+    """
+    plain, sharp, golds = [], [], []
+    for index in range(count):
+        example = tasks[index % len(tasks)].example(index // len(tasks))
+        words = example.text.lower().split()
+        hashed = [_number(word) for word in sorted(set(words))[:MOST_WORDS]]
+        plain.append([len(example.text), len(words), *hashed, *_compared([traits(image) for image in example.images])])
+        views = [sharpness(image) for image in example.images]
+        ranks = np.argsort(np.argsort([view[0] for view in views]))
+        sharp.append([*_compared(views), *ranks])
+        golds.append(example.gold)
+    width = max(map(len, plain))
+    without = np.array([row + [0.0] * (width - len(row)) for row in plain], dtype=np.float64)
+    return without, np.hstack([without, np.array(sharp, dtype=np.float64)]), np.array(golds)
+
+
+def sharpness(image: Image.Image) -> list[float]:
+    """Logarithms of the Laplacian's variance, of the energies of differences at 1, 2 and 4 pixels, and their ratios."""
+    grey = np.asarray(image.convert("L"), dtype=np.float32)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    energy = [float(laplacian.var())]
+    for gap in (1, 2, 4):
+        across, down = grey[:, gap:] - grey[:, :-gap], grey[gap:] - grey[:-gap]
+        energy.append(float(np.square(across).mean() + np.square(down).mean()) if across.size and down.size else 0.0)
+    logs = [round(float(np.log(value + 0.01)), 4) for value in energy]
+    return [*logs, logs[0] - logs[1], logs[1] - logs[2], logs[2] - logs[3]]
+
+
+def traits(image: Image.Image) -> list[float]:
+    """The size and whatever an image's object carries besides its pixels."""
+    known = [image.mode == "RGB", getattr(image, "format", None) is None, not image.info, not dict(image.getexif())]
+    return [*image.size, *map(float, known)]
+
+
+@lru_cache
+def _number(word: str) -> float:
+    return float(seeded_rng(word).random())
+
+
+def _compared(views: Sequence[Sequence[float]]) -> list[float]:
+    each = [value for view in views for value in view]
+    return each + [b - a for view in views[1:] for a, b in zip(views[0], view, strict=True)]

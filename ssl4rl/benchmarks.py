@@ -1,0 +1,72 @@
+"""A benchmark is a task whose targets are the data's own labels: it has so many items, and each is asked about once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ssl4rl.example import Example
+from ssl4rl.tasks import Draft, K, S, ShownImage, Task
+
+
+class Benchmark(Task[S, K]):
+    """A task on labelled data: ``example(i)`` asks about item ``i`` of a finite set.
+
+    Every reply is one of a closed set of labels. An example's ``meta`` has ``item``, a key of the question that is the
+    same whatever the prompt shows, and ``class``, the name of the right class. Where several items are one question,
+    ``question`` names it; questions that are reported by ``category`` name theirs, and its ``group``.
+    """
+
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Baselines of the model itself: their names, and the knobs that take away what a reply should rest on."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many items the split has; ``example(i)`` is defined for ``0 <= i < size``."""
+
+    @property
+    def num_questions(self) -> int:
+        """How many questions they ask: several items in a row may be one, its options in other orders."""
+        return self.size
+
+    def items_of(self, questions: int) -> int:
+        """How many items the first ``questions`` questions are."""
+        return questions
+
+    @property
+    def vocabulary(self) -> Mapping[str, str] | None:
+        """The choices of every item, where they are the same ones and the prompt lists none; else None."""
+        return None
+
+    def choices(self, example: Example) -> Mapping[str, str]:
+        """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""
+        if self.vocabulary is not None:
+            return self.vocabulary
+        choices: Mapping[str, str] = example.meta["choices"]
+        return choices
+
+    def closed(
+        self,
+        parts: tuple[str | ShownImage, ...],
+        *,
+        accepted: Sequence[str],
+        choices: Mapping[str, str],
+        item: str,
+        class_name: str,
+        source_items: tuple[str, ...],
+        meta: Mapping[str, Any],
+    ) -> Draft:
+        """The draft of a question with a closed set of answers, any of ``accepted`` being right."""
+        own = {} if self.vocabulary is not None else {"choices": dict(choices)}
+        about = {**meta, **own, "item": item, "class": class_name}
+        return Draft.any_of(parts, accepted, len(choices), source_items, about)
+
+
+def accepted_answers(example: Example) -> list[str]:
+    """The labels that are right in an example of a benchmark."""
+    return list(example.scoring.arguments["accepted"])
+
+
+AnyBenchmark = Benchmark[Any, Any]

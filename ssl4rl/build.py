@@ -1,0 +1,191 @@
+"""Tasks, benchmarks and sources by name, and the example that an id names. The command line goes through it, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl4rl.errors import UserError, unknown
+from ssl4rl.example import Example, ExampleId
+from ssl4rl.mixture import Mixture
+from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
+from ssl4rl.source import Source, SourceKind
+from ssl4rl.tasks import Task
+
+if TYPE_CHECKING:
+    from ssl4rl.benchmarks import AnyBenchmark
+    from ssl4rl.runs import Run
+
+AnyTask = Task[Any, Any]
+
+
+def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
+    """The kind of source that a name or path belongs to: that of ``kind``, or the first that knows or recognises it.
+
+    Raises:
+        UserError: if none does.
+    """
+    if kind is not None:
+        return SOURCE_KINDS.get(kind)
+    kinds = [SOURCE_KINDS.get(each) for each in SOURCE_KINDS.names()]
+    for known in kinds:
+        if name in known.registry.names():
+            return known
+    for known in kinds:
+        if known.recognises(name):
+            return known
+    if Path(name).expanduser().exists():
+        choices = ", ".join(known.name for known in kinds)
+        raise UserError(f"{name} is not recognised as a dataset of any kind; --kind {choices} says what is missing")
+    registered = [each for known in kinds for each in known.registry.names()]
+    error = unknown("dataset", name, dict.fromkeys(registered))
+    raise UserError(f"{error} (nor is there a folder or file of that name here)")
+
+
+def load(name: str, kind: str | None = None) -> Any:
+    """A graph, a set of images, or another source: by its registered name, or from a folder or file.
+
+    >>> load("citations")
+    TextAttributedGraph('citations', 3,000 nodes, 8,924 edges, 8 classes)
+
+    Raises:
+        UserError: if there is no such source, or its files are bad.
+    """
+    return find_kind(name, kind).load(name)
+
+
+def task(
+    name: str,
+    source: Source | str | None = None,
+    level: str | None = None,
+    split: str = "train",
+    seed: int = 0,
+    **knobs: Any,
+) -> AnyTask:
+    """A registered task on a source (a name, a path or an object; by default the embedded one).
+
+    >>> task("link", level="easy").example(0).gold in ("yes", "no")
+    True
+
+    Raises:
+        UserError: for an unknown task, level or knob, or a source that lacks what the task needs.
+    """
+    kind = TASKS.get(name)
+    return kind(_source(kind, source), split=split, level=level, knobs=knobs, seed=seed)
+
+
+def benchmark(
+    name: str,
+    source: Source | str | None = None,
+    level: str | None = None,
+    split: str = "test",
+    seed: int = 0,
+    **knobs: Any,
+) -> AnyBenchmark:
+    """A registered benchmark on a source; its examples are the items of the split.
+
+    >>> benchmark("node").size > 0
+    True
+
+    Raises:
+        UserError: as :func:`task` does.
+    """
+    kind = BENCHMARKS.get(name)
+    return kind(_source(kind, source), split=split, level=level, knobs=knobs, seed=seed)
+
+
+def mix(tasks: Sequence[AnyTask], weights: Sequence[float] | None = None, seed: int = 0) -> Mixture:
+    """Several tasks as one; see :class:`ssl4rl.mixture.Mixture`.
+
+    >>> mix([task("link"), task("neighbor")]).label
+    'link@medium+neighbor@medium'
+    """
+    return Mixture(tasks, weights, seed)
+
+
+def _source(kind: type[AnyTask], source: Source | str | None) -> Any:
+    return kind.source_kind.load(source) if source is None or isinstance(source, str) else source
+
+
+def rebuild(
+    identity: str | ExampleId, source: Source | str | None = None, run: Run | None = None
+) -> tuple[AnyTask, Example]:
+    """The task or benchmark that an id names, and its example.
+
+    The source is ``source``, else the one of that name that ``run`` used, else the registered one.
+
+    Raises:
+        UserError: if the source is unknown, or if its content or the task no longer give that example.
+    """
+    example_id = ExampleId.parse(identity) if isinstance(identity, str) else identity
+    kinds = _kinds_of(example_id)
+    rebuilt = None
+    for kind in kinds:
+        asked = kind(
+            _source(kind, source if source is not None else _recorded(kind, example_id, run)),
+            split=example_id.split,
+            level=example_id.level,
+            knobs=example_id.knobs,
+            seed=example_id.seed,
+        )
+        if example_id.index < getattr(asked, "size", math.inf):
+            example = asked.example(example_id.index)
+            if example.id == example_id:
+                return asked, example
+            rebuilt = asked, example
+    raise UserError(_reason(example_id, rebuilt, run))
+
+
+def _kinds_of(example_id: ExampleId) -> list[type[AnyTask]]:
+    """The task, the benchmark, or both of that name (the hash tells them apart) that have the level and the knobs."""
+    found: list[type[AnyTask]] = []
+    for registry in (BENCHMARKS, TASKS):
+        if example_id.task in registry.names():
+            found.append(registry.get(example_id.task))
+    if not found:
+        raise unknown("task", example_id.task, [*TASKS.names(), *BENCHMARKS.names()])
+    fitting = [
+        kind
+        for kind in found
+        if example_id.level in kind.levels and example_id.knobs.keys() <= kind.knobs_type.model_fields.keys()
+    ]
+    return fitting or found[-1:]
+
+
+def _recorded(kind: type[AnyTask], example_id: ExampleId, run: Run | None) -> str | None:
+    """The name or path of the id's source: as a run recorded it, or the registered one."""
+    for used in run.used_sources if run is not None else ():
+        if used.name == example_id.source and used.kind == kind.source_kind.name:
+            return used.dataset
+    if example_id.source not in kind.source_kind.registry.names():
+        where = f"{run.path} did not use it" if run is not None else "it is not registered"
+        raise UserError(f"the source {example_id.source!r} is unknown ({where}); add --dataset NAME or PATH")
+    return example_id.source
+
+
+def _reason(example_id: ExampleId, rebuilt: tuple[AnyTask, Example] | None, run: Run | None) -> str:
+    """Why an id no longer names an example, from what its run recorded."""
+    if rebuilt is None:
+        return (
+            f"{example_id.source} has no item {example_id.index} in {example_id.label}: the dataset has changed since "
+            "the id was made"
+        )
+    asked, example = rebuilt
+    now = f"{example_id} is now {example.id}"
+    if run is None:
+        return f"{now}: the dataset has changed, or the task has; --run RUN says which, if a run recorded the id"
+    changes = []
+    for used in run.used_sources:
+        if used.name == example_id.source and used.fingerprint != asked.source.fingerprint:
+            changes.append(f"the content of {used.name} ({used.fingerprint[:8]} → {asked.source.fingerprint[:8]})")
+    before = run.environment.get("task_versions", {}).get(example_id.task)
+    if before is not None and before != asked.version:
+        changes.append(f"task {asked.name} (version {before} → {asked.version})")
+    recorded = run.environment.get("packages", {}).get("ssl4rl")
+    import ssl4rl
+
+    if not changes and recorded != ssl4rl.__version__:
+        changes.append(f"ssl4rl ({recorded} → {ssl4rl.__version__})")
+    return f"{now}: changed since {run.path}: {', '.join(changes) or 'nothing that was recorded'}"

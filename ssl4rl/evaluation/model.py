@@ -1,0 +1,91 @@
+"""A model behind an engine, and the replies that it gave before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+from ssl4rl.evaluation.cache import ReplyCache
+from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.inference.engines import Engine
+from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, Messages
+
+Choices = Mapping[str, str]
+"""What may be answered, by label."""
+
+
+class ReplyFields(TypedDict):
+    """The fields of a prediction that come from the model; what the cache keeps."""
+
+    reply: str
+    tokens: int
+    truncated: bool
+    logprobs: NotRequired[dict[str, float]]
+
+
+@dataclass
+class Model:
+    """A model to evaluate."""
+
+    engine: Engine
+    cache: ReplyCache
+
+    @classmethod
+    def open(cls, recipe: EvalRecipe) -> Model:
+        """Starts the recipe's engine with its model.
+
+        Raises:
+            UserError: if the model or the engine is not available.
+        """
+        from ssl4rl.inference.engines import open_engine
+
+        engine = open_engine(recipe.engine, recipe.model, dtype=recipe.dtype)
+        return cls(engine, ReplyCache(engine.identity if engine.files is not None else None))
+
+    @property
+    def name(self) -> str:
+        """What the model is called: its folder, or its name on the hub or the server."""
+        return self.engine.files.name if self.engine.files is not None else self.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """The model by content, as far as it is known (for a server, its name there)."""
+        return str(self.engine.identity["model"])
+
+    def reply(
+        self, conversations: Sequence[Messages], choices: Sequence[Choices], recipe: EvalRecipe
+    ) -> Iterator[tuple[int, ReplyFields]]:
+        """Each conversation's index and reply, in any order; first those in the cache."""
+        settings: list[dict[str, Any]]
+        if recipe.scoring == "likelihood":
+            settings = [{"choices": list(labels)} for labels in choices]
+        else:
+            settings = [vars(recipe.sampling)] * len(conversations)
+        keys = [self.cache.key(conversation, how) for conversation, how in zip(conversations, settings, strict=True)]
+        missing = []
+        for index, key in enumerate(keys):
+            cached = self.cache.get(key)
+            if cached is None:
+                missing.append(index)
+            else:
+                yield index, ReplyFields(**cached)  # type: ignore[typeddict-item]
+        asked = [conversations[index] for index in missing]
+        for place, fields in self._ask(asked, [choices[index] for index in missing], recipe):
+            index = missing[place]
+            self.cache.put(keys[index], fields)
+            yield index, fields
+
+    def _ask(
+        self, conversations: list[Messages], choices: list[Choices], recipe: EvalRecipe
+    ) -> Iterator[tuple[int, ReplyFields]]:
+        if recipe.scoring == "likelihood":
+            labels = [list(options) for options in choices]
+            for index, values in self.engine.likelihoods(conversations, labels):
+                logprobs = dict(zip(labels[index], values, strict=True))
+                best = max(logprobs, key=logprobs.__getitem__)
+                answer = f"{ANSWER_OPEN}{best}{ANSWER_CLOSE}"
+                yield index, {"reply": answer, "tokens": 0, "truncated": False, "logprobs": logprobs}
+            return
+        for index, reply in self.engine.stream(conversations, recipe.sampling):
+            yield index, {"reply": reply.text, "tokens": reply.num_tokens, "truncated": reply.truncated}

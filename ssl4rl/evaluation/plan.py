@@ -1,0 +1,145 @@
+"""What an evaluation will ask: the benchmark, how many of its items, few-shot turns, and the model's own baselines.
+
+A plan is made, and its prompts are measured, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ssl4rl.benchmarks import AnyBenchmark
+from ssl4rl.errors import UserError
+from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.example import Example
+from ssl4rl.inference.messages import Messages
+from ssl4rl.registry import BENCHMARKS
+from ssl4rl.runs import predictions_file
+
+if TYPE_CHECKING:
+    from ssl4rl.inference.engines import Engine
+
+LONGEST_LABEL = 32
+"""Tokens that an answer with its tags may have."""
+
+SHOT_POOL = 512
+"""Training items that few-shot examples are chosen from."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Items of a benchmark to ask a model: the first ``count``, each after the same few-shot turns."""
+
+    benchmark: AnyBenchmark
+    shots: Messages
+    count: int
+    ablation: str | None = None
+    """The name of the baseline that they are for; None for the benchmark itself."""
+
+    @property
+    def file(self) -> str:
+        """The file in the run that the predictions go to."""
+        return predictions_file(self.ablation)
+
+    def conversation(self, example: Example) -> Messages:
+        """What the model is sent for one item."""
+        return [*self.shots, *example.messages()]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that an evaluation asks."""
+
+    recipe: EvalRecipe
+    main: Questions
+    ablations: tuple[Questions, ...]
+
+
+def build_benchmark(recipe: EvalRecipe) -> AnyBenchmark:
+    """The recipe's benchmark on the test split.
+
+    Raises:
+        UserError: for an unknown benchmark, dataset, level or knob, or ones that do not fit together.
+    """
+    kind = BENCHMARKS.get(recipe.benchmark)
+    source = kind.source_kind.load(recipe.dataset)
+    return kind(source, split="test", level=recipe.level, knobs=recipe.knobs, seed=recipe.seed)
+
+
+def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
+    """The plan of a recipe on its benchmark.
+
+    Raises:
+        UserError: if the training split has too few items for the shots.
+    """
+    main = _questions(recipe, benchmark, recipe.limit)
+    ablations = []
+    for name, knobs in benchmark.ablations.items():
+        has_effect = any(getattr(benchmark.knobs, knob) != value for knob, value in knobs.items())
+        if recipe.ablate and has_effect:
+            ablated = _with_knobs(benchmark, knobs)
+            asked = _questions(recipe, ablated, min(recipe.ablate, recipe.limit or recipe.ablate), name)
+            ablations.append(asked)
+    return Plan(recipe, main, tuple(ablations))
+
+
+def _questions(
+    recipe: EvalRecipe, benchmark: AnyBenchmark, limit: int | None, ablation: str | None = None
+) -> Questions:
+    questions = min(limit or benchmark.num_questions, benchmark.num_questions)
+    return Questions(benchmark, few_shot(benchmark, recipe.shots), benchmark.items_of(questions), ablation)
+
+
+def _with_knobs(benchmark: AnyBenchmark, knobs: Mapping[str, Any]) -> AnyBenchmark:
+    return type(benchmark)(
+        benchmark.source,
+        split=benchmark.split,
+        level=benchmark.level,
+        knobs={**benchmark.overrides, **knobs},
+        seed=benchmark.seed,
+    )
+
+
+def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:
+    """``shots`` answered examples of the training split as turns of a conversation, rotating through the classes.
+
+    Raises:
+        UserError: if the training split has fewer items.
+    """
+    if not shots:
+        return []
+    train: Any = benchmark.on_split("train")
+    if train.size < shots:
+        raise UserError(f"--shots {shots}: the training split of {benchmark.source.name} has {train.size} items")
+    # Only the classes are kept, and the chosen examples built again: images are large.
+    pool = {index: train.example(index).meta["class"] for index in range(min(train.size, SHOT_POOL))}
+    used: Counter[str] = Counter()
+    turns: Messages = []
+    for _ in range(shots):
+        index = min(pool, key=lambda candidate: used[pool[candidate]])
+        used[pool.pop(index)] += 1
+        example = train.example(index)
+        turns += [*example.messages(), {"role": "assistant", "content": f"<answer>{example.gold}</answer>"}]
+    return turns
+
+
+def check_lengths(plan: Plan, engine: Engine) -> None:
+    """Refuses prompts that leave no room for the reply; a server refuses its own.
+
+    Raises:
+        UserError: naming the example, and the setting to lower.
+    """
+    files = engine.files
+    if files is None:
+        return
+    from ssl4rl.inference.lengths import measure
+
+    limit = files.context_length(getattr(engine, "context_length", None))
+    if plan.recipe.scoring == "likelihood":
+        reply_length, setting = LONGEST_LABEL, "--shots"
+    else:
+        reply_length, setting = plan.recipe.sampling.max_new_tokens, "--max-new-tokens or --shots"
+    examples = (plan.main.benchmark.example(index) for index in range(plan.main.count))
+    measure(files, examples, reply_length, limit, before=plan.main.shots, reply_setting=setting)

@@ -1,0 +1,74 @@
+"""Node classification: the class of a node, by label, from all classes in an order shuffled per item."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng, options_rng
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import node_split
+from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
+from ssl4rl.graph.text import write_subgraph
+from ssl4rl.prompts import label_noun, option_labels, reply_form, write_options
+from ssl4rl.tasks import Draft
+
+
+class NodeKnobs(ContextKnobs):
+    """Settings of node classification."""
+
+    fanout: int = Field(5, ge=1, le=50)
+    """New neighbours sampled per node and hop (TAGLAS's default)."""
+
+
+class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, NodeKnobs]):
+    """Which class does a node belong to? By label, from all classes in an order shuffled per item."""
+
+    name: ClassVar[str] = "node"
+    knobs_type = NodeKnobs
+    levels = LEVELS
+    default_level = "one-hop"
+    ablations = ABLATIONS
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.source.labels is None:
+            raise NotApplicable(
+                f"graph {self.source.name} has no labels, which node classification needs; --benchmark link asks "
+                "about its edges"
+            )
+        nodes = node_split(self.source)[self.split]
+        nodes = nodes[self.source.labels[nodes] >= 0]
+        if not len(nodes):
+            raise NotApplicable(f"graph {self.source.name} has no labelled {self.split} nodes")
+        self.nodes: IntArray = items_rng(self).permutation(nodes)
+        self.labels: IntArray = self.source.labels
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes)
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        node = int(self.nodes[index])
+        label = int(self.labels[node])
+        options = [int(i) for i in options_rng(self, node).permutation(len(self.source.label_names))]
+        names = [self.source.label_names[option] for option in options]
+        choices = dict(zip(option_labels(len(options)), names, strict=True))
+        subgraph = self.cut([node], rng)
+        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(node,))
+        question = f"Which of these classes does node [{written.number[node]}] belong to?"
+        form = reply_form(label_noun(len(options)))
+        return self.closed(
+            self.prompt(written.text, question, write_options(names), form),
+            accepted=[list(choices)[options.index(label)]],
+            choices=choices,
+            item=node_item(node),
+            class_name=self.source.label_names[label],
+            source_items=(node_item(node),),
+            meta=self.meta(subgraph, written, node=node, options=options),
+        )

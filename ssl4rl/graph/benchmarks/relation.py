@@ -1,0 +1,64 @@
+"""Relation prediction: which relation holds from head to tail, by label; every one that does is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng, options_rng
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.pairs import PairTask
+from ssl4rl.graph.task import ContextKnobs
+from ssl4rl.tasks import Draft
+
+
+class RelationKnobs(ContextKnobs):
+    """Settings of relation prediction."""
+
+    fanout: int = Field(3, ge=1, le=50)
+    """New neighbours sampled per node and hop."""
+    num_options: int | None = Field(10, ge=2)
+    """Relations to choose from, as many as there are at most; null offers all of them."""
+
+
+class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph, RelationKnobs]):
+    """Which relation holds from head to tail? By label; every relation that holds between the two is right."""
+
+    name: ClassVar[str] = "relation"
+    knobs_type = RelationKnobs
+    levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {**LEVELS, "all": {"num_options": None}}
+    default_level = "one-hop"
+    ablations = ABLATIONS
+
+    def prepare(self) -> None:
+        super().prepare()
+        known = len(self.source.relation_names)
+        self.num_options = min(self.knobs.num_options or known, known)
+        self.triples: IntArray = items_rng(self).permutation(self.asked)
+        # Refuses now, not at the first item, a graph without relations.
+        self.relations[self.triples[0]]
+
+    @property
+    def size(self) -> int:
+        return len(self.triples)
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        edge = int(self.triples[index])
+        relation = int(self.relations[edge])
+        head, tail = (int(node) for node in self.source.edge_index[:, edge])
+        options = self.relation_options(edge, self.num_options, options_rng(self, edge))
+        asked = self.ask_relation(edge, options, rng)
+        return self.closed(
+            asked.parts,
+            accepted=asked.accepted,
+            choices=asked.choices,
+            item=f"relation:{head}-{relation}-{tail}",
+            class_name=self.source.relation_names[relation],
+            source_items=asked.source_items,
+            meta={**asked.meta, "relation": relation},
+        )

@@ -1,0 +1,28 @@
+"""Conversations in chat form, as every engine takes them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Messages: TypeAlias = list[dict[str, Any]]
+"""Turns with ``role`` and ``content``: a string, or a list of parts of type ``text`` or ``image``."""
+
+ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
+"""The tags around a choice when its likelihood is computed."""
+
+
+def typed(messages: Messages) -> Messages:
+    """The conversation with every turn as a list of typed parts, which the templates of many processors require."""
+    return [
+        {**turn, "content": [{"type": "text", "text": turn["content"]}]} if isinstance(turn["content"], str) else turn
+        for turn in messages
+    ]
+
+
+def images_of(messages: Messages) -> list[Any]:
+    """The images of a conversation, in order."""
+    images = []
+    for turn in messages:
+        if not isinstance(turn["content"], str):
+            images += [part["image"] for part in turn["content"] if part["type"] == "image"]
+    return images

@@ -1,0 +1,136 @@
+"""The lines of a run's JSON-lines files: replies with their scores, shared by training and evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ssl4rl.answers import Outcome, Score, Scoring
+from ssl4rl.errors import UserError
+from ssl4rl.example import Example
+
+
+class ReplyRecord(BaseModel):
+    """One reply and its score: what lines of completions.jsonl and predictions.jsonl have in common."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+
+    id: str
+    """The example's id; ``ssl4rl graph|vision show ID`` rebuilds it."""
+    prompt: str
+    """The texts of the prompt, without its images."""
+    reply: str
+    """What the model wrote, special tokens left out."""
+    answer: str | None
+    """What was read from the reply; null if nothing could be."""
+    score: float
+    """The task's score, from 0 to 1."""
+    outcome: Outcome
+    """``correct``, ``partial``, ``wrong`` or ``unparsed``."""
+    gold: str
+    """The answer that scores 1."""
+    chance: float
+    """The expected score of the best reply that does not look at the prompt."""
+    scoring: Scoring
+    """The call that scores a reply: the function's name and its arguments."""
+
+    @classmethod
+    def fields_of(cls, example: Example, reply: str, score: Score) -> dict[str, Any]:
+        """The common fields, of a reply to an example."""
+        return {
+            "id": str(example.id),
+            "prompt": example.text,
+            "reply": reply,
+            "answer": score.answer,
+            "score": score.value,
+            "outcome": score.outcome,
+            "gold": example.gold,
+            "chance": example.chance,
+            "scoring": example.scoring,
+        }
+
+    @property
+    def parsed(self) -> bool:
+        """Whether an answer could be read."""
+        return self.outcome != Outcome.UNPARSED
+
+    @property
+    def verdict(self) -> Score:
+        """The score as it was recorded."""
+        return Score(self.score, self.answer, self.outcome)
+
+    def line(self) -> dict[str, Any]:
+        """The record as JSON, without the fields that say nothing."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=False, exclude_unset=True)
+
+
+class Completion(ReplyRecord):
+    """A reply that was sampled for training: a line of completions.jsonl."""
+
+    step: int
+    """The optimiser step that it was sampled for, counted from 1."""
+    reward: float
+    """What GRPO was given for it."""
+
+
+class Prediction(ReplyRecord):
+    """A reply to an item of a benchmark: a line of predictions.jsonl."""
+
+    index: int
+    """Which item of the benchmark it is."""
+    item: str
+    """A key of the item that is the same whatever the prompt shows; comparisons pair by it."""
+    class_name: str = Field(alias="class")
+    """The name of the right class."""
+    choices: Mapping[str, str] = Field(default_factory=dict)
+    """What may be answered, by label (in choices.json where all items share it)."""
+    tokens: int = 0
+    """Tokens of the reply."""
+    truncated: bool = False
+    """Whether the reply was cut off at its longest length."""
+    logprobs: Mapping[str, float] | None = None
+    """Log-probability of each label, with scoring by likelihood."""
+    question: str | None = None
+    """The question, where several items are one with its options in other orders."""
+    rotated: bool = False
+    """Whether the item is such a copy."""
+    category: str | None = None
+    """What the question is reported under, where questions have categories."""
+    group: str | None = None
+    """The category's group."""
+
+    @property
+    def accepted(self) -> list[str]:
+        """The labels that are right."""
+        return list(self.scoring.arguments["accepted"])
+
+
+def encode_line(record: Mapping[str, Any]) -> bytes:
+    """A record as one line of a JSON-lines file; what is not valid Unicode becomes a question mark."""
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a JSON-lines file, oldest first; a torn last line is dropped, a missing file is empty.
+
+    Raises:
+        UserError: for a broken line that is not the last one.
+    """
+    if not path.is_file():
+        return
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                return
+            raise UserError(f"{path} line {number}: not JSON ({error})") from error
+        if isinstance(record, dict):
+            yield record

@@ -1,0 +1,126 @@
+"""What examples are cut from, and what the command line knows about each kind of it.
+
+A *source* is one graph, one set of images, or whatever a plug-in brings. Its *kind* says how a source of that kind is
+loaded, checked and described; every verb goes through it, so a new kind works everywhere once it is registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from ssl4rl.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ssl4rl.registry import Registry
+
+SPLITS = ("train", "val", "test")
+
+
+class Source(Protocol):
+    """What examples are cut from. ``fingerprint`` is a hash of the content, so an id names the data it came from."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+S = TypeVar("S", bound=Source)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A source in numbers: ``facts`` for programs, ``rows`` (a name and a sentence each) for people."""
+
+    facts: Mapping[str, Any]
+    rows: Sequence[tuple[str, str]]
+    details: Sequence[str] = ()
+    """Further lines for people: names of classes, an example."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What checking a source found. It can be used if there are no problems."""
+
+    problems: Sequence[str]
+    """One line each, naming file, row and field."""
+    summary: Summary | None
+    """None where the problems left nothing to describe."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """What was found and not read, and how much of it: ``{"hidden files": 2}``."""
+
+
+@dataclass(frozen=True)
+class SourceKind(Generic[S]):
+    """How sources of one kind are named, loaded, checked and described."""
+
+    name: str
+    """``graph``, ``images``, …; ``data info --kind`` takes it."""
+    side: str
+    """Which command works on it: ``ssl4rl graph`` or ``ssl4rl vision``."""
+    default: str
+    """The registered source that is used where none is named."""
+    default_noun: str
+    """What messages call that: "the embedded graph"."""
+    registry: Registry[Callable[[], S]]
+    """The sources that have names of their own."""
+    read: Callable[[str], S]
+    """Loads a user's own files from a path; raises UserError at the first problem."""
+    recognises: Callable[[str], bool]
+    """Whether a path looks like a source of this kind."""
+    check: Callable[[str], Report]
+    """Reads a user's own files and collects every problem."""
+    summarise: Callable[[S], Summary]
+    locate: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    """Where a registered source comes ``from``, whether it is ``here``, and its ``folder``, for sources that have to be
+    fetched first; None for those that are always here."""
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What `data list` says of a registered source, ready for JSON."""
+        origin = "embedded" if name == self.default else "registered"
+        return {"name": name, "kind": self.name, **(self.locate(name) or {"from": origin, "here": True})}
+
+    def validate(self, name: str) -> Report:
+        """Checks a user's own files one by one, and a registered source by loading it."""
+        if name not in self.registry.names():
+            return self.check(name)
+        try:
+            return Report([], self.summarise(self.load(name)))
+        except UserError as error:
+            return Report([str(error)], None)
+
+    def load(self, name: str | None = None) -> S:
+        """The source of that registered name or path; the default one for None.
+
+        Raises:
+            UserError: if there is no such source, or its files are bad.
+        """
+        name = self.default if name is None else name
+        if name in self.registry.names():
+            return self.registry.get(name)()
+        if _is_bare(name):
+            error = unknown(self.registry.noun, name, self.registry.names())
+            raise UserError(f"{error} (nor is there a folder or file of that name here)")
+        return self.read(name)
+
+
+def imported(location: str) -> Callable[..., Any]:
+    """The function at ``module:name``, imported when it is called; so a kind costs nothing to look at."""
+    module, _, name = location.partition(":")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
+
+    return call
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a name can only be meant as a registered one: it is no path, and no file or folder here has it."""
+    path = Path(name)
+    is_path = name.startswith((".", "~")) or ":" in name or len(path.parts) > 1 or bool(path.suffix)
+    return not is_path and not path.exists()

@@ -1,0 +1,255 @@
+"""Reading a recipe: a YAML file, the changes that the command line or Python makes to it, and its validation.
+
+The names under ``grpo`` are checked against TRL's own source, so that a typo is found without importing torch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ssl4rl.errors import UserError, unknown
+from ssl4rl.models import TINY, TINY_VISION
+from ssl4rl.settings import parse_yaml
+from ssl4rl.training.recipe import Recipe, TaskEntry, default_grpo
+
+ELSEWHERE = {
+    "output_dir": "--output",
+    "seed": "the recipe's own `seed`",
+    "use_vllm": "the recipe's own `engine`",
+    "model_init_kwargs": "the recipe's own `model.dtype` and `model.attn_implementation`",
+    "resume_from_checkpoint": "--resume",
+}
+"""Fields of trl.GRPOConfig that are set elsewhere, and where."""
+
+Values = dict[str, Any]
+"""A recipe before it is validated."""
+
+
+def load_recipe(
+    file: Path | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    tasks: Iterable[str] = (),
+    level: str | None = None,
+    dataset: str | None = None,
+    model: str | None = None,
+    side: str = "graph",
+) -> Recipe:
+    """Reads a recipe (or starts from the defaults) and applies the command line to it, ``--set`` last.
+
+    ``side`` decides the defaults: ``tiny`` on link for ``graph``, ``tiny-vision`` on rotation for ``vision``.
+
+    Raises:
+        UserError: for a missing file, an unknown key or a value that is not allowed, naming the place.
+    """
+    values = {} if file is None else read_recipe(file)
+    if side == "vision":
+        values.setdefault("tasks", [{"name": "rotation"}])
+        values.setdefault("model", {"path": TINY_VISION})
+        if isinstance(values["model"], dict):
+            values["model"].setdefault("path", TINY_VISION)
+    _apply_names(values, list(tasks), level, dataset, model)
+    knobs: dict[str, Any] = {}
+    for key, value in _parse_overrides(overrides):
+        if key.startswith("task."):
+            knobs[key.removeprefix("task.")] = value
+        else:
+            _assign(values, key, value, f"--set {key}")
+    if knobs:
+        _set_knobs(values, knobs)
+    return validate(values, "recipe" if file is None else str(file))
+
+
+def change(values: Values, settings: Mapping[str, Any]) -> None:
+    """Sets the fields of a recipe that are in ``settings``; a mapping changes the keys that it names, and no others.
+
+    Raises:
+        UserError: for a key inside a field that is not a section.
+    """
+    # The defaults of grpo depend on the model, so it comes first.
+    for name in sorted(settings, key=lambda name: name == "grpo"):
+        value = settings[name]
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                _assign(values, f"{name}.{key}", inner, f"{name}.{key}")
+        else:
+            values[name] = value
+
+
+def validate(values: Values, place: str) -> Recipe:
+    """The recipe, with the ``grpo`` block that suits its model if it has none.
+
+    Raises:
+        UserError: for an unknown key or a value that is not allowed.
+    """
+    _reject_unknown(values, Recipe, place)
+    _default_grpo(values)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise UserError(f"{place}: {where}={first['input']!r}: {first['msg']}") from error
+
+
+def read_recipe(file: Path) -> Values:
+    """The content of a recipe file; only the names of its keys are checked.
+
+    Raises:
+        UserError: if the file is missing, is not a YAML mapping, or has an unknown key.
+    """
+    if not file.is_file():
+        raise UserError(f"recipe {file} does not exist")
+    try:
+        values = parse_yaml(file.read_text(encoding="utf-8"), str(file))
+    except UnicodeDecodeError as error:
+        raise UserError(f"recipe {file} is not UTF-8 text (byte {error.start})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"recipe {file} is {'empty' if values is None else 'not a mapping of keys to values'}")
+    _reject_unknown(values, Recipe, str(file))
+    return values
+
+
+def _parse_overrides(overrides: Iterable[str]) -> list[tuple[str, Any]]:
+    """Keys and values of ``--set KEY=VALUE``; those of ``grpo`` come last, as its defaults depend on the model."""
+    parsed = []
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        if not sign or not key:
+            raise UserError(f"--set {override!r}: write it as key=value")
+        parsed.append((key, parse_yaml(text, f"--set {key}")))
+    return sorted(parsed, key=lambda item: item[0].startswith("grpo."))
+
+
+def _entries(values: Values) -> list[dict[str, Any]]:
+    entries = values.setdefault("tasks", [{}])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError("tasks: write a list of {name, dataset, level, weight, knobs}")
+    return entries
+
+
+def _apply_names(values: Values, tasks: list[str], level: str | None, dataset: str | None, model: str | None) -> None:
+    """``--task`` replaces the recipe's tasks; the other options apply to all of them.
+
+    A task that the recipe has keeps its settings; a new one gets the level and dataset that all of the recipe's share.
+    """
+    if tasks:
+        entries = _entries(values)
+        known = {entry.get("name", TaskEntry().name): entry for entry in entries}
+        common: dict[str, Any] = {}
+        for key in ("level", "dataset"):
+            if entries and key in entries[0] and all(entry.get(key) == entries[0][key] for entry in entries):
+                common[key] = entries[0][key]
+        values["tasks"] = [known.get(name, {"name": name, **common}) for name in dict.fromkeys(tasks)]
+    for key, value in (("level", level), ("dataset", dataset)):
+        if value is not None:
+            for entry in _entries(values):
+                entry[key] = value
+    if model is not None:
+        section = values.setdefault("model", {})
+        if isinstance(section, dict):
+            section["path"] = model
+
+
+def _assign(values: Values, key: str, value: Any, place: str) -> None:
+    """Sets ``values[a][b][0]… = value`` for the dotted key ``a.b.0…``; ``place`` is how messages call it."""
+    *parents, last = key.split(".")
+    section: Any = values
+    if parents[:1] == ["grpo"]:
+        _default_grpo(values)
+    for step in parents:
+        if isinstance(section, list):
+            if not step.isdigit() or int(step) >= len(section):
+                raise UserError(f"{place}: {step!r} is not one of the {len(section)} entries (count from 0)")
+            section = section[int(step)]
+            continue
+        if section.get(step) is None:
+            section[step] = [{}] if step == "tasks" else {}
+        section = section[step]
+        if not isinstance(section, dict | list):
+            raise UserError(f"{place}: {step!r} holds a value, not a section")
+    if isinstance(section, list):
+        raise UserError(f"{place}: say which entry, as in {'.'.join([*parents, '0', last])}")
+    section[last] = value
+
+
+def _set_knobs(values: Values, knobs: Mapping[str, Any]) -> None:
+    """``--set task.KNOB=VALUE``: on every task that has the knob; an error if none has."""
+    from ssl4rl.registry import TASKS
+
+    entries = _entries(values)
+    valid = [set(TASKS.get(entry.get("name", TaskEntry().name)).knobs_type.model_fields) for entry in entries]
+    for knob, value in knobs.items():
+        if not any(knob in names for names in valid):
+            raise unknown("knob", knob, set().union(*valid))
+        for entry, names in zip(entries, valid, strict=True):
+            if knob in names:
+                entry["knobs"] = {**(entry.get("knobs") or {}), knob: value}
+
+
+def _default_grpo(values: Values) -> None:
+    if "grpo" not in values:
+        model = values.get("model")
+        section = model if isinstance(model, dict) else {}
+        values["grpo"] = default_grpo(section.get("path", TINY), lora=section.get("lora") is not None)
+
+
+def _reject_unknown(values: Any, model: type[BaseModel], place: str, path: str = "") -> None:
+    """Refuses unknown keys at any depth with the nearest valid ones, which pydantic does not name."""
+    if not isinstance(values, dict):
+        return
+    for key, value in values.items():
+        full = f"{path}{key}"
+        if key not in model.model_fields:
+            raise unknown(f"key in {place}:", full, [f"{path}{name}" for name in model.model_fields])
+        if full == "grpo":
+            _check_grpo_names(value, place)
+        annotation = model.model_fields[key].annotation
+        for kind in (annotation, *get_args(annotation)):
+            if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+                continue
+            if isinstance(value, list):
+                for index, item in enumerate(value):
+                    _reject_unknown(item, kind, place, f"{full}.{index}.")
+            else:
+                _reject_unknown(value, kind, place, f"{full}.")
+
+
+def _check_grpo_names(values: Any, place: str) -> None:
+    if not isinstance(values, dict):
+        return
+    for key in values:
+        if key in ELSEWHERE:
+            raise UserError(f"{place}: grpo.{key} is not set here but by {ELSEWHERE[key]}")
+        if key not in grpo_fields():
+            raise unknown(f"key in {place}:", f"grpo.{key}", [f"grpo.{name}" for name in grpo_fields()])
+
+
+@cache
+def grpo_fields() -> frozenset[str]:
+    """The names of trl.GRPOConfig's fields, read from the source of the installed versions without importing them."""
+    names: set[str] = set()
+    for package, files in (
+        ("trl", ("trainer/grpo_config.py", "trainer/base_config.py")),
+        ("transformers", ("training_args.py",)),
+    ):
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            raise UserError(f"the package {package} is not installed; training needs it")
+        for name in files:
+            tree = ast.parse((Path(spec.origin).parent / name).read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef) and node.name in {"GRPOConfig", "_BaseConfig", "TrainingArguments"}:
+                    names |= {
+                        field.target.id
+                        for field in node.body
+                        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+                    }
+    return frozenset(names)

@@ -1,0 +1,125 @@
+"""The tasks of a run: built from a recipe, or given as objects and described in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ssl4rl.errors import UserError
+from ssl4rl.example import ExampleId
+from ssl4rl.mixture import Mixture
+from ssl4rl.registry import TASKS
+from ssl4rl.runs import UsedSource
+from ssl4rl.tasks import Task
+from ssl4rl.training.recipe import Recipe, TaskEntry
+
+AnyTask = Task[Any, Any]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What a run trains on and what it is evaluated on."""
+
+    train: AnyTask
+    heldout: AnyTask
+    sources: list[UsedSource]
+
+    @classmethod
+    def of(cls, task: AnyTask) -> Tasks:
+        """A task, which is evaluated on its split ``val``."""
+        return cls(task, task.on_split("val"), used_sources([task]))
+
+    def evaluated_on(self, heldout: AnyTask) -> Tasks:
+        """The same training, evaluated on another task."""
+        used = dict.fromkeys([*self.sources, *used_sources([heldout])])
+        return replace(self, heldout=heldout, sources=list(used))
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each task, by name."""
+        return {part.name: part.version for part in [*parts_of(self.train), *parts_of(self.heldout)]}
+
+
+def parts_of(task: AnyTask) -> list[AnyTask]:
+    """The tasks of a mixture; otherwise the task itself."""
+    return list(task.tasks.values()) if isinstance(task, Mixture) else [task]
+
+
+def used_sources(tasks: Iterable[AnyTask]) -> list[UsedSource]:
+    """The sources of tasks that were given as objects, each recorded by its own name."""
+    used = {}
+    for task in tasks:
+        for part in parts_of(task):
+            source = part.source
+            used[part.source_kind.name, source.name] = UsedSource(
+                part.source_kind.name, source.name, source.name, source.fingerprint
+            )
+    return list(used.values())
+
+
+class PartNames:
+    """How metrics and summaries call each task of a mixture.
+
+    That is the task's label, with the name of its source in front if two tasks have the same label. A task that is no
+    mixture has no parts to name.
+    """
+
+    def __init__(self, task: AnyTask) -> None:
+        keys = list(task.tasks) if isinstance(task, Mixture) else []
+        labels = [label for _, label in keys]
+        self._names = {
+            (source, label): label if labels.count(label) == 1 else f"{source}/{label}" for source, label in keys
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names.values())
+
+    def of(self, example: ExampleId) -> str | None:
+        """The name of the task that an example is of; None without a mixture."""
+        return self._names.get((example.source, example.label))
+
+
+def build_tasks(recipe: Recipe) -> Tasks:
+    """The recipe's task (a mixture if it names several) on split ``train``, with split ``val`` held out.
+
+    Raises:
+        UserError: for an unknown task, level, knob or dataset, or a dataset that lacks what the task needs.
+    """
+    sources: dict[tuple[str, str | None], Any] = {}
+    used, built = [], []
+    for entry in recipe.tasks:
+        task_type = TASKS.get(entry.name)
+        kind = task_type.source_kind
+        key = (kind.name, entry.dataset)
+        if key not in sources:
+            source = sources[key] = kind.load(entry.dataset)
+            used.append(UsedSource(kind.name, source.name, entry.dataset, source.fingerprint))
+        built.append(task_type(sources[key], level=entry.level, knobs=entry.knobs, seed=recipe.seed))
+    task: AnyTask = built[0]
+    if len(built) > 1:
+        task = Mixture(built, [entry.weight for entry in recipe.tasks], recipe.seed)
+    return Tasks(task, task.on_split("val"), used)
+
+
+def describe(task: AnyTask) -> dict[str, Any]:
+    """What a recipe says about a task that was given as an object: ``seed`` and ``tasks``.
+
+    Raises:
+        UserError: if the tasks of a mixture have different seeds, which a recipe cannot say.
+    """
+    parts = parts_of(task)
+    seeds = {task.seed, *(part.seed for part in parts)}
+    if len(seeds) > 1:
+        raise UserError(f"the mixture and its tasks have several seeds ({', '.join(map(str, sorted(seeds)))}); use one")
+    weights = task.knobs.weights if isinstance(task, Mixture) else (1.0,)
+    entries = [
+        TaskEntry(name=part.name, dataset=part.source.name, level=part.level, weight=weight, knobs=part.overrides)
+        for part, weight in zip(parts, weights, strict=True)
+    ]
+    return {"seed": task.seed, "tasks": [entry.model_dump(mode="json") for entry in entries]}
+
+
+def reads_images(task: AnyTask) -> bool:
+    """Whether one of its sources belongs to ``ssl4rl vision``, so that a model has to read images."""
+    return any(part.source_kind.side == "vision" for part in parts_of(task))

@@ -1,0 +1,111 @@
+"""Decoding image files, whatever their format and mode, into upright RGB."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ssl4rl.errors import UserError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is decoded. Pillow knows more, some of them (EPS) by starting another program, which no supplied file may do."""
+
+MAX_PIXELS = 89_478_485
+"""Images with more pixels are refused: Pillow's own warning level, a quarter of a gigabyte as 24-bit colour."""
+
+REMEDY = "fix or remove it, or load the images with skip_broken"
+
+WHITE = (255, 255, 255, 255)
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by the value of its EXIF orientation (Exif 2.3, tag 274)."""
+
+
+def read_image(path: Path, side: int | None = None) -> Image.Image:
+    """An image file as upright RGB (see :func:`decode`).
+
+    Raises:
+        UserError: if it cannot be read or decoded.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return decode(content, str(path), side)
+
+
+def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
+    """An encoded image as upright RGB; ``where`` names it in errors.
+
+    With ``side``, a JPEG is decoded at a half, a quarter or an eighth of its size as long as its shorter side stays at
+    least ``side`` pixels.
+
+    Raises:
+        UserError: if it is broken, of an unknown format, or larger than ``MAX_PIXELS``.
+    """
+    if not content:
+        raise UserError(f"{where} is empty; {REMEDY}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, in one line
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{where} has too many pixels (at most {MAX_PIXELS:,}): scale it down") from error
+    except Exception as error:
+        raise UserError(f"{where} is not an image that can be read ({', '.join(FORMATS)}); {REMEDY}") from error
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width:,}×{image.height:,}"
+        raise UserError(f"{where} has {size} pixels, more than {MAX_PIXELS:,}: scale it down")
+    try:
+        if side is not None:
+            image.draft(None, (side, side))  # a hint that only JPEG takes
+        return _upright_rgb(image)
+    except Exception as error:  # on arbitrary bytes, decoders raise errors of any kind
+        raise UserError(f"{where} is broken ({error}); {REMEDY}") from error
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    orientation = _orientation(image)
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bits(image)
+    elif image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
+    image = image.convert("RGB")
+    if orientation in UPRIGHT:
+        image = image.transpose(UPRIGHT[orientation])
+    image.info = {}  # metadata must not reach a model: it could tell images apart
+    return image
+
+
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(EXIF_ORIENTATION)
+    except Exception:  # the metadata cannot be read; the pixels may be fine
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A 16-bit or floating-point greyscale image with 8 bits; floats are stretched from their least to their most."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("F"):
+        finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        low, high = finite.min(), finite.max()
+        values = (finite - low) / (high - low or 1.0) * 255
+    else:
+        values = values / 257
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")

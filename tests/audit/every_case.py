@@ -1,0 +1,70 @@
+"""Every registered task and benchmark at every level, each on a source at hand that has what it needs."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
+from ssl4rl.tasks import Task
+
+
+def relation_graph() -> TextAttributedGraph:
+    """A small knowledge graph that never changes: 90 things, 12 relations, 540 edges in a fixed pattern."""
+    num_nodes, num_relations = 90, 12
+    triples = [
+        (node, (node * 7 + 11 * step + 5) % num_nodes, (node * 5 + step) % num_relations)
+        for node in range(num_nodes)
+        for step in range(6)
+    ]
+    head, tail, relation = np.array([triple for triple in triples if triple[0] != triple[1]]).T
+    return TextAttributedGraph.from_edges(
+        "relations",
+        [f"thing {node} of group {node % 9}, seen with {node * 13 % 31}" for node in range(num_nodes)],
+        np.stack([head, tail]),
+        directed=True,
+        relations=relation,
+        relation_names=[f"relation {number}" for number in range(num_relations)],
+    )
+
+
+FURTHER = {"graph": [relation_graph]}
+"""Sources for what a kind's embedded one does not have."""
+
+
+@cache
+def sources_of(source_kind: str) -> list[Any]:
+    """The sources at hand of a kind, the embedded one first."""
+    return [SOURCE_KINDS.get(source_kind).load(), *(make() for make in FURTHER.get(source_kind, ()))]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task or benchmark at one of its levels."""
+
+    kind: type[Task[Any, Any]]
+    level: str
+    split: str
+
+    def __str__(self) -> str:
+        return f"{'benchmark' if self.split == 'test' else 'task'} {self.kind.name}@{self.level}"
+
+    def build(self) -> Task[Any, Any]:
+        """The task on the first source that has what it needs."""
+        for source in sources_of(self.kind.source_kind.name):
+            try:
+                return self.kind(source, level=self.level, split=self.split)
+            except NotApplicable:
+                continue
+        raise AssertionError(f"no source at hand has what {self} needs: add one to FURTHER in {__file__}")
+
+
+CASES = [
+    Case(kind, level, split)
+    for registry, split in ((TASKS, "train"), (BENCHMARKS, "test"))
+    for kind in map(registry.get, registry.names())
+    for level in kind.levels
+]

@@ -1,0 +1,166 @@
+"""Faults that are planted in a task are found, each by its own line."""
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl4rl.answers import Scoring
+from ssl4rl.audit.contract import check_contract
+from ssl4rl.errors import UserError
+from ssl4rl.tasks import Draft, Knobs, ShownImage, Task
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A source of a hundred lines of text."""
+
+    name: str = "lines"
+    fingerprint: str = "0" * 64
+
+
+class Parity(Task[Lines, Knobs]):
+    """Is a number even? A task without a fault."""
+
+    name = "parity"
+    knobs_type = Knobs
+    levels = {"medium": {}}  # noqa: RUF012
+
+    def draft(self, index, rng):
+        number = int(rng.integers(1000))
+        gold = "no" if number % 2 else "yes"
+        return Draft(
+            parts=(f"Is {number} even?",),
+            scoring=Scoring("score_any_of", {"accepted": [gold]}),
+            gold=gold,
+            chance=0.5,
+            source_items=(f"line:{number}",),
+        )
+
+
+def faulty(**changes):
+    """The task with other fields of its draft: values, or functions of the draft and the generator."""
+
+    class Faulty(Parity):
+        def draft(self, index, rng):
+            draft = super().draft(index, rng)
+            return replace(
+                draft, **{key: value(draft, rng) if callable(value) else value for key, value in changes.items()}
+            )
+
+    return Faulty(Lines())
+
+
+def grey(draft, rng):
+    return Image.new("RGB", (2, 2), (int(rng.integers(256)),) * 3)
+
+
+FAULTS = {
+    "its gold answer does not score 1": faulty(gold=lambda draft, rng: "no" if draft.gold == "yes" else "yes"),
+    "its gold answer is not a string": faulty(gold=True),
+    "its scoring function 'score_by_eye' does not exist": faulty(scoring=Scoring("score_by_eye", {})),
+    "the arguments of its scoring change": faulty(
+        scoring=lambda draft, rng: Scoring("score_any_of", {"accepted": (draft.gold,)})
+    ),
+    "scoring its gold answer fails: TypeError": faulty(scoring=Scoring("score_any_of", {"rejected": []})),
+    "its chance is not in [0, 1)": faulty(chance=1.5),
+    "it does not name the source items": faulty(source_items=()),
+    "its meta is not JSON": faulty(meta={"numbers": {1, 2}}),
+    "an example cannot be built: AttributeError": faulty(
+        parts=lambda draft, rng: (*draft.parts, grey(draft, rng)),
+    ),
+    "two examples that show different things have the same hash": faulty(
+        parts=lambda draft, rng: ("Is it dark?", ShownImage(grey(draft, rng), "grey"))
+    ),
+}
+
+
+def test_a_task_without_a_fault_passes():
+    findings = check_contract(Parity(Lines()), 500)
+    assert findings.passed, findings
+    assert (findings.task, findings.examples) == ("parity@medium", 500)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_named_with_the_example(fault):
+    findings = check_contract(FAULTS[fault], 200)
+    assert not findings.passed
+    named = [problem for problem in findings.problems if problem.startswith(fault)]
+    assert len(named) == 1, findings.problems
+    assert "lines/train/parity@medium/0/" in named[0] or "example 0" in named[0]
+
+
+def test_a_constant_that_beats_the_stated_chance_is_found():
+    assert "<answer>yes</answer>" in check_contract(faulty(chance=0.3), 300).blind_above_chance
+    mostly_yes = faulty(
+        gold=lambda draft, rng: "yes", scoring=Scoring("score_any_of", {"accepted": ["yes"]}), chance=0.9
+    )
+    suspects = check_contract(mostly_yes, 300).blind_above_chance
+    assert suspects and all("yes" in reply for reply in suspects)
+    rare = "an answer that nobody expects"
+    always = faulty(gold=rare, scoring=Scoring("score_any_of", {"accepted": [rare]}), chance=0.5)
+    assert f"<answer>{rare}</answer>" in check_contract(always, 300).blind_above_chance
+
+
+def test_a_list_of_everything_that_beats_the_stated_chance_is_found():
+    def scoring(draft, rng):
+        return Scoring("score_subset", {"hidden": ["P", "Q"], "candidates": ["P", "Q", "R"]})
+
+    findings = check_contract(faulty(scoring=scoring, gold="P, Q", chance=0.6), 100)
+    assert "<answer>P, Q, R</answer>" in findings.blind_above_chance
+
+
+def test_an_excess_that_does_not_show_again_is_no_finding():
+    class Lucky(Parity):
+        """The answer is "yes" in the first examples, and "no" in later ones."""
+
+        def draft(self, index, rng):
+            gold = "yes" if index < 200 else "no"
+            draft = super().draft(index, rng)
+            return replace(draft, gold=gold, scoring=Scoring("score_any_of", {"accepted": [gold]}))
+
+    assert check_contract(Lucky(Lines()), 200).passed
+    assert "<answer>yes</answer>" in check_contract(Lucky(Lines()), 100).blind_above_chance
+
+
+class Counting(Parity):
+    """Shows how many examples were drawn before."""
+
+    drawn = itertools.count()
+
+    def draft(self, index, rng):
+        return replace(super().draft(index, rng), parts=(f"Is it even? This is example {next(self.drawn)}.",))
+
+
+class OwnGenerator(Parity):
+    """Draws from a generator of the instance's own, in the order in which it is asked."""
+
+    def prepare(self):
+        self.own = np.random.default_rng(0)
+
+    def draft(self, index, rng):
+        return super().draft(index, self.own)
+
+
+@pytest.mark.parametrize("kind", [Counting, OwnGenerator])
+def test_a_task_that_depends_on_more_than_the_index_is_found(kind):
+    findings = check_contract(kind(Lines()), 20)
+    assert [problem.split(" (")[0] for problem in findings.problems] == ["it is another one when it is built again"]
+
+
+def test_a_crash_is_a_finding_and_not_the_end_of_the_audit():
+    class Brittle(Parity):
+        def draft(self, index, rng):
+            if index == 3:
+                raise ZeroDivisionError("division by zero")
+            if index == 5:
+                raise UserError("line 5 is broken")
+            return super().draft(index, rng)
+
+    findings = check_contract(Brittle(Lines()), 100)
+    assert findings.problems == (
+        "an example cannot be built: ZeroDivisionError: division by zero (example 3)",
+        "an example cannot be built: line 5 is broken (example 5)",
+    )

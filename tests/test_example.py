@@ -1,0 +1,63 @@
+"""Ids of examples: what they spell, and that they parse back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssl4rl.errors import UserError
+from ssl4rl.example import ExampleId
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=4
+)
+NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
+IDS = st.builds(
+    ExampleId,
+    source=st.text(min_size=1).filter(lambda name: name == name.strip()),
+    split=st.sampled_from(["train", "val", "test"]),
+    task=NAMES,
+    level=NAMES,
+    knobs=st.dictionaries(NAMES, VALUES, max_size=3),
+    seed=st.integers(0, 10**6),
+    index=st.integers(0, 10**9),
+    hash=st.from_regex(r"[0-9a-f]{8}", fullmatch=True),
+)
+
+
+@given(IDS)
+def test_an_id_parses_back(example_id):
+    assert ExampleId.parse(str(example_id)) == example_id
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "label"),
+    [
+        ("cora/train/link@hard/0/3#01234567", "cora", "link@hard"),
+        ("shop/2024/val/link@medium+fanout=1/0/3#01234567", "shop/2024", "link@medium+fanout=1"),
+        ("a/train/link%40b/val/x@y/0/3#01234567", "a/train/link@b", "x@y"),
+        ('a/val/x@y+name="b/val/c@d,e=1"/0/3#01234567', "a", 'x@y+name="b/val/c@d,e=1"'),
+        ("100%25/val/x@y/0/3#01234567", "100%", "x@y"),
+    ],
+)
+def test_ids_by_hand(text, source, label):
+    example_id = ExampleId.parse(text)
+    assert (example_id.source, example_id.label) == (source, label)
+    assert str(example_id) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "cora/train/link/0/3#01234567",
+        "cora/train/link@hard/0/3",
+        "cora/train/link@hard/0/three#01234567",
+        "cora/train/link@hard+fanout/0/3#01234567",
+        "cora/train/link@hard+fanout=/0/3#01234567",
+        "cora/train/link@hard/0/3#0123",
+    ],
+)
+def test_what_is_no_id_is_refused(text):
+    with pytest.raises(UserError, match="is not the id of an example"):
+        ExampleId.parse(text)
