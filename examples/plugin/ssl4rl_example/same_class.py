@@ -1,0 +1,79 @@
+"""Same class: do two nodes belong to the same class? The labels are the graph's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import node_split
+from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
+from ssl4rl.graph.text import write_subgraph
+from ssl4rl.prompts import reply_form
+from ssl4rl.tasks import Draft
+
+
+class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextKnobs]):
+    """Do two nodes belong to the same class? Even items are pairs that do, odd items are pairs that do not."""
+
+    name: ClassVar[str] = "same-class"
+    knobs_type = ContextKnobs
+    levels = LEVELS
+    default_level = "one-hop"
+    ablations = ABLATIONS
+
+    def prepare(self) -> None:
+        super().prepare()
+        labels = self.source.labels
+        if labels is None:
+            raise NotApplicable(f"graph {self.source.name} has no labels, which benchmark {self.name} needs")
+        nodes = node_split(self.source)[self.split]
+        classes = [nodes[labels[nodes] == label] for label in range(len(self.source.label_names))]
+        self.classes = [members for members in classes if len(members) > 1]
+        if len(self.classes) < 2:
+            raise NotApplicable(
+                f"graph {self.source.name} has fewer than two classes with two {self.split} nodes, which benchmark "
+                f"{self.name} needs"
+            )
+
+    @property
+    def size(self) -> int:
+        return sum(len(members) for members in self.classes) // 2 * 2
+
+    @property
+    def vocabulary(self) -> Mapping[str, str]:
+        return {"yes": "yes", "no": "no"}
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        if index >= self.size:
+            raise IndexError(index)
+        pair, answer = self._pair(index)
+        subgraph = self.cut(pair, rng)
+        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=pair)
+        first, second = (written.number[node] for node in pair)
+        question = f"Do nodes [{first}] and [{second}] belong to the same class?"
+        return self.closed(
+            self.prompt(written.text, question, reply_form("yes or no")),
+            accepted=[answer],
+            choices=self.vocabulary,
+            item=f"{self.name}:{index}",
+            class_name=answer,
+            source_items=(pair_item(*pair),),
+            meta=self.meta(subgraph, written, pair=pair),
+        )
+
+    def _pair(self, index: int) -> tuple[list[int], str]:
+        """The nodes of an item and its answer; the same ones however much of the graph a prompt shows.
+
+        Classes are drawn alike for both answers, so that a large class does not mean "yes".
+        """
+        rng = items_rng(self, index)
+        first, second = rng.choice(len(self.classes), 2, replace=False)
+        if index % 2:
+            return [int(rng.choice(self.classes[first])), int(rng.choice(self.classes[second]))], "no"
+        return [int(node) for node in rng.choice(self.classes[first], 2, replace=False)], "yes"
