@@ -1,8 +1,8 @@
 """What the benchmarks of speed and memory share: paired runs, their medians and spread, and how they are reported.
 
-A pair is one run of ours and one of the peer, back to back on the same input in the same process; who goes first
-alternates. A ratio is the peer's number over ours within a pair (how many times as long, or as much, it takes), and
-``low`` and ``high`` are the smallest and the largest of those.
+A pair is one run of ours and one of the peer's, back to back on the same input in the same process, in alternating
+order. A ratio is the peer's number over ours within a pair (how many times as long, or as much, it takes), and ``low``
+and ``high`` are the smallest and the largest of those.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.runs import environment
+from ssl4rl.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -32,15 +32,15 @@ def seconds(run: Run) -> float:
 def paired(
     ours: Run, peer: Run, runs: int, *, warmup: int = 1, measure: Callable[[Run], float] = seconds
 ) -> tuple[list[float], list[float]]:
-    """What ``measure`` says of ``runs`` pairs, ours and the peer's; ``warmup`` pairs before them are not counted."""
-    found: tuple[list[float], list[float]] = [], []
+    """The measurements of ``runs`` pairs, ours and the peer's; ``warmup`` pairs before them are not counted."""
+    measured: tuple[list[float], list[float]] = [], []
     for pair in range(warmup + runs):
         order = ((0, ours), (1, peer)) if pair % 2 == 0 else ((1, peer), (0, ours))
         for side, run in order:
             value = measure(run)
             if pair >= warmup:
-                found[side].append(value)
-    return found
+                measured[side].append(value)
+    return measured
 
 
 def figure(
@@ -55,11 +55,11 @@ def figure(
 ) -> dict[str, Any]:
     """One figure: medians, and median, lowest and highest of the paired ratios; prints it in words.
 
-    The bounds are on the ratio, or without a peer on ours (whose spread ``low`` and ``high`` are then).
+    The bounds are on the ratio. Without a peer they are on our number, whose spread ``low`` and ``high`` then are.
     """
     ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)] if peer is not None else None
     spread = ratios or list(ours)
-    found = {
+    result = {
         "figure": name,
         "ours": statistics.median(ours),
         "peer": None if peer is None else statistics.median(peer),
@@ -69,33 +69,35 @@ def figure(
         "unit": unit,
         "runs": len(ours),
     }
-    found |= {key: bound for key, bound in (("at_least", at_least), ("at_most", at_most)) if bound is not None}
-    words = f"{name}: {found['ours']:.4g} {unit}"
+    result |= {key: bound for key, bound in (("at_least", at_least), ("at_most", at_most)) if bound is not None}
+    words = f"{name}: {result['ours']:.4g} {unit}"
     if ratios is None:
-        words += f" ({found['low']:.4g} to {found['high']:.4g}"
+        words += f" ({result['low']:.4g} to {result['high']:.4g}"
     else:
-        words += f", peer {found['peer']:.4g} {unit}: {found['ratio']:.2f}x ({found['low']:.2f} to {found['high']:.2f}"
+        words += (
+            f", peer {result['peer']:.4g} {unit}: {result['ratio']:.2f}x ({result['low']:.2f} to {result['high']:.2f}"
+        )
     print(f"{words}; {len(ours)} runs)", flush=True)
-    return found | more
+    return result | more
 
 
 def report(file: str, figures: Sequence[dict[str, Any]], packages: Sequence[str] = (), **more: Any) -> None:
-    """Writes ``results/<file>.json`` with machine and versions; closes the output with one line of JSON per figure.
+    """Writes ``results/<file>.json`` with machine and versions, and prints one line of JSON per figure at the end.
 
-    ``packages`` are those whose versions matter here beside the usual ones.
+    ``packages`` are those whose versions matter here in addition to the usual ones.
     """
-    where = environment()
-    where["packages"] |= {package: version(package) for package in packages}
-    where["cpu"] = _cpu()
+    machine = environment()
+    machine["packages"] |= {package: version(package) for package in packages}
+    machine["cpu"] = _cpu()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"environment": where, "figures": list(figures), **more}, indent=1)
+    text = json.dumps({"environment": machine, "figures": list(figures), **more}, indent=1)
     (RESULTS / f"{file}.json").write_text(text + "\n", encoding="utf-8")
     for row in figures:
         print(json.dumps({key: row[key] for key in ("figure", "ours", "peer", "ratio", "low", "high")}), flush=True)
 
 
 def _cpu() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, where the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,12 +1,12 @@
-"""Evaluation through the engine at once against the same engine fed one prompt at a time.
+"""Evaluation with all prompts given to the engine at once, against the same engine given one prompt at a time.
 
     python -m benchmarks.eval_throughput [--repeat 3]
 
 A model of SmolLM2-135M's shape with random weights, on vLLM, in float32; the end token is never written, so every
 reply has its full length. Three cases: prompts of 450 tokens with 32 new tokens (the prompt dominates), short prompts
 with 256 new tokens (the reply dominates), and prompts that share a long few-shot prefix. Within a repeat both ways
-answer the same fresh prompts, one after the other, with an empty prefix cache before each; one at a time only the first
-few of them where that would take long, and seconds are per prompt.
+answer the same fresh prompts, one way after the other, with an empty prefix cache before each. Where one at a time
+would take long, only the first few are answered that way; seconds are per prompt.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl4rl.inference import prepare_environment
+from ssl4rl.inference.environment import prepare_environment
 
 SHAPE = {
     "hidden_size": 576,
@@ -81,10 +81,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/eval_throughput.json"))
     options = parser.parse_args()
     prepare_environment()
-    from ssl4rl.inference import open_engine
-    from ssl4rl.inference.engines.base import Sampling, generate
+    from ssl4rl.environment import environment
+    from ssl4rl.inference.engines import Sampling, generate, open_engine
     from ssl4rl.inference.model import ModelFiles
-    from ssl4rl.runs import environment
 
     figures = []
     with tempfile.TemporaryDirectory() as folder:

@@ -2,11 +2,11 @@
 
     python -m benchmarks.large_graph [--nodes 10000000] [--folder FOLDER] [--runs 3]
 
-The graph (ten edges a node, texts of 20 words) is converted once; FOLDER keeps it for the next time, else it goes when
-the benchmark ends. Each run is a process of its own. Cold means that the system was asked to drop the files from its
-cache before. Opening counts until the first `link` examples are there, of a pair that is linked and of one that is
-not; memory is the peak that the system reports for the process, mapped pages and Python itself included, after 1,000
-and after 10,000 examples. The conversion takes about 9 GB of memory, and the files 6.5 GB of disk.
+The graph (ten edges a node, texts of 20 words) is converted once; FOLDER keeps it for the next time, otherwise it is
+deleted when the benchmark ends. Each run is a process of its own. Cold means that the system was asked to drop the
+files from its cache before. Opening is timed until the first `link` examples are built, of a pair that is linked and of
+one that is not. Memory is the peak that the system reports for the process, including mapped pages and Python itself,
+after 1,000 and after 10,000 examples. The conversion takes about 9 GB of memory, and the files 6.5 GB of disk.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def sample(folder: Path) -> dict[str, float]:
     """One run: opens the graph and cuts examples; printed as JSON."""
     start = time.perf_counter()
     task = Link(open_folder(folder))
-    # The first unlinked pair: it takes the degrees of all nodes, which nothing later does.
-    next(index for index in range(MANY) if task.example(index).target == "no")
+    # The first unlinked pair needs the degrees of all nodes, which nothing later does.
+    next(index for index in range(MANY) if task.example(index).gold == "no")
     opened = time.perf_counter() - start
     found = {"open_s": opened, "open_mib": peak_mib()}
     start = time.perf_counter()
@@ -66,7 +66,7 @@ def run(folder: Path, *, cold: bool) -> dict[str, float]:
 
 
 def build(folder: Path, num_nodes: int) -> dict[str, float]:
-    """Converts the graph; in a process of its own too, whose peak is what the conversion takes."""
+    """Converts the graph; in a process of its own too, whose peak is the memory that the conversion takes."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as texts:
         graph = random_graph(num_nodes, 10 * num_nodes, Path(texts) / "texts")
         print(f"drawn: {graph.num_nodes:,} nodes, {graph.num_edges:,} edges; converting", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Memory of a GRPO training step above its start, the prompt run once. ``python -m benchmarks.memory``
+"""Memory of a GRPO training step above its start, with the prompt run once. ``python -m benchmarks.memory``
 
 Forward and backward pass of one group of 8 completions of 64 tokens behind a prompt of 1,024, a model of SmolLM2-135M's
 shape in float32, against TRL's own method; without gradient checkpointing, and with it. Each measurement is a process
@@ -49,7 +49,7 @@ def measure_here(folder: Path, side: str, options: argparse.Namespace) -> float:
         logps.sum().backward()
         model.zero_grad()
 
-    # What a process sets up once.
+    # Warm-up: what a process allocates once does not count.
     step(16, 2)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     start = resident("VmRSS")

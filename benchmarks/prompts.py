@@ -1,7 +1,7 @@
-"""Timing models and the prompts that they are timed on.
+"""Models for timing, and the prompts that they are timed on.
 
-The model is randomly initialised with SmolLM2-135M's shape: how long a step takes does not depend on what the weights
-are. The prompts are link questions on Cora (from SSL4RL_TEST_DATA, by default ../shared/data), or on the embedded graph
+The model is randomly initialised with SmolLM2-135M's shape: how long a step takes does not depend on its weights. The
+prompts are link questions on Cora (from SSL4RL_TEST_DATA, by default ../shared/data), or on the embedded graph
 with filler words up to the same length; :func:`link_prompts` says which. The tokenizer is byte-level BPE, trained on
 those prompts on the spot, so that words are cut as a language model would cut them; the model's vocabulary stays at
 49,152.
@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ssl4rl.answers import Score, score
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.errors import UserError
-from ssl4rl.example import Example, Score
+from ssl4rl.example import Example
 from ssl4rl.registry import GRAPHS, TASKS
 
 DATA = Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data"))
@@ -43,36 +44,37 @@ SMOLLM2: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Filled:
-    """A task whose prompts are filled up to a number of words."""
+class Rewritten:
+    """Base of tasks that show another task's examples in another form."""
 
     task: Any
-    words: int
 
     @property
     def label(self) -> str:
         return str(self.task.label)
+
+    def score(self, reply: str, example: Example) -> Score:
+        return score(reply, example.scoring)
+
+
+@dataclass(frozen=True)
+class Filled(Rewritten):
+    """A task whose prompts are filled up to a number of words."""
+
+    words: int
 
     def example(self, index: int) -> Example:
         example: Example = self.task.example(index)
         missing = self.words - len(example.text.split())
         return replace(example, parts=(" ".join(["also"] * max(0, missing)) + "\n", *example.parts))
 
-    def score(self, reply: str, example: Example) -> Score:
-        return self.task.score(reply, example)
-
 
 @dataclass(frozen=True)
-class Exactly:
+class Exactly(Rewritten):
     """A task whose prompts are made of its examples' texts end to end, cut at a number of tokens (or one fewer)."""
 
-    task: Any
     tokenizer: Any
     tokens: int
-
-    @property
-    def label(self) -> str:
-        return str(self.task.label)
 
     def example(self, index: int) -> Example:
         example: Example = self.task.example(index)
@@ -87,12 +89,9 @@ class Exactly:
             index += 1
         return replace(example, parts=(self.tokenizer.decode(ids[: self.tokens - around]),))
 
-    def score(self, reply: str, example: Example) -> Score:
-        return self.task.score(reply, example)
-
 
 def link_task() -> tuple[Any, str]:
-    """Link questions of about 500 tokens, and what they are cut from."""
+    """Link questions of about 500 tokens, and the graph that they are cut from."""
     kind = TASKS.get("link")
     if (DATA / "taglas" / "Cora").is_dir():
         try:

@@ -1,9 +1,9 @@
-"""Forward and backward pass of a GRPO micro-batch, the prompt run once. ``python -m benchmarks.shared_prompt``
+"""Forward and backward pass of a GRPO micro-batch, with the prompt run once. ``python -m benchmarks.shared_prompt``
 
-One group of 8 completions of 32 tokens behind a prompt of 512, a model of SmolLM2-135M's shape in float32. Peers, in
-the same process on the same micro-batch: TRL's own method, whose fused head scores every prompt position where there is
-no GPU; and, apart, the same batch with logits only where they are needed. Log-probabilities and gradients of ours are
-held against TRL's.
+One group of 8 completions of 32 tokens behind a prompt of 512, a model of SmolLM2-135M's shape in float32. There are
+two peers, in the same process on the same micro-batch: TRL's own method, whose fused head scores every prompt position
+without a GPU; and the same batch with logits only where they are needed. Our log-probabilities and gradients are
+compared with TRL's.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
 
     def step(name: str) -> None:
         model.zero_grad()
-        # What transformers chose for the peers; `prepare` for ours.
+        # The peers run with what transformers chose; `prepare` changes it for ours.
         model.config._attn_implementation = "sdpa"
         if name == "ours":
             shared_prompt.prepare(model)

@@ -1,6 +1,6 @@
-"""How long the command line takes to answer where no model is needed: ``python -m benchmarks.startup [--runs 11]``.
+"""How long commands take that need no model: ``python -m benchmarks.startup [--runs 11]``.
 
-Each run is a process of its own, by the clock from its start to its end; files are in the system's cache.
+Each run is a process of its own, timed from its start to its end; files are in the system's cache.
 """
 
 from __future__ import annotations

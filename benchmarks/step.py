@@ -1,12 +1,12 @@
-"""Whole GRPO steps, the prompt paid for once. ``python -m benchmarks.step``
+"""Whole GRPO steps, with the prompt run once per group. ``python -m benchmarks.step``
 
 One group of 8 completions of 32 tokens (the end token is never sampled) on real link prompts, a model of
 SmolLM2-135M's shape in float32, beta 0, AdamW, no gradient checkpointing. Two figures: our trainer against TRL's, both
 sampling with transformers; and ours with sharing on against off, both sampling with vLLM in process. ``--table``
 measures steps per hour over prompt length and group size instead, ours and stock TRL, transformers sampling.
 
-A step is timed from its beginning to the end of the optimiser's part; its parts are what sampling takes (with vLLM, its
-new weights too), what forward and backward pass take, and the rest (prompts, rewards, optimiser; with vLLM also old
+A step is timed from its beginning to the end of the optimiser's part. Its parts are sampling (with vLLM, also loading
+the new weights), forward and backward pass, and the rest (prompts, rewards, optimiser; with vLLM also old
 log-probabilities).
 """
 
@@ -27,9 +27,10 @@ from transformers import PrinterCallback, TrainerCallback
 
 from benchmarks.common import figure, paired, report
 from benchmarks.prompts import SMOLLM2, Exactly, link_task, save_model
+from ssl4rl.inference.environment import quieten
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.preparation import quieten
+from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.trainer import TaskTrainer
 
 PROMPTS = (128, 256, 512, 1024, 2048)
@@ -113,6 +114,7 @@ def ours(model: Path, task: Any, shape: Shape, *, vllm: bool = False) -> Any:
     accumulation = shape.group // shape.micro
     return TaskTrainer(
         task=task,
+        recipe=Recipe(),
         files=files,
         plan=BatchPlan(shape.group, shape.group, accumulation, accumulation, 1, 1),
         args=arguments(model.parent / "ours", shape, **more),

@@ -3,10 +3,10 @@
     python -m benchmarks.subgraph [--runs 7]
 
 The peer is PyG's ``k_hop_subgraph``, which goes over all edges of the graph for each subgraph and takes whole
-neighbourhoods, as it has no fan-out: so ours stands beside it twice, with a fan-out of 10 and 10 and with whole
-neighbourhoods (then it must find the very same nodes and edges). The centres of a pair are the same on both sides.
-Texts have 20 words and lie in memory. That time per example does not grow with the graph is shown against a graph of a
-hundredth of the size.
+neighbourhoods, as it has no fan-out. So ours is compared with it twice: with a fan-out of 10 and 10, and with whole
+neighbourhoods (where it must find the very same nodes and edges). The centres of a pair are the same on both sides.
+Texts have 20 words and are in memory. A graph of a hundredth of the size shows that time per example does not grow with
+the graph.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from torch_geometric.utils import k_hop_subgraph
 from benchmarks.common import figure, paired, report
 from benchmarks.random_graph import random_graph
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_view
 from ssl4rl.graph.subgraph import Subgraph, ego_subgraph
 from ssl4rl.graph.tasks.link import Link
+from ssl4rl.graph.view import edge_view
 
 CENTRES = 20
 EXAMPLES = 1000

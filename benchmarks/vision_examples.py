@@ -1,11 +1,11 @@
-"""Examples from 12-megapixel JPEGs against a plain PIL script; and whether memory grows with the pictures seen.
+"""Examples from 12-megapixel JPEGs against a plain PIL script; and whether memory grows with the images seen.
 
     python -m benchmarks.vision_examples [--runs 7]
 
-The pictures are made here: drawn scenes enlarged to 4000×3000 pixels under grain, saved with quality 90. The peer does
-what the default level of each task does to the same picture, with the same angle, order, box and changes, as one would
-write it with Pillow: open, turn upright, convert, crop and turn at full resolution, then resize to what is shown. Both
-run in one process on one core, in pairs, and what is compared are seconds of processor time for each example.
+The images are made here: drawn scenes enlarged to 4000×3000 pixels under grain, saved with quality 90. The peer does
+what the default level of each task does to the same image, with the same angle, order, box and changes, as one would
+write it with Pillow: open, turn upright, convert, crop and turn at full resolution, then resize to the size shown. Both
+run in one process on one core, in pairs, and seconds of processor time for each example are compared.
 
 Memory is the process's resident set after 1,000 and after 10,000 distinct small JPEGs, which all four tasks open in
 turn.
@@ -26,11 +26,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.common import Run, figure, paired, report
-from experiments.vision_audit import TASKS
-from ssl4rl.data.images.files import load_images
-from ssl4rl.data.images.scenes import draw_scene
 from ssl4rl.example import Example
-from ssl4rl.tasks import seeded_rng
+from ssl4rl.registry import SOURCE_KINDS, TASKS
+from ssl4rl.rng import seeded_rng
+from ssl4rl.vision.drawing.scenes import draw_scene
 from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.task import VisionTask
 from ssl4rl.vision.transforms import changed
@@ -44,11 +43,17 @@ GRAIN = 7
 AT_LEAST = 2.0
 MOST_GROWTH = 1.05
 FEW, MANY, FILES = 1000, 10_000, 14_000
-"""Distinct pictures after which memory is read, and how many there are (85 % of them in train)."""
+"""Distinct images after which memory is read, and how many there are (85 % of them in train)."""
 SMALL = (80, 60)
 
 
-def large_pictures(folder: Path) -> ImageSet:
+def load(folder: Path) -> ImageSet:
+    """The images of a folder."""
+    images: ImageSet = SOURCE_KINDS.get("images").load(str(folder))
+    return images
+
+
+def large_images(folder: Path) -> ImageSet:
     """JPEGs of 12 megapixels."""
     for number in range(NUM_LARGE):
         rng = seeded_rng("large", number)
@@ -56,19 +61,19 @@ def large_pictures(folder: Path) -> ImageSet:
         values += np.tile(rng.normal(0, GRAIN, (500, 500, 1)).astype(np.float32), (HIGH // 500, WIDE // 500, 1))
         image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
         image.save(folder / f"{number}.jpg", quality=90)
-    return load_images(str(folder))
+    return load(folder)
 
 
-def small_pictures(folder: Path) -> ImageSet:
+def small_images(folder: Path) -> ImageSet:
     """Many small JPEGs, all of them different."""
     for number in range(FILES):
         values = seeded_rng("small", number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(values).resize(SMALL).save(folder / f"{number}.jpg")
-    return load_images(str(folder))
+    return load(folder)
 
 
 def plain_open(path: Path) -> Image.Image:
-    """The picture, upright, at full resolution."""
+    """The image, upright, at full resolution."""
     with Image.open(path) as image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
@@ -133,18 +138,18 @@ def processor_seconds(run: Run) -> float:
 def check_alike(task: VisionTask[Any], example: Example, plain: list[Image.Image]) -> None:
     """Stops if the peer does not show what the task shows (views whose colours are changed at random are left out)."""
     if [image.size for image in plain] != [image.size for image in example.images]:
-        raise SystemExit(f"{task.label}: the peer's pictures have other sizes")
+        raise SystemExit(f"{task.label}: the peer's images have other sizes")
     for mine, theirs in zip(example.images, plain, strict=True):
         apart = np.abs(np.asarray(mine, dtype=float) - np.asarray(theirs, dtype=float)).mean()
         if task.name != "contrastive" and apart > 6:
-            raise SystemExit(f"{task.label}: the peer's pictures differ by {apart:.1f} of 255")
+            raise SystemExit(f"{task.label}: the peer's images differ by {apart:.1f} of 255")
 
 
 def speed(source: ImageSet, folder: Path, runs: int) -> list[dict[str, Any]]:
     """Our and the peer's time for an example of each task."""
     figures = []
-    for kind in TASKS:
-        task, peer = kind(source), PEERS[kind.name]
+    for name, peer in PEERS.items():
+        task = TASKS.get(name)(source)
         examples = [task.example(index) for index in range(EXAMPLES)]
         asked = [([folder / name for name in example.meta["files"]], dict(example.meta)) for example in examples]
         for example, (paths, meta) in zip(examples, asked, strict=True):
@@ -176,17 +181,17 @@ def resident() -> float:
 
 
 def memory(source: ImageSet) -> dict[str, Any]:
-    """The resident set after many distinct pictures, relative to that after few."""
-    tasks = [kind(source) for kind in TASKS]
+    """The resident set after many distinct images, relative to that after few."""
+    tasks = [TASKS.get(name)(source) for name in PEERS]
     seen: set[int] = set()
     sizes, index = {}, 0
     for target in (FEW, MANY):
         while len(seen) < target:
-            seen.update(tasks[index % len(tasks)].example(index).meta["pictures"])
+            seen.update(tasks[index % len(tasks)].example(index).meta["images"])
             index += 1
-        sizes[f"{target} pictures"] = round(resident(), 1)
-    growth = sizes[f"{MANY} pictures"] / sizes[f"{FEW} pictures"]
-    name = f"resident set after {MANY:,} distinct pictures, over that after {FEW:,}"
+        sizes[f"{target} images"] = round(resident(), 1)
+    growth = sizes[f"{MANY} images"] / sizes[f"{FEW} images"]
+    name = f"resident set after {MANY:,} distinct images, over that after {FEW:,}"
     return figure(name, [growth], unit="times", at_most=MOST_GROWTH, megabytes=sizes, examples=index)
 
 
@@ -199,8 +204,8 @@ def main() -> None:
         large, small = Path(folder, "large"), Path(folder, "small")
         large.mkdir()
         small.mkdir()
-        figures = [memory(small_pictures(small))]
-        source = large_pictures(large)
+        figures = [memory(small_images(small))]
+        source = large_images(large)
         megabytes = sum(file.stat().st_size for file in large.iterdir()) / NUM_LARGE / 1e6
         figures += speed(source, large, options.runs)
     report("vision_examples", figures, ["pillow"], megabytes_per_large_file=round(megabytes, 2))

@@ -1,9 +1,9 @@
-"""GRPO on pictures, prompt and pictures paid for once. ``python -m benchmarks.vision_step``
+"""GRPO on images, with the prompt and its images run once per group. ``python -m benchmarks.vision_step``
 
-A small, randomly initialised Qwen2.5-VL in float32, two pictures of 336 x 336 pixels a prompt (144 tokens each), 8
+A small, randomly initialised Qwen2.5-VL in float32, two images of 336 x 336 pixels a prompt (144 tokens each), 8
 completions of 32 tokens (the end token is never sampled), against stock TRL: forward and backward pass of the same
-micro-batch, and whole steps with transformers' sampling. Log-probabilities and gradients of ours are held against
-TRL's. Pictures: photos from SSL4RL_TEST_DATA (default ../shared/data), or else the drawn scenes.
+micro-batch, and whole steps with transformers' sampling. Our log-probabilities and gradients are compared with TRL's.
+The images are photos from SSL4RL_TEST_DATA (default ../shared/data), or else the drawn scenes.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 import argparse
 import runpy
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.common import figure, paired, report
-from benchmarks.prompts import DATA
+from benchmarks.prompts import DATA, Rewritten
 from benchmarks.step import Shape, against_stock, ours, stock
 from ssl4rl.data.images.files import load_images
-from ssl4rl.example import Example, Score
+from ssl4rl.data.images.scenes import default_scenes
+from ssl4rl.example import Example
+from ssl4rl.inference.environment import quieten
 from ssl4rl.registry import TASKS
-from ssl4rl.training.preparation import quieten
 
 SIDE = 336
 TESTS = Path(__file__).parent.parent / "tests" / "training"
@@ -36,35 +37,25 @@ SIZE = {
 }
 
 
-@dataclass(frozen=True)
-class Square:
-    """A task whose pictures are brought to ``SIDE`` pixels a side."""
-
-    task: Any
-
-    @property
-    def label(self) -> str:
-        return str(self.task.label)
+class Square(Rewritten):
+    """A task whose images are resized to ``SIDE`` pixels a side."""
 
     def example(self, index: int) -> Example:
         example: Example = self.task.example(index)
         parts = (part if isinstance(part, str) else part.resize((SIDE, SIDE)) for part in example.parts)
         return replace(example, parts=tuple(parts))
 
-    def score(self, reply: str, example: Example) -> Score:
-        return self.task.score(reply, example)
-
 
 def rotations() -> tuple[Square, str]:
-    """Rotation questions, and what they are about."""
+    """Rotation questions, and the images that they are about."""
     photos = DATA / "photos" / "coco"
     if photos.is_dir():
         return Square(TASKS.get("rotation")(load_images(str(photos)))), "COCO photos"
-    return Square(TASKS.get("rotation")(load_images())), "drawn scenes"
+    return Square(TASKS.get("rotation")(default_scenes())), "drawn scenes"
 
 
 def micro_batch(trainer: Any) -> dict[str, Any]:
-    """What the trainer's log-prob method is given for a generation batch of the first example."""
+    """The arguments of the trainer's log-prob method, for a generation batch of the first example."""
     # The stock trainer finds the prompt in its dataset, ours asks the task.
     trainer.model.train()
     sampled = trainer._prepare_inputs([trainer.train_dataset[0]] * trainer.num_generations)
@@ -103,7 +94,7 @@ def passes(model: Path, task: Any, shape: Shape, runs: int) -> dict[str, Any]:
     if more["largest_log_prob_difference"] > 1e-4 or more["relative_gradient_difference"] > 1e-4:
         raise SystemExit(f"not what TRL gives: {more}")
     print(more)
-    return figure("forward and backward with pictures against stock TRL", *seconds, at_least=2.0, **more)
+    return figure("forward and backward with images against stock TRL", *seconds, at_least=2.0, **more)
 
 
 def main() -> None:
@@ -118,7 +109,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build = runpy.run_path(str(TESTS / "qwen_vl.py"))["build_qwen_vl"]
         model = build(Path(folder) / "model", **SIZE)
-        name = "GRPO step with pictures against stock TRL"
+        name = "GRPO step with images against stock TRL"
         figures = [
             passes(model, task, shape, options.runs),
             against_stock(model, task, shape, options.runs, name=name, at_least=2.0),

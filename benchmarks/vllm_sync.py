@@ -1,9 +1,9 @@
 """Does vLLM on the CPU sample from the trainer's current weights? ``python -m benchmarks.vllm_sync``
 
 Ten GRPO steps in float32 with a learning rate that visibly moves the weights; after each sync, vLLM's and the
-trainer's log-probabilities of the sampled tokens are compared (TRL's ``sampling/sampling_logp_difference``). Once with
-a head that is tied to the embeddings, once with one of its own, once with LoRA. ``weights_moved`` says that the test is
-not empty: the mean change of a token's log-probability over the whole run.
+trainer's log-probabilities of the sampled tokens are compared (TRL's ``sampling/sampling_logp_difference``): once with
+a head that is tied to the embeddings, once with one of its own, once with LoRA. ``weights_moved`` shows that the test
+is not empty: it is the mean change of a token's log-probability over the whole run.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def moved(before: Path, after: Path, texts: list[str]) -> float:
 
 def measure(model: Path, name: str, steps: int, learning_rate: float, overrides: list[str]) -> dict[str, Any]:
     """One run; the differences of each of its steps."""
-    from ssl4rl.runs import read_lines
-    from ssl4rl.training.recipe import load_recipe
+    from ssl4rl.training.recipe_file import load_recipe
     from ssl4rl.training.run import train
 
     settings = {
@@ -69,10 +68,10 @@ def measure(model: Path, name: str, steps: int, learning_rate: float, overrides:
     }
     recipe = load_recipe(model=str(model), overrides=[*(f"{k}={v}" for k, v in settings.items()), *overrides])
     with tempfile.TemporaryDirectory() as folder:
-        run = train(recipe, Path(folder) / "run").path
-        lines = [line for line in read_lines(run / "metrics.jsonl") if line["step"] > 0]
-        replies = [line["reply"] for line in read_lines(run / "completions.jsonl")][:32]
-        change = moved(model, run / "model", [reply for reply in replies if len(reply) > 8])
+        run = train(recipe, Path(folder) / "run")
+        lines = [line for line in run.metrics() if line["step"] > 0]
+        replies = [completion.reply for completion in run.completions()][:32]
+        change = moved(model, run.path / "model", [reply for reply in replies if len(reply) > 8])
     differences = [line["sampling/sampling_logp_difference/mean"] for line in lines]
     largest = [line["sampling/sampling_logp_difference/max"] for line in lines]
     print(f"{name}: mean difference {max(differences):.1e} at worst, largest {max(largest):.1e}, moved {change:.3f}")
@@ -92,8 +91,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
 
+    from ssl4rl.environment import environment
     from ssl4rl.inference.model import resolve
-    from ssl4rl.runs import environment
 
     model = Path(resolve(arguments.model))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Are the baselines as good as they should be? Node classification on Cora, beside the literature.
+"""Are the baselines as good as they should be? Node classification on Cora, compared with the literature.
 
     python -m experiments.gnn_baselines [--seeds 10]
 
@@ -22,19 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from ssl4rl.data import load_graph
+from ssl4rl.build import load
 from ssl4rl.data.graphs.fetch import fetch
+from ssl4rl.environment import environment
 from ssl4rl.evaluation.baselines.classical import joined, label_propagation, text_to_class, tfidf
 from ssl4rl.evaluation.baselines.gcn import classify_nodes
-from ssl4rl.graph.splits import edge_view, node_split
-from ssl4rl.runs import environment
+from ssl4rl.graph.splits import node_split
+from ssl4rl.graph.view import edge_view
 
 LITERATURE = {"gcn": 0.815, "label propagation": 0.680}
 
 
 def measure(seeds: int) -> dict[str, Any]:
     """Accuracy on the test nodes by baseline and edges; that of the GCN for every seed."""
-    graph = load_graph("cora")
+    graph = load("cora")
     assert graph.labels is not None
     labels, count, split = graph.labels, len(graph.label_names), node_split(graph)
     train, val, test = (split[part] for part in ("train", "val", "test"))

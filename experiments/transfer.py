@@ -2,10 +2,10 @@
 
     python -m experiments.transfer [--runs FOLDER] [--seeds 0 1 2]
 
-Every task is trained for 80 steps of the quickstart's recipe over several seeds (runs that are finished in FOLDER are
-used as they are), and every trained model answers the same items as the untrained one: node classification and link
-prediction on the test split. The differences are paired over items (Newcombe's interval, McNemar's mid-p), and their
-p-values also stand corrected for the number of comparisons (Holm 1979).
+Every task is trained for 80 steps of the quickstart's recipe over several seeds (finished runs in FOLDER are used as
+they are), and every trained model answers the same items as the untrained one: node classification and link prediction
+on the test split. The differences are paired over items (Newcombe's interval, McNemar's mid-p), and their p-values are
+also given corrected for the number of comparisons (Holm 1979).
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ssl4rl.environment import environment
 from ssl4rl.evaluation.compare import compare
+from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.run import Model, evaluate
-from ssl4rl.runs import environment
+from ssl4rl.evaluation.run import evaluate
+from ssl4rl.runs import CONFIG, open_run
 
 STEPS = 80
 TASKS = {"link": "medium", "neighbor": "easy", "attribute": "easy"}
@@ -28,7 +30,7 @@ BENCHMARKS = ("node", "link")
 
 
 def train(task: str, seed: int, folder: Path) -> None:
-    if (folder / "summary.json").is_file():
+    if (folder / CONFIG).is_file() and open_run(folder).finished:
         return
     command = [sys.executable, "-m", "ssl4rl.cli.main", "graph", "train", "--task", task, "--level", TASKS[task]]
     command += ["--set", f"grpo.max_steps={STEPS}"]
@@ -37,7 +39,7 @@ def train(task: str, seed: int, folder: Path) -> None:
 
 def answer(model: str, folder: Path, items: int, baselines: bool) -> dict[str, dict[str, Any]]:
     """The scores of one model on every benchmark."""
-    found = {}
+    scores = {}
     opened: Model | None = None
     for benchmark in BENCHMARKS:
         recipe = EvalRecipe(
@@ -48,12 +50,13 @@ def answer(model: str, folder: Path, items: int, baselines: bool) -> dict[str, d
             ablate=200 if baselines else 0,
             baselines=baselines,
         )
-        run = folder / benchmark
-        if not (run / "scores.json").is_file():
-            opened = Model(opened.engine, opened.cache, recipe) if opened else Model.open(recipe)
-            evaluate(recipe, run, resume=(run / "config.yaml").is_file(), say=print, model=opened)
-        found[benchmark] = json.loads((run / "scores.json").read_text())
-    return found
+        path = folder / benchmark
+        started = (path / CONFIG).is_file()
+        if not started or not open_run(path).finished:
+            opened = opened or Model.open(recipe)
+            evaluate(recipe, opened, path, resume=started)
+        scores[benchmark] = dict(open_run(path).scores or {})
+    return scores
 
 
 def holm(rows: list[dict[str, Any]]) -> None:
@@ -78,20 +81,21 @@ def main() -> None:
         for seed in options.seeds:
             name = f"{task}-{seed}"
             train(task, seed, options.runs / name)
-            summary = json.loads((options.runs / name / "summary.json").read_text())
+            summary = open_run(options.runs / name).summary or {}
             heldout.append({"task": f"{task}@{level}", "seed": seed, **summary["heldout"]})
             after = answer(str(options.runs / name / "model"), options.runs / f"eval-{name}", options.items, False)
             for benchmark in BENCHMARKS:
-                found = compare(options.runs / "eval-tiny" / benchmark, options.runs / f"eval-{name}" / benchmark)
-                paired = found.paired
+                trained = open_run(options.runs / f"eval-{name}" / benchmark)
+                comparison = compare(open_run(options.runs / "eval-tiny" / benchmark), trained)
+                paired = comparison.paired
                 rows.append(
                     {
                         "trained_on": f"{task}@{level}",
                         "seed": seed,
                         "benchmark": benchmark,
-                        "n": found.shared,
-                        "before": found.first.score,
-                        "after": found.second.score,
+                        "n": comparison.shared,
+                        "before": comparison.first.score,
+                        "after": comparison.second.score,
                         "difference": paired.difference,
                         "low": paired.low,
                         "high": paired.high,
@@ -102,7 +106,7 @@ def main() -> None:
                     }
                 )
     holm(rows)
-    untrained = {name: {key: found[key] for key in ("accuracy", "baselines")} for name, found in before.items()}
+    untrained = {name: {key: scores[key] for key in ("accuracy", "baselines")} for name, scores in before.items()}
     result = {"environment": environment(), "untrained": untrained, "heldout": heldout, "rows": rows}
     options.output.write_text(json.dumps(result, indent=1) + "\n")
     for row in rows:

@@ -2,8 +2,8 @@
 
     python -m experiments.vision_learning [--tasks rotation position] [--seeds 0 1 2]
 
-Each seed is one run of the command line in a process of its own, with that seed's examples and sampling. Runs that the
-results file has already are not repeated.
+Each seed is one run of the command line in a process of its own, with that seed's examples and sampling. Runs that
+the results file already holds are not repeated.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.images.scenes import default_scenes
+from ssl4rl.environment import environment
 from ssl4rl.registry import TASKS
-from ssl4rl.runs import environment
+from ssl4rl.runs import open_run
 
 RESULTS = Path("experiments/results/vision_learning.json")
 
@@ -29,15 +30,15 @@ def train(task: str, seed: int) -> dict[str, Any]:
         run = Path(folder) / "run"
         command = [sys.executable, "-m", "ssl4rl.cli.main", "vision", "train", "--task", task]
         subprocess.run([*command, "--set", f"seed={seed}", "--output", str(run)], check=True)
-        summary: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        summary = dict(open_run(run).summary or {})
     heldout = TASKS.get(task)(default_scenes(), split="val", seed=seed)
     count = summary["heldout"]["before"]["n"]
-    chance = sum(heldout.chance(heldout.example(index)) for index in range(count)) / count
+    chance = sum(heldout.example(index).chance for index in range(count)) / count
     return {"seed": seed, "chance": round(chance, 4), **summary}
 
 
 def gained(run: dict[str, Any], suffix: str) -> tuple[float, bool]:
-    """The held-out gain, and whether the intervals are apart; ``_parsed`` looks at the parsed replies alone."""
+    """The held-out gain, and whether the intervals are apart; suffix ``_parsed``: of the parsed replies alone."""
     before, after = run["heldout"]["before"], run["heldout"]["after"]
     gain = after[f"score{suffix}"] - before[f"score{suffix}"]
     return round(gain, 4), after[f"low{suffix}"] > before[f"high{suffix}"]
