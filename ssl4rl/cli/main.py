@@ -8,28 +8,43 @@ import typer
 
 from ssl4rl.cli import attend, compare, data, evaluate, export, log, rescore, show, train
 from ssl4rl.errors import UserError
+from ssl4rl.registry import SOURCE_KINDS
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers.",
 )
-graph = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on text-attributed graphs.")
-graph.command("train")(train.train)
-graph.command("eval")(evaluate.evaluate)
-graph.command("show")(show.show)
-vision = typer.Typer(no_args_is_help=True, help="Self-supervised tasks and benchmarks on images.")
-vision.command("train")(train.train)
-vision.command("eval")(evaluate.evaluate)
-vision.command("show")(show.show)
+
+
+def add_side(side: str, sources: str) -> typer.Typer:
+    """Adds the command of a side, with the verbs that every side has."""
+    group = typer.Typer(no_args_is_help=True, help=f"Self-supervised tasks and benchmarks on {sources}.")
+    group.command("train")(train.train)
+    group.command("eval")(evaluate.evaluate)
+    group.command("show")(show.show)
+    app.add_typer(group, name=side)
+    return group
+
+
+add_side("graph", "text-attributed graphs")
+vision = add_side("vision", "images")
 vision.command("attend")(attend.attend)
 vision.command("export")(export.export)
-app.add_typer(graph, name="graph")
-app.add_typer(vision, name="vision")
 app.add_typer(data.app, name="data")
 app.command("log")(log.log)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)
+
+
+def _add_side_of_plugin(name: str) -> None:
+    """Adds the command of a side that only a registered kind of source has."""
+    known = {group.name for group in app.registered_groups} | {command.name for command in app.registered_commands}
+    if name in known:
+        return
+    kinds = [kind for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()) if kind.side == name]
+    if kinds:
+        add_side(name, ", ".join(kind.name for kind in kinds))
 
 
 def main() -> None:
@@ -37,6 +52,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        if arguments and not arguments[0].startswith("-"):
+            _add_side_of_plugin(arguments[0])
         app(arguments)
     except (UserError, PermissionError) as error:
         if debug:

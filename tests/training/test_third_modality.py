@@ -12,6 +12,7 @@ import pytest
 
 import ssl4rl
 from ssl4rl.answers import Scoring
+from ssl4rl.cli.main import main
 from ssl4rl.errors import UserError
 from ssl4rl.prompts import option_labels, reply_form, write_options
 from ssl4rl.registry import SOURCE_KINDS, TASKS, Registry
@@ -66,7 +67,7 @@ def summarise_lines(source: Lines) -> Summary:
 
 LINES: SourceKind[Lines] = SourceKind(
     name="lines",
-    side="graph",
+    side="text",
     default="verses",
     default_noun="the embedded verses",
     registry=Registry("text", "ssl4rl_tests.lines", {"verses": f"{__name__}:default_lines"}),
@@ -139,3 +140,26 @@ def test_it_trains_on_a_file_from_a_recipe(tmp_path: Path) -> None:
     [source] = run.used_sources
     assert (source.name, source.dataset) == ("poem", str(file))
     assert ssl4rl.rebuild(run.completions()[-1].id, run=run)
+
+
+def test_its_side_is_a_command_with_all_verbs(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["ssl4rl", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        output = capsys.readouterr()
+        assert not stop.value.code, output.err
+        return str(output.out)
+
+    assert "Which line follows this one?" in call("text", "show", "--task", "next-line")
+    assert "lines  120" in call("data", "info", "verses")
+    assert "verses" in call("data", "list")
+    overrides = [
+        f"--set=grpo.{key}={value}" for key, value in {**SMALL["grpo"], "max_steps": 1, "save_steps": 1}.items()
+    ]
+    output = call("text", "train", "--task", "next-line", "--output", str(tmp_path / "run"), *overrides)
+    assert "using the embedded verses" in output and "next-line@medium on verses: 1 steps" in output
+    monkeypatch.setattr("sys.argv", ["ssl4rl", "graph", "show", "--task", "next-line"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "next-line is for ssl4rl text, not for ssl4rl graph" in capsys.readouterr().err
