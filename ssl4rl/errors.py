@@ -14,7 +14,7 @@ class NotApplicable(UserError):
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """An error for a name that does not exist, with the nearest valid ones (or all of them, if none is near)."""
-    names = sorted(valid)
+    names = sorted(set(valid))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")

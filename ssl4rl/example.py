@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FORM = "SOURCE/SPLIT/TASK@LEVEL/SEED/INDEX#HASH"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExampleId:
     """What names an example, and rebuilds it: ``source/split/task@level+knobs/seed/index#hash8``.
 
@@ -44,6 +44,9 @@ class ExampleId:
         source = self.source.replace("%", "%25").replace("@", "%40")
         return f"{source}/{self.split}/{self.label}/{self.seed}/{self.index}#{self.hash}"
 
+    def __repr__(self) -> str:
+        return f"ExampleId({str(self)!r})"
+
     def __hash__(self) -> int:
         return hash(str(self))
 
@@ -59,12 +62,12 @@ class ExampleId:
             UserError: if the text is not an id.
         """
         try:
-            head, tail = text.strip().split("@", 1)
+            head, tail = text.split("@", 1)
             source, split, task = head.rsplit("/", 2)
             label, seed, last = tail.rsplit("/", 2)
             index, hash8 = last.split("#")
             level, _, knobs = label.partition("+")
-            if not (source and task and level) or len(hash8) != 8:
+            if not (source and task and level and seed.isdecimal() and index.isdecimal() and len(hash8) == 8):
                 raise ValueError(text)
             source = source.replace("%40", "@").replace("%25", "%")
             return cls(source, split, task, level, _parse_knobs(knobs), int(seed), int(index), hash8)

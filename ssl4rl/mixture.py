@@ -14,11 +14,14 @@ from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MixedSource:
     """The sources of a mixture, as one."""
 
     sources: tuple[Source, ...]
+
+    def __repr__(self) -> str:
+        return f"MixedSource({self.name!r})"
 
     @property
     def name(self) -> str:
@@ -41,9 +44,8 @@ class MixtureKnobs(Knobs):
 class Mixture(Task[MixedSource, MixtureKnobs]):
     """A weighted mixture of tasks, on graphs, images or both; itself a task.
 
-    Example ``i`` is example ``i`` of the task that a generator seeded by ``(seed, i)`` draws, so it depends on
-    nothing but the tasks, the weights, the seed and ``i``; its id is that task's own. A mixture among the tasks is
-    replaced by its own tasks, which share its weight.
+    Example ``i`` is example ``i`` of the task that a generator draws, seeded by the tasks, the weights, the seed and
+    ``i``; its id is that task's own. A mixture among the tasks is replaced by its own tasks, which share its weight.
 
     Raises:
         UserError: if a weight is not positive, two of the tasks are the same, or they are of different splits.
@@ -65,8 +67,9 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
         if len(splits) > 1:
             raise UserError(f"a mixture's tasks are of different splits: {', '.join(sorted(splits))}")
         self.source = MixedSource(tuple(task.source for task, _ in parts))
-        self.split, self.level, self.seed = splits.pop(), "mixture", seed
+        self.split, self.level, self.seed, self.overrides = splits.pop(), "mixture", seed, {}
         self.knobs = MixtureKnobs(weights=tuple(weight for _, weight in parts))
+        self._key = (tuple(task.key for task, _ in parts), self.knobs.weights, seed)
         self._shares = [weight / sum(self.knobs.weights) for weight in self.knobs.weights]
 
     @property
@@ -78,7 +81,7 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
         return Mixture([task.on_split(split) for task in self.tasks.values()], self.knobs.weights, self.seed)
 
     def example(self, index: int) -> Example:
-        place = seeded_rng("mixture", self.label, self.seed, index).choice(len(self.tasks), p=self._shares)
+        place = seeded_rng("mixture", self.key, index).choice(len(self.tasks), p=self._shares)
         return list(self.tasks.values())[place].example(index)
 
 

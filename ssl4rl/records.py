@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ssl4rl.answers import Outcome, Score, Scoring
 from ssl4rl.errors import UserError
-from ssl4rl.example import Example
+from ssl4rl.example import Example, ExampleId
+
+RecordedId = Annotated[
+    ExampleId,
+    BeforeValidator(lambda value: ExampleId.parse(value) if isinstance(value, str) else value),
+    PlainSerializer(str),
+]
+"""An example's id, as text in a file."""
 
 
 class ReplyRecord(BaseModel):
@@ -19,7 +26,7 @@ class ReplyRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, populate_by_name=True)
 
-    id: str
+    id: RecordedId
     """The example's id; ``ssl4rl graph|vision show ID`` rebuilds it."""
     prompt: str
     """The texts of the prompt, without its images."""
@@ -42,7 +49,7 @@ class ReplyRecord(BaseModel):
     def fields_of(cls, example: Example, reply: str, score: Score) -> dict[str, Any]:
         """The common fields, of a reply to an example."""
         return {
-            "id": str(example.id),
+            "id": example.id,
             "prompt": example.text,
             "reply": reply,
             "answer": score.answer,
@@ -64,8 +71,8 @@ class ReplyRecord(BaseModel):
         return Score(self.score, self.answer, self.outcome)
 
     def line(self) -> dict[str, Any]:
-        """The record as JSON, without the fields that say nothing."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=False, exclude_unset=True)
+        """The record as JSON, without unset fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class Completion(ReplyRecord):
@@ -102,6 +109,12 @@ class Prediction(ReplyRecord):
     """What the question is reported under, where questions have categories."""
     group: str | None = None
     """The category's group."""
+
+    def with_shared_choices(self, choices: Mapping[str, str]) -> Prediction:
+        """The same with the choices that all items share, which its line does not repeat."""
+        copy = self.model_copy(update={"choices": choices})
+        copy.__pydantic_fields_set__.discard("choices")
+        return copy
 
     @property
     def accepted(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Decorators that give a name to a task, a benchmark, a dataset, an engine or a reward of one's own.
 
-A name registered so lasts as long as the process. A package that others install uses entry points instead (the groups
-are in :mod:`ssl4rl.registry`), and its names are there wherever it is installed.
+A name registered this way lasts until the process ends. A package that others install uses entry points instead (the
+groups are in :mod:`ssl4rl.registry`), and its names are there wherever it is installed.
 """
 
 from __future__ import annotations

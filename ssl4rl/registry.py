@@ -69,7 +69,7 @@ class Registry(Generic[T]):
         """
 
         def add(item: T) -> T:
-            if name in self.names():
+            if name in self.names() and not _same_place(self._loaded.get(name), item):
                 raise UserError(f"{self.noun} {name!r} exists already; choose another name")
             self._loaded[name] = item
             return item
@@ -95,11 +95,21 @@ class Registry(Generic[T]):
                     f"{self.noun} {name!r} of plug-in {self._plugins[name]} cannot be loaded: "
                     f"{type(error).__name__}: {error}; update the plug-in or uninstall it"
                 ) from error
+            stated = getattr(self._loaded[name], "name", name)
+            if stated != name:  # ids name what they were made by, so one that goes by two names cannot be rebuilt
+                del self._loaded[name]
+                raise UserError(f"{self.noun} {name!r} calls itself {stated!r}; register it under that name")
         return self._loaded[name]
 
     def deferred(self, name: str) -> T:
         """For a class attribute: the object of that name, looked up each time the attribute is read."""
         return cast(T, Deferred(self, name))
+
+
+def _same_place(old: object, new: object) -> bool:
+    """Whether two objects were defined at one place, as when a notebook's cell runs again."""
+    places = [(getattr(item, "__module__", None), getattr(item, "__qualname__", None)) for item in (old, new)]
+    return places[0] == places[1] and None not in places[0] and "<lambda>" not in str(places[0][1])
 
 
 class Deferred(Generic[T]):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -21,6 +21,10 @@ from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 from ssl4rl.records import Completion, Prediction, ReplyRecord, encode_line, read_lines
+from ssl4rl.source import origin_of
+
+if TYPE_CHECKING:
+    from ssl4rl.tasks import Task
 
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
@@ -41,8 +45,14 @@ class UsedSource:
     """The name of its kind."""
     name: str
     dataset: str | None
-    """The name or path that it was loaded by; None for the kind's default."""
+    """The name or absolute path that it was loaded by; None if it was made in memory."""
     fingerprint: str
+
+    @classmethod
+    def of(cls, task: Task[Any, Any]) -> UsedSource:
+        """The source of a task or benchmark."""
+        source = task.source
+        return cls(task.source_kind.name, source.name, origin_of(source), source.fingerprint)
 
 
 R = TypeVar("R", bound=ReplyRecord)
@@ -168,7 +178,7 @@ class Run:
         for number, record in enumerate(self._records(path.name, Prediction), start=1):
             if record.item in records:
                 raise UserError(f"{path} line {number}: item {record.item} occurs twice; remove one of its lines")
-            records[record.item] = record if shared is None else record.model_copy(update={"choices": shared})
+            records[record.item] = record if shared is None else record.with_shared_choices(shared)
         return list(records.values())
 
     def predictions(self, ablation: str | None = None) -> list[Prediction]:
@@ -193,7 +203,7 @@ class Run:
         """The recorded replies to one example, those of an evaluation's ablations included."""
         files: list[tuple[str, type[ReplyRecord]]] = [(COMPLETIONS, Completion)]
         files += [(path.name, Prediction) for path in sorted(self.path.glob(PREDICTIONS.replace(".", "*.")))]
-        return [record for name, kind in files for record in self._records(name, kind) if record.id == str(example)]
+        return [record for name, kind in files for record in self._records(name, kind) if record.id == example]
 
     def is_torn(self, name: str) -> bool:
         """Whether the last line of a JSON-lines file was cut off while it was written."""
@@ -254,6 +264,30 @@ class Run:
         """Writes environment.json: this machine, and what the run's data and model are by content."""
         about = {"model": model, "sources": [asdict(source) for source in sources], "task_versions": task_versions}
         self.write_json(ENVIRONMENT, {**environment(), **about})
+
+    def check_unchanged(
+        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int]
+    ) -> None:
+        """Refuses to continue a run whose data, model or tasks are no longer what they were when it was started.
+
+        Raises:
+            UserError: naming what has changed.
+        """
+        before = self.environment
+        if not before:  # it was stopped before this could be written
+            self.write_environment(sources, model, task_versions)
+            return
+        changed = []
+        if sorted(used.fingerprint for used in self.used_sources) != sorted(used.fingerprint for used in sources):
+            changed.append("the dataset")
+        if before["model"] != model:
+            changed.append("the model")
+        if before["task_versions"] != dict(task_versions):
+            changed.append("the task")
+        if changed:
+            raise UserError(
+                f"{' and '.join(changed)} changed after {self.path} was started; start again with another --output"
+            )
 
     def append(self, name: str, *records: Mapping[str, Any] | ReplyRecord) -> None:
         """Appends one line per record, one write each."""

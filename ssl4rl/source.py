@@ -6,11 +6,13 @@ loaded, checked and described; every verb goes through it, so a new kind works e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from ssl4rl.errors import UserError, unknown
 
@@ -76,6 +78,10 @@ class SourceKind(Generic[S]):
     check: Callable[[str], Report]
     """Reads a user's own files and collects every problem."""
     summarise: Callable[[S], Summary]
+    shows_images: bool = False
+    """Whether prompts about it have images, so that the model has to read them."""
+    default_task: str | None = None
+    """The task that ``ssl4rl SIDE train`` takes where none is named; None leaves it to another kind of the side."""
     locate: Callable[[str], Mapping[str, Any] | None] = lambda _: None
     """Where a registered source comes ``from``, whether it is ``here``, and its ``folder``, for sources that have to be
     fetched first; None for those that are always here."""
@@ -102,11 +108,31 @@ class SourceKind(Generic[S]):
         """
         name = self.default if name is None else name
         if name in self.registry.names():
-            return self.registry.get(name)()
+            return _remember(self.registry.get(name)(), name)
         if _is_bare(name):
-            error = unknown(self.registry.noun, name, self.registry.names())
-            raise UserError(f"{error} (nor is there a folder or file of that name here)")
-        return self.read(name)
+            raise unknown_dataset(self.registry.noun, name, self.registry.names())
+        return _remember(self.read(name), name if ":" in name else str(Path(name).expanduser().absolute()))
+
+
+_ORIGINS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def origin_of(source: Source) -> str | None:
+    """The registered name or the absolute path that a source was loaded by; None for one that was made in memory."""
+    with suppress(TypeError):
+        return _ORIGINS.get(source)
+    return None
+
+
+def _remember(source: S, origin: str) -> S:
+    with suppress(TypeError):  # a plug-in's source may be neither hashable nor weakly referenced
+        _ORIGINS[source] = origin
+    return source
+
+
+def unknown_dataset(noun: str, name: str, names: Iterable[str]) -> UserError:
+    """An error for a name that is neither registered nor a path."""
+    return UserError(f"{unknown(noun, name, names)} (nor is there a folder or file of that name here)")
 
 
 def imported(location: str) -> Callable[..., Any]:

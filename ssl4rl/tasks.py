@@ -134,8 +134,16 @@ class Task(ABC, Generic[S, K]):
         self.overrides = {key: set_here[key] for key in knobs or () if set_here[key] != in_level[key]}
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
         spelled = json.dumps(changed, sort_keys=True, ensure_ascii=False)
-        self._key = (source.fingerprint, self.name, self.version, spelled, split, seed)
+        self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, spelled, split, seed)
         self.prepare()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self.source.name}/{self.split}/{self.label}')"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What decides its examples: two tasks with equal keys have the same ones."""
+        return self._key
 
     def prepare(self) -> None:
         """Builds what all examples share; called once, when source, split and knobs are known.
@@ -171,6 +179,8 @@ class Task(ABC, Generic[S, K]):
             IndexError: past the last item of a benchmark.
             NotApplicable: if no usable draft is found.
         """
+        if index < 0:
+            raise IndexError(index)
         for draw in range(MAX_DRAWS):
             try:
                 draft = self.draft(index, seeded_rng(*self._key, index, draw))
@@ -233,3 +243,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+AnyTask = Task[Any, Any]

@@ -1,10 +1,14 @@
 """Tasks, sources and examples by name."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 import ssl4rl
 from ssl4rl.build import find_kind
 from ssl4rl.errors import UserError
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.runs import Run, UsedSource
 
 
@@ -74,7 +78,7 @@ def test_a_run_says_what_changed(tmp_path, fingerprint, version, packages, reaso
     graph = ssl4rl.load("citations")
     run = Run.create(tmp_path / "run", {"seed": 0})
     run.write_environment(
-        [UsedSource("graph", "citations", None, fingerprint or graph.fingerprint)], None, {"link": version}
+        [UsedSource("graph", "citations", "citations", fingerprint or graph.fingerprint)], None, {"task link": version}
     )
     run.write_json("environment.json", {**run.environment, "packages": {"ssl4rl": packages}})
     stale = f"{str(ssl4rl.task('link').example(0).id).partition('#')[0]}#00000000"
@@ -89,8 +93,35 @@ def test_a_run_remembers_where_its_source_lies(tmp_path):
     (folder / "edges.csv").write_text("source,target\n" + "".join(f"{i},{(i * 7 + 1) % 40}\n" for i in range(40)))
     task = ssl4rl.task("link", str(folder))
     run = Run.create(tmp_path / "run", {"seed": 0})
-    run.write_environment([UsedSource("graph", "mine", str(folder), task.source.fingerprint)], None, {"link": 1})
+    run.write_environment([UsedSource("graph", "mine", str(folder), task.source.fingerprint)], None, {"task link": 1})
     example = task.example(0)
     assert ssl4rl.rebuild(example.id, run=run)[1].text == example.text
     with pytest.raises(UserError, match="did not use it"):
         ssl4rl.rebuild(str(example.id).replace("mine", "other"), run=run)
+
+
+def test_a_source_remembers_how_it_was_loaded(tmp_path, house):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "nodes.csv").write_text("id,text\n" + "".join(f"{i},text number {i}\n" for i in range(40)))
+    (folder / "edges.csv").write_text("source,target\n" + "".join(f"{i},{(i * 7 + 1) % 40}\n" for i in range(40)))
+    used = UsedSource.of(ssl4rl.task("link", ssl4rl.load(str(folder))))
+    assert (used.name, used.dataset) == ("mine", str(folder))
+    assert UsedSource.of(ssl4rl.task("link")).dataset == "citations"
+    in_memory = replace(ssl4rl.load("citations"), name="copy")
+    task = ssl4rl.task("link", in_memory)
+    assert UsedSource.of(task).dataset is None
+    run = Run.create(tmp_path / "run", {"seed": 0})
+    run.write_environment([UsedSource.of(task)], None, {"task link": 1})
+    with pytest.raises(UserError, match="the run used copy from memory"):
+        ssl4rl.rebuild(task.example(0).id, run=run)
+    assert ssl4rl.rebuild(task.example(0).id, in_memory)[1].text == task.example(0).text
+
+
+def test_a_benchmark_that_refuses_its_source_does_not_hide_the_task_of_its_name():
+    edges = np.stack(np.triu_indices(12, 1))
+    crowded = TextAttributedGraph.from_edges("crowded", [f"thing {i}" for i in range(12)], edges[:, 4:])
+    task = ssl4rl.task("link", crowded, level="paper")
+    for index in range(6):
+        example = task.example(index)
+        assert ssl4rl.rebuild(example.id, crowded)[1].text == example.text

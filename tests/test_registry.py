@@ -36,6 +36,29 @@ def test_decorators_register_by_name():
     registered = ssl4rl.register_graph("of-this-test")(lambda: ssl4rl.load("citations"))
     assert GRAPHS.get("of-this-test") is registered
     with pytest.raises(UserError, match="dataset 'of-this-test' exists already"):
-        ssl4rl.register_graph("of-this-test")(registered)
+        ssl4rl.register_graph("of-this-test")(lambda: ssl4rl.load("scenes"))
+
+    class Other(TASKS.get("link")):
+        pass
+
     with pytest.raises(UserError, match="task 'link' exists already"):
-        ssl4rl.register_task(TASKS.get("link"))
+        ssl4rl.register_task(Other)
+
+
+def test_a_notebook_cell_may_run_twice():
+    def cell():
+        @ssl4rl.register_graph("of-a-notebook")
+        def graph():
+            return ssl4rl.load("citations")
+
+        return graph
+
+    cell()
+    assert GRAPHS.get("of-a-notebook") is not (again := cell())
+    assert GRAPHS.get("of-a-notebook") is again
+
+
+def test_an_object_goes_by_one_name():
+    registry: Registry[object] = Registry("task", "ssl4rl.nothing", {"lnk": "ssl4rl.graph.tasks.link:Link"})
+    with pytest.raises(UserError, match="task 'lnk' calls itself 'link'; register it under that name"):
+        registry.get("lnk")

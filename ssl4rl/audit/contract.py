@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ssl4rl import answers
 from ssl4rl.answers import Outcome
@@ -15,9 +14,7 @@ from ssl4rl.audit.blind import blind_replies, excess
 from ssl4rl.audit.leaks import find_leaks
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, ExampleId
-from ssl4rl.tasks import Task
-
-AnyTask = Task[Any, Any]
+from ssl4rl.tasks import AnyTask
 
 REBUILT = 4
 """Examples that are built again, by a second instance of the task and in another order."""

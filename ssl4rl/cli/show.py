@@ -56,6 +56,8 @@ def show(
         raise UserError("give one of --task NAME, --benchmark NAME, or the ID of an example")
     if run is not None and identity is None:
         raise UserError("--run shows the replies to one example: give its ID too")
+    if identity is not None and (level or split or settings or count != 1 or start or seed):
+        raise UserError("an ID says which example it is; only --dataset, --run, --png and --json go with it")
     replies: Sequence[ReplyRecord] = ()
     if identity is not None:
         examples, replies = _rebuilt(identity, dataset, run, context)
@@ -89,9 +91,14 @@ def _rebuilt(
     from ssl4rl.runs import open_run
 
     recorded = None if run is None else open_run(run)
-    asked, example = rebuild(identity, dataset, recorded)
+    asked, example = rebuild(identity.strip(), dataset, recorded)
     of_side(type(asked), context)
-    return [example], () if recorded is None else recorded.replies_to(example.id)
+    if recorded is None:
+        return [example], ()
+    replies = recorded.replies_to(example.id)
+    if not replies:
+        typer.echo(f"{run} recorded no reply to it", err=True)
+    return [example], replies
 
 
 def _row(example: Example, replies: Sequence[ReplyRecord]) -> dict[str, Any]:
@@ -108,6 +115,8 @@ def _row(example: Example, replies: Sequence[ReplyRecord]) -> dict[str, Any]:
 
 
 def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
+    from ssl4rl.records import Completion
+
     typer.secho(str(example.id), fg="cyan", bold=True)
     for part in example.parts:
         typer.echo(part if isinstance(part, str) else f"<image of {part.width}×{part.height} pixels>")
@@ -118,7 +127,7 @@ def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
             f"cut: {sum(dropped.values())} pieces of {len(dropped)} texts; task.text_budget decides", fg="yellow"
         )
     for reply in replies:
-        step = f"step {reply.step}, " if hasattr(reply, "step") else ""
+        step = f"step {reply.step}, " if isinstance(reply, Completion) else ""
         typer.secho(f"{step}score {reply.score}: ", fg="magenta", nl=False)
         typer.echo(reply.reply)
     typer.echo()

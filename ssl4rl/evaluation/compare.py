@@ -8,7 +8,6 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.scores import per_question, question_of
-from ssl4rl.example import ExampleId
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference
@@ -78,7 +77,7 @@ def compare(first: Run, second: Run) -> Comparison:
 
 def _shared_benchmark(first: Run, second: Run, old: Prediction, new: Prediction) -> str:
     """The name of the benchmark that both runs are on."""
-    one, other = ExampleId.parse(old.id), ExampleId.parse(new.id)
+    one, other = old.id, new.id
     for noun, a, b in (("dataset", one.source, other.source), ("benchmark", one.task, other.task)):
         if a != b:
             raise UserError(

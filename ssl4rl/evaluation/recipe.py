@@ -12,6 +12,7 @@ from ssl4rl.inference.engines import Sampling, is_address
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import Run
+from ssl4rl.source import SourceKind
 
 PAPER_LEVEL = "paper"
 
@@ -59,10 +60,10 @@ class EvalRecipe(BaseModel):
         return Sampling(self.max_new_tokens or 512, seed=self.seed)
 
     @classmethod
-    def build(cls, values: Mapping[str, Any], side: str | None = None) -> EvalRecipe:
-        """Validates; without a model, takes the server's if there is one, else the embedded one of the side.
+    def build(cls, values: Mapping[str, Any], kind: SourceKind[Any] | None = None) -> EvalRecipe:
+        """Validates; without a model, takes the server's if there is one, else the embedded one that suits the source.
 
-        ``side`` is the benchmark's (``graph`` or ``vision``), looked up by its name where None.
+        ``kind`` is the benchmark's kind of source, looked up by the benchmark's name where None.
 
         Raises:
             UserError: for an unknown setting, or a value that is not allowed.
@@ -72,9 +73,9 @@ class EvalRecipe(BaseModel):
                 raise unknown("setting of an evaluation", name, cls.model_fields)
         if is_address(str(values.get("engine"))):
             values = {"model": None, **values}
-        elif side is not None or "benchmark" in values:
-            side = side or BENCHMARKS.get(values["benchmark"]).source_kind.side
-            values = {"model": TINY_VISION if side == "vision" else TINY, **values}
+        elif kind is not None or "benchmark" in values:
+            kind = kind or BENCHMARKS.get(values["benchmark"]).source_kind
+            values = {"model": TINY_VISION if kind.shows_images else TINY, **values}
         return cls._validated(values)
 
     @classmethod

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.benchmarks import AnyBenchmark, Benchmark
+from ssl4rl.benchmarks import AnyBenchmark, Benchmark, versioned_name
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.model import Choices, Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
@@ -21,6 +21,7 @@ from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, s
 from ssl4rl.example import Example
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
+from ssl4rl.source import origin_of
 
 CHUNK = 1024
 """Items that are asked at once: enough to keep an engine busy, few enough for memory whatever the benchmark's size."""
@@ -89,18 +90,17 @@ def _resolve(
     benchmark: str | AnyBenchmark | EvalRecipe, model: str | Path | Model | None, settings: Mapping[str, Any]
 ) -> tuple[EvalRecipe, AnyBenchmark]:
     """The whole recipe of an evaluation, and its benchmark."""
-    if isinstance(benchmark, EvalRecipe):
-        given = {**settings, "model": str(model)} if isinstance(model, str | Path) else settings
-        recipe = EvalRecipe.build({**benchmark.model_dump(), **given}) if given else benchmark
-        return recipe, build_benchmark(recipe)
     if model is not None:
         settings = {**settings, "model": model.name if isinstance(model, Model) else str(model)}
+    if isinstance(benchmark, EvalRecipe):
+        recipe = EvalRecipe.build({**benchmark.model_dump(), **settings}) if settings else benchmark
+        return recipe, build_benchmark(recipe)
     if not isinstance(benchmark, Benchmark):
         recipe = EvalRecipe.build({"benchmark": benchmark, **settings})
         return recipe, build_benchmark(recipe)
     fixed = {
         "benchmark": benchmark.name,
-        "dataset": benchmark.source.name,
+        "dataset": origin_of(benchmark.source) or benchmark.source.name,
         "level": benchmark.level,
         "knobs": benchmark.overrides,
         "seed": benchmark.seed,
@@ -108,7 +108,7 @@ def _resolve(
     for name in fixed:
         if name in settings:
             raise UserError(f"{name} is the benchmark's own; build the benchmark with another one instead")
-    return EvalRecipe.build({**fixed, **settings}, side=benchmark.source_kind.side), benchmark
+    return EvalRecipe.build({**fixed, **settings}, kind=benchmark.source_kind), benchmark
 
 
 def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
@@ -124,39 +124,26 @@ def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
         raise UserError(f"{output} was started with other settings; give the same ones, or another --output")
 
 
-def _used_source(plan: Plan) -> UsedSource:
-    benchmark = plan.main.benchmark
-    source = benchmark.source
-    return UsedSource(benchmark.source_kind.name, source.name, plan.recipe.dataset, source.fingerprint)
-
-
 def _start_run(plan: Plan, model: Model, output: Path | None) -> Run:
     benchmark = plan.main.benchmark
     folder = output or default_folder(benchmark.name, benchmark.source.name)
     run = Run.create(folder, plan.recipe.model_dump())
     if benchmark.vocabulary is not None:
         run.write_json(CHOICES, benchmark.vocabulary)
-    run.write_environment([_used_source(plan)], model.fingerprint, {benchmark.name: benchmark.version})
+    run.write_environment(*_provenance(plan, model))
     return run
 
 
 def _continue_run(plan: Plan, model: Model, output: Path) -> Run:
     """The run, if data, model and benchmark are still what they were when it was started."""
-    run, benchmark = Run.open(output), plan.main.benchmark
-    before = run.environment
-    if not before:  # it was stopped before it could be written
-        run.write_environment([_used_source(plan)], model.fingerprint, {benchmark.name: benchmark.version})
-        return run
-    changed = None
-    if before["model"] != model.fingerprint:
-        changed = "model"
-    elif [used.fingerprint for used in run.used_sources] != [benchmark.source.fingerprint]:
-        changed = "dataset"
-    elif before["task_versions"] != {benchmark.name: benchmark.version}:
-        changed = "benchmark"
-    if changed is not None:
-        raise UserError(f"the {changed} has changed since {output} was started; start again with another --output")
+    run = Run.open(output)
+    run.check_unchanged(*_provenance(plan, model))
     return run
+
+
+def _provenance(plan: Plan, model: Model) -> tuple[list[UsedSource], str | None, dict[str, int]]:
+    benchmark = plan.main.benchmark
+    return [UsedSource.of(benchmark)], model.fingerprint, {versioned_name(benchmark): benchmark.version}
 
 
 def _ask(questions: Questions, model: Model, recipe: EvalRecipe, run: Run, say: Say) -> list[Prediction]:
@@ -179,7 +166,7 @@ def _ask(questions: Questions, model: Model, recipe: EvalRecipe, run: Run, say: 
     in_order = [predictions[index] for index in sorted(predictions)]
     if benchmark.vocabulary is None:
         return in_order
-    return [prediction.model_copy(update={"choices": benchmark.vocabulary}) for prediction in in_order]
+    return [prediction.with_shared_choices(benchmark.vocabulary) for prediction in in_order]
 
 
 def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]:
@@ -188,7 +175,7 @@ def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]
     predictions: dict[int, Prediction] = {}
     for prediction in run.answered(questions.ablation):
         index = prediction.index
-        if index >= questions.count or str(questions.benchmark.example(index).id) != prediction.id:
+        if index >= questions.count or questions.benchmark.example(index).id != prediction.id:
             raise UserError(
                 f"{path} answers {prediction.id}, which this recipe does not ask: the dataset or ssl4rl has changed "
                 "since; start again with another --output"

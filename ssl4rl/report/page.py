@@ -77,7 +77,7 @@ def _compared(benchmark: AnyBenchmark, runs: tuple[Run, Run], comparison: Compar
 def _item(benchmark: AnyBenchmark, runs: tuple[Run, Run], pair: Pair) -> str:
     asked = pair[0]
     example = benchmark.example(asked.index)
-    if str(example.id) != asked.id:
+    if example.id != asked.id:
         raise UserError(f"{asked.id} is now {example.id}: the dataset or ssl4rl has changed; evaluate again")
     right = ", ".join(in_words(label, asked.choices) for label in asked.accepted)
     replies = ""
@@ -86,7 +86,7 @@ def _item(benchmark: AnyBenchmark, runs: tuple[Run, Run], pair: Pair) -> str:
         heading = f"{escape(str(run.path))}: {outcome}, {escape(in_words(prediction.answer, prediction.choices))}"
         replies += f'<div class="reply {outcome}"><h3>{heading}</h3><pre>{escape(prediction.reply)}</pre></div>'
     return (
-        f'<section><p class="id">{escape(asked.id)}</p>\n<div class="asked">{_images(example)}'
+        f'<section><p class="id">{escape(str(asked.id))}</p>\n<div class="asked">{_images(example)}'
         f"<pre>{escape(example.text)}</pre></div>\n<p>right: {escape(right)}</p>\n"
         f'<div class="replies">{replies}</div></section>\n'
     )

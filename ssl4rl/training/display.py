@@ -78,11 +78,7 @@ class Display:
         values = {
             "step": f"{step}/{self.total}",
             "reward": f"{_value(logs, 'reward'):.3f}",
-            **{
-                name.removeprefix(TASK_REWARD): f"{_value(logs, name):.3f}"
-                for name in logs
-                if name.startswith(TASK_REWARD)
-            },
+            **_by_task(logs),
             "flat groups": f"{_value(logs, 'frac_reward_zero_std'):.0%}",
             "parsed": f"{_value(logs, 'parsed'):.0%}",
             "reply length": f"{_value(logs, 'completions/mean_length'):.0f}",
@@ -111,6 +107,16 @@ class Display:
         rewards, parsed = zip(*self._flat, strict=True)
         self._note = explain_flat(rewards, parsed, self.levels)
         return self._note
+
+
+def _by_task(logs: Mapping[str, Any]) -> dict[str, str]:
+    """Reward and parsed share of each task of a mixture: ``0.612 (98% parsed)``."""
+    columns = {}
+    for name in logs:
+        if name.startswith(TASK_REWARD):
+            task = name.removeprefix(TASK_REWARD)
+            columns[task] = f"{_value(logs, name):.3f} ({_value(logs, f'parsed/{task}'):.0%} parsed)"
+    return columns
 
 
 def _value(logs: Mapping[str, Any], name: str) -> float:

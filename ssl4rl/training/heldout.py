@@ -9,7 +9,8 @@ from typing import Any
 from ssl4rl.answers import Score
 from ssl4rl.example import Example
 from ssl4rl.statistics import Estimate
-from ssl4rl.training.tasks import AnyTask, PartNames
+from ssl4rl.tasks import AnyTask
+from ssl4rl.training.tasks import PartNames, num_examples
 
 CHUNK = 512
 """Examples answered at once; more would hold too many images in memory."""
@@ -26,7 +27,7 @@ def evaluate(task: AnyTask, answer: Callable[[list[Example]], list[str]], exampl
 
     state = PartialState()
     names = PartNames(task)
-    examples = min(examples, getattr(task, "size", examples))  # a benchmark has so many and no more
+    examples = num_examples(task, examples)
     mine = range(state.process_index, examples, state.num_processes)
     scores: list[tuple[str | None, Score]] = []
     # As many rounds in every process: an engine that spans several of them needs all to take part.

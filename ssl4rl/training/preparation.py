@@ -15,7 +15,7 @@ from ssl4rl.inference.lengths import Measured, measure
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
-from ssl4rl.training.tasks import Tasks, build_tasks, parts_of
+from ssl4rl.training.tasks import Tasks, build_tasks, num_examples, parts_of
 
 PREFLIGHT_EXAMPLES = 64
 """Prompts measured before the model is loaded; the others are measured as they are used."""
@@ -89,7 +89,7 @@ def _longest_prompt(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured
     """
     limit = files.context_length(recipe.grpo.get("vllm_max_model_length"))
     reply_length = recipe.grpo.get("max_completion_length", 256)
-    heldout = min(PREFLIGHT_EXAMPLES, recipe.heldout.examples)
+    heldout = num_examples(tasks.heldout, min(PREFLIGHT_EXAMPLES, recipe.heldout.examples))
     examples = itertools.chain(
         (tasks.train.example(index) for index in range(PREFLIGHT_EXAMPLES)),
         # The first examples of a mixture need not have one of each task.

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.models import TINY, TINY_VISION
+from ssl4rl.registry import SOURCE_KINDS, TASKS
 from ssl4rl.settings import parse_yaml
 from ssl4rl.training.recipe import Recipe, TaskEntry, default_grpo
 
@@ -44,17 +45,13 @@ def load_recipe(
 ) -> Recipe:
     """Reads a recipe (or starts from the defaults) and applies the command line to it, ``--set`` last.
 
-    ``side`` decides the defaults: ``tiny`` on link for ``graph``, ``tiny-vision`` on rotation for ``vision``.
+    ``side`` decides the defaults: its kind of source names a task, and whether the embedded model has to read images.
 
     Raises:
         UserError: for a missing file, an unknown key or a value that is not allowed, naming the place.
     """
     values = {} if file is None else read_recipe(file)
-    if side == "vision":
-        values.setdefault("tasks", [{"name": "rotation"}])
-        values.setdefault("model", {"path": TINY_VISION})
-        if isinstance(values["model"], dict):
-            values["model"].setdefault("path", TINY_VISION)
+    _default_side(values, side)
     _apply_names(values, list(tasks), level, dataset, model)
     knobs: dict[str, Any] = {}
     for key, value in _parse_overrides(overrides):
@@ -65,6 +62,18 @@ def load_recipe(
     if knobs:
         _set_knobs(values, knobs)
     return validate(values, "recipe" if file is None else str(file))
+
+
+def _default_side(values: Values, side: str) -> None:
+    """The task and the embedded model of a side, where the recipe names none."""
+    kinds = [kind for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()) if kind.side == side]
+    default_tasks = [kind.default_task for kind in kinds if kind.default_task is not None]
+    if default_tasks:
+        values.setdefault("tasks", [{"name": default_tasks[0]}])
+    if any(kind.shows_images for kind in kinds):
+        values.setdefault("model", {})
+        if isinstance(values["model"], dict):
+            values["model"].setdefault("path", TINY_VISION)
 
 
 def change(values: Values, settings: Mapping[str, Any]) -> None:
@@ -182,8 +191,6 @@ def _assign(values: Values, key: str, value: Any, place: str) -> None:
 
 def _set_knobs(values: Values, knobs: Mapping[str, Any]) -> None:
     """``--set task.KNOB=VALUE``: on every task that has the knob; an error if none has."""
-    from ssl4rl.registry import TASKS
-
     entries = _entries(values)
     valid = [set(TASKS.get(entry.get("name", TaskEntry().name)).knobs_type.model_fields) for entry in entries]
     for knob, value in knobs.items():

@@ -10,7 +10,8 @@ from ssl4rl.answers import Score, score
 from ssl4rl.example import Example
 from ssl4rl.records import Completion
 from ssl4rl.registry import REWARDS
-from ssl4rl.training.tasks import AnyTask, PartNames
+from ssl4rl.tasks import AnyTask
+from ssl4rl.training.tasks import PartNames
 
 Reward = Callable[[str, Example], float]
 """A function of the reply and the example; what the registry of rewards holds."""

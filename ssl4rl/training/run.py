@@ -14,13 +14,13 @@ from ssl4rl.errors import UserError
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.records import Completion
 from ssl4rl.runs import COMPLETIONS, METRICS, SUMMARY, Run, default_folder
-from ssl4rl.tasks import Task
+from ssl4rl.tasks import AnyTask, Task
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
 from ssl4rl.training.summary import describe_estimate, reward_change
-from ssl4rl.training.tasks import AnyTask, PartNames, Tasks, build_tasks, describe, reads_images
+from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
     from ssl4rl.training.trainer import TaskTrainer
@@ -109,7 +109,9 @@ def _open_run(prepared: Prepared, output: Path | None, resume: bool) -> Run:
     if resume:
         if output is None:
             raise UserError("--resume needs the run to continue: --output RUN")
-        return Run.open(output)
+        run = Run.open(output)
+        run.check_unchanged(prepared.tasks.sources, prepared.files.fingerprint, prepared.tasks.versions)
+        return run
     recipe, tasks = prepared.recipe, prepared.tasks
     name = "+".join(entry.name for entry in recipe.tasks)
     run = Run.create(output or default_folder(name, tasks.train.source.name), recipe.model_dump(mode="json"))

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ssl4rl.benchmarks import Benchmark, versioned_name
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import UsedSource
-from ssl4rl.tasks import Task
+from ssl4rl.source import origin_of
+from ssl4rl.tasks import AnyTask
 from ssl4rl.training.recipe import Recipe, TaskEntry
-
-AnyTask = Task[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,14 @@ class Tasks:
 
     @classmethod
     def of(cls, task: AnyTask) -> Tasks:
-        """A task, which is evaluated on its split ``val``."""
+        """A task, which is evaluated on its split ``val``.
+
+        Raises:
+            UserError: for a benchmark, whose labels are not to be trained on.
+        """
+        for part in parts_of(task):
+            if isinstance(part, Benchmark):
+                raise UserError(f"{part.name} is a benchmark: it is for evaluation, and cannot be trained on")
         return cls(task, task.on_split("val"), used_sources([task]))
 
     def evaluated_on(self, heldout: AnyTask) -> Tasks:
@@ -38,7 +45,7 @@ class Tasks:
     @property
     def versions(self) -> dict[str, int]:
         """The version of each task, by name."""
-        return {part.name: part.version for part in [*parts_of(self.train), *parts_of(self.heldout)]}
+        return {versioned_name(part): part.version for part in [*parts_of(self.train), *parts_of(self.heldout)]}
 
 
 def parts_of(task: AnyTask) -> list[AnyTask]:
@@ -47,15 +54,13 @@ def parts_of(task: AnyTask) -> list[AnyTask]:
 
 
 def used_sources(tasks: Iterable[AnyTask]) -> list[UsedSource]:
-    """The sources of tasks that were given as objects, each recorded by its own name."""
-    used = {}
-    for task in tasks:
-        for part in parts_of(task):
-            source = part.source
-            used[part.source_kind.name, source.name] = UsedSource(
-                part.source_kind.name, source.name, source.name, source.fingerprint
-            )
-    return list(used.values())
+    """The distinct sources of tasks, the parts of mixtures included."""
+    return list(dict.fromkeys(UsedSource.of(part) for task in tasks for part in parts_of(task)))
+
+
+def num_examples(task: AnyTask, wanted: int) -> int:
+    """How many of the ``wanted`` first examples there are: all of them, unless the task is a benchmark."""
+    return min(wanted, task.size) if isinstance(task, Benchmark) else wanted
 
 
 class PartNames:
@@ -87,19 +92,18 @@ def build_tasks(recipe: Recipe) -> Tasks:
         UserError: for an unknown task, level, knob or dataset, or a dataset that lacks what the task needs.
     """
     sources: dict[tuple[str, str | None], Any] = {}
-    used, built = [], []
+    built = []
     for entry in recipe.tasks:
         task_type = TASKS.get(entry.name)
         kind = task_type.source_kind
         key = (kind.name, entry.dataset)
         if key not in sources:
-            source = sources[key] = kind.load(entry.dataset)
-            used.append(UsedSource(kind.name, source.name, entry.dataset, source.fingerprint))
+            sources[key] = kind.load(entry.dataset)
         built.append(task_type(sources[key], level=entry.level, knobs=entry.knobs, seed=recipe.seed))
     task: AnyTask = built[0]
     if len(built) > 1:
         task = Mixture(built, [entry.weight for entry in recipe.tasks], recipe.seed)
-    return Tasks(task, task.on_split("val"), used)
+    return Tasks.of(task)
 
 
 def describe(task: AnyTask) -> dict[str, Any]:
@@ -113,13 +117,14 @@ def describe(task: AnyTask) -> dict[str, Any]:
     if len(seeds) > 1:
         raise UserError(f"the mixture and its tasks have several seeds ({', '.join(map(str, sorted(seeds)))}); use one")
     weights = task.knobs.weights if isinstance(task, Mixture) else (1.0,)
-    entries = [
-        TaskEntry(name=part.name, dataset=part.source.name, level=part.level, weight=weight, knobs=part.overrides)
-        for part, weight in zip(parts, weights, strict=True)
-    ]
+    entries = []
+    for part, weight in zip(parts, weights, strict=True):
+        dataset = origin_of(part.source) or part.source.name
+        entry = TaskEntry(name=part.name, dataset=dataset, level=part.level, weight=weight, knobs=part.overrides)
+        entries.append(entry)
     return {"seed": task.seed, "tasks": [entry.model_dump(mode="json") for entry in entries]}
 
 
 def reads_images(task: AnyTask) -> bool:
-    """Whether one of its sources belongs to ``ssl4rl vision``, so that a model has to read images."""
-    return any(part.source_kind.side == "vision" for part in parts_of(task))
+    """Whether a model has to read images for one of its parts."""
+    return any(part.source_kind.shows_images for part in parts_of(task))

@@ -28,13 +28,13 @@ from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.tokens import Encoded, encode
 from ssl4rl.records import Completion
+from ssl4rl.tasks import AnyTask
 from ssl4rl.training import shared_prompt, vllm_sync
 from ssl4rl.training.checks import BatchPlan
 from ssl4rl.training.recipe import ModelSettings, Recipe
 from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, sample_groups
 from ssl4rl.training.shared_images import Images, bare
-from ssl4rl.training.tasks import AnyTask
 
 VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
 """The names of the parameters of a vision-language model that read images, in transformers."""

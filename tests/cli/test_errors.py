@@ -101,7 +101,7 @@ def test_show_finds_the_dataset_and_the_replies_in_a_run(run, refused, folder, t
     asked, another = task.example(0), task.example(1)
     assert "is not a run" in refused("graph", "show", asked.id, "--run", tmp_path)
     recorded = Run.create(tmp_path / "run", {"seed": 0})
-    recorded.write_environment([UsedSource("graph", "mine", str(folder), task.source.fingerprint)], None, {"link": 1})
+    recorded.write_environment([UsedSource.of(task)], None, {"task link": 1})
     for example, reply in ((asked, "mine"), (another, "not mine")):
         score = task.score(reply, example)
         recorded.append(

@@ -133,7 +133,7 @@ def test_predictions_of_another_recipe_are_not_gone_on_with(tmp_path):
             evaluate(other, output=run, resume=True, model=parrot())
     retrained = parrot()
     retrained.engine.identity["model"] = "polly the second"
-    with pytest.raises(UserError, match="the model has changed since"):
+    with pytest.raises(UserError, match="the model changed after"):
         evaluate(RECIPE, output=run, resume=True, model=retrained)
     # A line that was put there by hand, or by a version whose prompts differ.
     records = lines(run)

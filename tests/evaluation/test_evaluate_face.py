@@ -44,8 +44,13 @@ def test_by_name(tmp_path):
     assert (run.config["benchmark"], run.config["dataset"], run.config["limit"]) == ("link", None, 6)
     (used,) = run.used_sources
     source = ssl4rl.load("citations")
-    assert (used.kind, used.name, used.dataset, used.fingerprint) == ("graph", "citations", None, source.fingerprint)
-    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"link": 1})
+    assert (used.kind, used.name, used.dataset, used.fingerprint) == (
+        "graph",
+        "citations",
+        "citations",
+        source.fingerprint,
+    )
+    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"benchmark link": 1})
     # What was recorded rebuilds the example, and scores its reply alike.
     prediction = run.predictions()[0]
     benchmark, example = ssl4rl.rebuild(prediction.id, run=run)
@@ -57,7 +62,7 @@ def test_a_benchmark_brings_its_own_source_level_knobs_and_seed(tmp_path):
     benchmark = ssl4rl.benchmark("link", graph, level="no-graph", seed=3, negatives="random")
     settings = {"say": quiet, "limit": 4, "baselines": False}
     run = ssl4rl.evaluate(benchmark, always("no"), tmp_path / "run", **settings)
-    assert [prediction.id for prediction in run.predictions()] == [str(benchmark.example(i).id) for i in range(4)]
+    assert [prediction.id for prediction in run.predictions()] == [benchmark.example(i).id for i in range(4)]
     config = {key: run.config[key] for key in ("dataset", "level", "knobs", "seed")}
     assert config == {"dataset": "mine", "level": "no-graph", "knobs": {"negatives": "random"}, "seed": 3}
     with pytest.raises(ssl4rl.UserError, match="seed is the benchmark's own"):
@@ -67,7 +72,7 @@ def test_a_benchmark_brings_its_own_source_level_knobs_and_seed(tmp_path):
     assert again.scores["n"] == 4
     (tmp_path / "run" / "scores.json").unlink()
     other = ssl4rl.benchmark("link", replace(graph, texts=graph.texts[::-1]), "no-graph", seed=3, negatives="random")
-    with pytest.raises(ssl4rl.UserError, match="the dataset has changed since"):
+    with pytest.raises(ssl4rl.UserError, match="the dataset changed after"):
         ssl4rl.evaluate(other, always("no"), tmp_path / "run", resume=True, **settings)
 
 

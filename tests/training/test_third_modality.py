@@ -121,7 +121,7 @@ def test_it_trains_three_steps_from_python(tmp_path: Path) -> None:
     assert run.summary["task"] == "next-line@easy" and run.summary["dataset"] == "verses"
     [source] = run.used_sources
     assert (source.kind, source.name, source.fingerprint) == ("lines", "verses", default_lines().fingerprint)
-    assert run.environment["task_versions"] == {"next-line": 1}
+    assert run.environment["task_versions"] == {"task next-line": 1}
     # Its ids are rebuilt, and its replies scored, like those of every other task.
     completion = run.completions()[0]
     task, example = ssl4rl.rebuild(completion.id, run=run)

@@ -47,7 +47,7 @@ def test_three_steps_on_a_task(tmp_path: Path) -> None:
     ]
     assert run.config["seed"] == 5 and run.config["model"]["path"] == "tiny"
     assert run.config["grpo"] == {**QUICKSTART_GRPO, **SMALL["grpo"]}
-    assert run.environment["task_versions"] == {"link": task.version}
+    assert run.environment["task_versions"] == {"task link": task.version}
     assert {completion.id.rsplit("/", 2)[1] for completion in run.completions()} == {"5"}
     again = ssl4rl.train(run.path / "config.yaml", tmp_path / "again", heldout_examples=0, grpo={"max_steps": 1})
     assert again.completions()[0].id == run.completions()[0].id

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ssl4rl.answers import Scoring
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import node_item
@@ -49,11 +48,10 @@ class Common(CandidateTask[CandidateKnobs]):
         numbers = [written.number[node] for node in ends]
         question = f"Not every node is shown. Which of these is linked with both [{numbers[0]}] and [{numbers[1]}]?"
         gold = self.letter_of(candidates)[middle]
-        return Draft(
-            parts=self.prompt(written.text, question, written.options, reply_form("one letter")),
-            scoring=Scoring("score_any_of", {"accepted": [gold]}),
-            gold=gold,
-            chance=1 / len(candidates),
+        return Draft.any_of(
+            self.prompt(written.text, question, written.options, reply_form("one letter")),
+            accepted=[gold],
+            num_choices=len(candidates),
             source_items=tuple(node_item(node) for node in ends),
             meta=self.meta(subgraph, written, ends=ends, candidates=candidates, middle=middle),
         )

@@ -80,5 +80,6 @@ GRAPH: SourceKind[TextAttributedGraph] = SourceKind(
     recognises=recognises,
     check=check,
     summarise=imported("ssl4rl.data.graphs.summary:summarise"),
+    default_task="link",
     locate=locate,
 )

@@ -34,6 +34,8 @@ IMAGES: SourceKind[ImageSet] = SourceKind(
     recognises=recognises_images_alone,
     check=imported("ssl4rl.data.images.files:check_images"),
     summarise=imported("ssl4rl.data.images.summary:summarise_images"),
+    shows_images=True,
+    default_task="rotation",
 )
 
 QUESTIONS: SourceKind[QuestionSet] = SourceKind(
@@ -46,6 +48,7 @@ QUESTIONS: SourceKind[QuestionSet] = SourceKind(
     recognises=imported("ssl4rl.data.images.questions:recognises_questions"),
     check=imported("ssl4rl.data.images.questions:check_questions"),
     summarise=imported("ssl4rl.data.images.summary:summarise_questions"),
+    shows_images=True,
 )
 
 CLASSES: SourceKind[ClassifiedImages] = SourceKind(
@@ -58,4 +61,5 @@ CLASSES: SourceKind[ClassifiedImages] = SourceKind(
     recognises=lambda path: False,  # class folders are images: --kind classes says that more is meant
     check=imported("ssl4rl.data.images.classes:check_classified"),
     summarise=imported("ssl4rl.data.images.summary:summarise_classes"),
+    shows_images=True,
 )
