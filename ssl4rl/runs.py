@@ -89,7 +89,8 @@ class Run:
             UserError: if there is none.
         """
         if not (path / CONFIG).is_file():
-            raise UserError(f"{path} is not a run: it has no {CONFIG}")
+            reason = f"is not a run: it has no {CONFIG}" if path.is_dir() else "does not exist"
+            raise UserError(f"{path} {reason}")
         return cls(path)
 
     def check_writable(self) -> None:
@@ -189,7 +190,9 @@ class Run:
         """
         path = self.path / predictions_file(ablation)
         if not path.is_file():
-            raise UserError(f"{self.path} has no {path.name}; it is not the folder of an evaluation")
+            if not self.is_evaluation:
+                raise UserError(f"{self.path} is a training run; evaluate its model first: {self.path / 'model'}")
+            raise UserError(f"{self.path} has no {path.name}; nothing was answered yet")
         records = self.answered(ablation)
         if not records:
             raise UserError(f"{path} is empty; nothing was answered yet")

@@ -121,7 +121,9 @@ def _resumed(benchmark: str | None, settings: Mapping[str, Any], output: Path | 
         raise UserError("--resume needs the run to continue: --output RUN")
     if benchmark or settings.keys() - RESUMABLE:
         raise UserError("--resume uses the run's own settings; only --engine and --no-baselines can be given with it")
-    return EvalRecipe.of(Run.open(output)).model_copy(update=dict(settings))
+    recipe = EvalRecipe.of(Run.open(output))
+    # The flag is on unless it is switched off: what the run was started without stays off.
+    return recipe.model_copy(update={**settings, "baselines": recipe.baselines and settings["baselines"]})
 
 
 def _run(context: typer.Context, recipe: EvalRecipe, output: Path | None, *, resume: bool, as_json: bool) -> None:
@@ -131,11 +133,11 @@ def _run(context: typer.Context, recipe: EvalRecipe, output: Path | None, *, res
     from ssl4rl.evaluation.run import evaluate
     from ssl4rl.registry import BENCHMARKS
     from ssl4rl.report.tables import print_scores
-    from ssl4rl.runs import PREDICTIONS
 
     if not as_json:
         kind = BENCHMARKS.get(recipe.benchmark).source_kind
-        say_embedded([kind] if recipe.dataset is None else [], recipe.model)
+        own_engine = recipe.engine in ("auto", "transformers", "vllm")  # another engine need not use the model
+        say_embedded([kind] if recipe.dataset is None else [], recipe.model if own_engine else None)
     try:
         run = evaluate(recipe, output=output, resume=resume, say=_say)
     except KeyboardInterrupt:
@@ -148,7 +150,7 @@ def _run(context: typer.Context, recipe: EvalRecipe, output: Path | None, *, res
         return
     console = Console(highlight=False, markup=False)
     print_scores(scores, console)
-    console.print(f"run: {run.path}\nits replies: {run.path / PREDICTIONS}", soft_wrap=True)
+    console.print(f"run: {run.path}\nits replies: ssl4rl log {run.path}", soft_wrap=True)
 
 
 def _run_suite(

@@ -13,6 +13,7 @@ from ssl4rl.registry import SOURCE_KINDS
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers.",
 )
 

@@ -27,7 +27,8 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, sign, text = setting.partition("=")
         if not sign or not key.startswith("task."):
-            raise UserError(f"--set {setting!r}: write it as task.KNOB=VALUE")
+            meant = f"; did you mean task.{setting}?" if sign and "." not in key else ""
+            raise UserError(f"--set {setting!r}: only knobs are set here, as task.KNOB=VALUE{meant}")
         knobs[key.removeprefix("task.")] = parse_yaml(text, f"--set {key}")
     return knobs
 
@@ -45,7 +46,8 @@ def say_embedded(kinds: Iterable[SourceKind[Any]], model: str | None) -> None:
     if model in EMBEDDED:
         used.append(f"the embedded model {model}")
     if used:
-        typer.echo(f"using {' and '.join(dict.fromkeys(used))}")
+        *others, last = dict.fromkeys(used)
+        typer.echo(f"using {', '.join(others)}{' and ' if others else ''}{last}")
 
 
 def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any, Any]]:

@@ -76,6 +76,7 @@ def show(
         from ssl4rl.vision.sheet import contact_sheet, save_png
 
         save_png(contact_sheet(examples), png)
+        typer.echo(f"drawn in {png}", err=True)
     for example in examples:
         if as_json:
             typer.echo(json.dumps(_row(example, replies), ensure_ascii=False))

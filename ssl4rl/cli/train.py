@@ -32,6 +32,7 @@ def train(
 ) -> None:
     """Trains a model by GRPO, with rewards that the graph or the images themselves provide."""
     from ssl4rl.registry import TASKS
+    from ssl4rl.runs import open_run
     from ssl4rl.training.recipe_file import load_recipe
 
     if resume:
@@ -39,9 +40,10 @@ def train(
             raise UserError("--resume needs the run to continue: --output RUN")
         if task or level or dataset or model or config:
             raise UserError("--resume continues with the run's own recipe; only --set can be given with it")
+        begun = open_run(output)
+        if begun.is_evaluation:
+            raise UserError(f"{output} is an evaluation; continue it with ssl4rl {side_of(context)} eval --resume")
         config = output / "config.yaml"
-        if not config.is_file():
-            raise UserError(f"{output} is not a run: it has no config.yaml")
     side = side_of(context)
     recipe = load_recipe(
         config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model, side=side
@@ -78,8 +80,11 @@ def train(
     try:
         run = run_recipe(recipe, output, resume=resume)
     except KeyboardInterrupt:
-        folder = output or "RUN"
-        typer.echo(f"\nstopped; continue with: ssl4rl {side} train --resume --output {folder}", err=True)
+        if output is not None and not (output / "config.yaml").is_file():
+            typer.echo("\nstopped before anything was written", err=True)
+        else:
+            folder = output or "RUN, its folder below runs/"
+            typer.echo(f"\nstopped; continue with: ssl4rl {side} train --resume --output {folder}", err=True)
         raise typer.Exit(130) from None
     if is_main_process() and run.summary is not None:
         for line in describe_result(run.summary, run.path):

@@ -86,7 +86,7 @@ class EvalRecipe(BaseModel):
             UserError: if it is not the run of an evaluation.
         """
         if not run.is_evaluation:
-            raise UserError(f"{run.path} is not an evaluation (its config.yaml names no benchmark)")
+            raise UserError(f"{run.path} is a training run, not an evaluation; its model is {run.path / 'model'}")
         return cls._validated(run.config)
 
     @classmethod

@@ -74,7 +74,7 @@ def evaluate(
     results = {
         "benchmark": built.label,
         "dataset": built.source.name,
-        "model": recipe.model or opened.fingerprint,
+        "model": opened.name if opened.engine.files is None else recipe.model or opened.name,
         **scores(predictions),
         "scoring": recipe.scoring,
         "shots": recipe.shots,
@@ -90,11 +90,12 @@ def _resolve(
     benchmark: str | AnyBenchmark | EvalRecipe, model: str | Path | Model | None, settings: Mapping[str, Any]
 ) -> tuple[EvalRecipe, AnyBenchmark]:
     """The whole recipe of an evaluation, and its benchmark."""
+    if isinstance(benchmark, EvalRecipe):
+        given = {**settings, "model": str(model)} if isinstance(model, str | Path) else settings
+        recipe = EvalRecipe.build({**benchmark.model_dump(), **given}) if given else benchmark
+        return recipe, build_benchmark(recipe)
     if model is not None:
         settings = {**settings, "model": model.name if isinstance(model, Model) else str(model)}
-    if isinstance(benchmark, EvalRecipe):
-        recipe = EvalRecipe.build({**benchmark.model_dump(), **settings}) if settings else benchmark
-        return recipe, build_benchmark(recipe)
     if not isinstance(benchmark, Benchmark):
         recipe = EvalRecipe.build({"benchmark": benchmark, **settings})
         return recipe, build_benchmark(recipe)

@@ -55,7 +55,7 @@ class PairTask(GraphTask[PK]):
         self.asked = self.view.asked[self.split]
         if not len(self.asked):
             raise NotApplicable(
-                f"graph {self.source.name} has no {self.split} edges to ask about; it is too small for this split"
+                f"graph {self.source.name} has no {self.split} edges to ask about; it needs more edges (about 20)"
             )
 
     @cached_property

@@ -18,7 +18,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused: Pillow's own warning level, a quarter of a gigabyte as 24-bit colour."""
 
-REMEDY = "fix or remove it, or load the images with skip_broken"
+REMEDY = "fix or remove it"
 
 WHITE = (255, 255, 255, 255)
 EXIF_ORIENTATION = 0x0112

@@ -121,7 +121,7 @@ def test_new_validates_at_once_and_never_overwrites(tmp_path: Path) -> None:
     report = json.loads(output("validate", folder, "--json"))
     assert report["valid"] and report["problems"] == []
     assert report["summary"]["name"] == 'my: "graph"'
-    assert report["summary"]["num_classes"] == 2
+    assert report["summary"]["num_classes"] == 4
     assert "recipe" in output("info", folder)
     (folder / "nodes.csv").write_text("mine")
     assert "exists already" in error("new", folder)

@@ -1,5 +1,7 @@
 """Hand-written runs."""
 
+import zlib
+
 import pytest
 
 from ssl4rl.answers import Scoring, score
@@ -16,7 +18,7 @@ def prediction():
         verdict = score(reply, scoring)
         values = {
             "item": item,
-            "id": f"toy/test/link@one-hop/0/{item}#00000000",
+            "id": f"toy/test/link@one-hop/0/{item if item.isdecimal() else zlib.crc32(item.encode())}#00000000",
             "index": 0,
             "prompt": "Two texts are given.\nAre they linked?\nGive one word.",
             "reply": reply,

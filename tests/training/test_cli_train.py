@@ -71,7 +71,7 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
         (["graph", "train", "--set", "grpo.num_generations=7"], "not divisible by groups"),
         (["graph", "train", "--resume"], "--resume needs the run"),
         (["graph", "train", "--resume", "--output", "none", "--task", "link"], "only --set"),
-        (["graph", "train", "--resume", "--output", "none"], "none is not a run"),
+        (["graph", "train", "--resume", "--output", "none"], "none does not exist"),
         (["graph", "train", "--set", "reward.kind=x"], "unknown reward 'x'; there are: task"),
         (["graph", "train", "--task", "rotation"], "rotation is for ssl4rl vision, not for ssl4rl graph"),
         (
@@ -79,7 +79,7 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
             "--dataset citations cannot be the dataset of all tasks, which need several kinds (images, graph)",
         ),
         (["graph", "train", "--task", "link", "--task", "rotation"], "model 'tiny' reads no images"),
-        (["log", "none"], "none is not a run"),
+        (["log", "none"], "none does not exist"),
         (["log", "none", "--best", "--worst"], "not both"),
     ],
 )

@@ -16,7 +16,7 @@ def logs(reward: float, flat: float = 0.25, parsed: float = 1.0) -> dict[str, fl
 
 def shown(*steps: dict[str, float], terminal: bool = False) -> str:
     out = io.StringIO()
-    with Display(10, LEVELS, Console(file=out, force_terminal=terminal, width=120)) as display:
+    with Display(10, LEVELS, Console(file=out, force_terminal=terminal, width=160)) as display:
         for number, step in enumerate(steps, start=1):
             display.step(number, step)
     return out.getvalue()
@@ -30,8 +30,10 @@ def test_one_line_per_step_where_there_is_no_terminal() -> None:
 
 
 def test_the_reward_of_each_task_of_a_mixture() -> None:
-    [line] = shown({**logs(0.5), "reward/link@medium": 0.25, "rewards/score/mean": 0.5}).splitlines()
-    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250  flat groups 25%")
+    [line] = shown(
+        {**logs(0.5), "reward/link@medium": 0.25, "parsed/link@medium": 0.9, "rewards/score/mean": 0.5}
+    ).splitlines()
+    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250 (90% parsed)  flat groups 25%")
 
 
 def test_a_live_panel_on_a_terminal() -> None:

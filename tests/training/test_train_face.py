@@ -48,7 +48,7 @@ def test_three_steps_on_a_task(tmp_path: Path) -> None:
     assert run.config["seed"] == 5 and run.config["model"]["path"] == "tiny"
     assert run.config["grpo"] == {**QUICKSTART_GRPO, **SMALL["grpo"]}
     assert run.environment["task_versions"] == {"task link": task.version}
-    assert {completion.id.rsplit("/", 2)[1] for completion in run.completions()} == {"5"}
+    assert {completion.id.seed for completion in run.completions()} == {5}
     again = ssl4rl.train(run.path / "config.yaml", tmp_path / "again", heldout_examples=0, grpo={"max_steps": 1})
     assert again.completions()[0].id == run.completions()[0].id
     with pytest.raises(UserError, match="is finished"):
@@ -68,9 +68,9 @@ def test_a_mixture_of_a_graph_and_a_vision_task(tmp_path: Path, capsys: pytest.C
     shown = dict.fromkeys(names, 0)
     for line in run.metrics():
         own = [completion for completion in completions if completion.step == line["step"]]
-        for name in names & {completion.id.split("/")[2] for completion in own}:
-            rewards = [completion.reward for completion in own if f"/{name}/" in completion.id]
-            parsed = [completion.parsed for completion in own if f"/{name}/" in completion.id]
+        for name in names & {completion.id.label for completion in own}:
+            rewards = [completion.reward for completion in own if completion.id.label == name]
+            parsed = [completion.parsed for completion in own if completion.id.label == name]
             assert line[f"reward/{name}"] == pytest.approx(sum(rewards) / len(rewards))
             assert line[f"parsed/{name}"] == pytest.approx(sum(parsed) / len(parsed))
             shown[name] += 1
@@ -102,7 +102,7 @@ def test_batches_with_and_without_images(share: bool, tmp_path: Path) -> None:
         grpo=grpo,
         log_completions_every=1,
     )
-    assert {completion.id.split("/")[2] for completion in run.completions()} == {"link@medium", "rotation@medium"}
+    assert {completion.id.label for completion in run.completions()} == {"link@medium", "rotation@medium"}
     assert all(line["loss"] is not None for line in run.metrics())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.evaluation.baselines.base import BaselineAnswers
 from ssl4rl.evaluation.scores import score_labels
+from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.records import Prediction
 from ssl4rl.vision.benchmarks.imagenet import ImageNet
 
@@ -16,10 +17,11 @@ def constants(benchmark: AnyBenchmark, predictions: Sequence[Prediction]) -> Bas
     """The answers of constants to the items of any benchmark's predictions.
 
     ``first option`` is the label that is offered first, ``majority letter`` the label that is right most often (on
-    these very items: no constant letter earns more). Without options in the prompt there is neither.
+    these very items: no constant letter earns more). With more answers than letters, and none of them listed
+    in the prompt, there is neither.
     """
     baselines = BaselineAnswers()
-    if benchmark.vocabulary is None:
+    if benchmark.vocabulary is None or len(benchmark.vocabulary) <= len(OPTION_LETTERS):
         baselines.answers["first option"] = [next(iter(prediction.choices)) for prediction in predictions]
         baselines.answers["majority letter"] = [_best_label(predictions)] * len(predictions)
         baselines.notes.append("majority letter is chosen on the items that it is scored on: no constant earns more")

@@ -45,7 +45,9 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
         nodes = node_split(self.source)[self.split]
         nodes = nodes[self.source.labels[nodes] >= 0]
         if not len(nodes):
-            raise NotApplicable(f"graph {self.source.name} has no labelled {self.split} nodes")
+            raise NotApplicable(
+                f"graph {self.source.name} has no labelled {self.split} nodes; add more, or a column `split`"
+            )
         self.nodes: IntArray = items_rng(self).permutation(nodes)
         self.labels: IntArray = self.source.labels
 
