@@ -192,7 +192,7 @@ def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: 
 
     refused("exists already; add --resume", finished)
     refused("is finished", finished, resume=True)
-    refused("is not a run", tmp_path / "nothing", resume=True)
+    refused("does not exist", tmp_path / "nothing", resume=True)
     refused("num_generations", tmp_path / "run", recipe={"grpo__num_generations": 3})
     refused("grpo: ", tmp_path / "run", recipe={"grpo__scale_rewards": "x", "grpo__eval_strategy": "sometimes"})
     (tmp_path / "file").write_text("")

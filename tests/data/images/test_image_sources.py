@@ -74,7 +74,7 @@ def test_broken_images_are_named_and_skipped_only_when_asked(tmp_path):
     folder = write(tmp_path / "set", {"a.png": png(1), "b.jpg": png(2, "JPEG")[:-15], "c.png": b"", "d.png": png(4)})
     images = load_images(str(folder))
     assert len(images) == 4
-    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*or load the images with skip_broken"):
+    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*fix or remove it"):
         images.open(1)
     for _ in range(2):  # found out, then remembered
         kept = load_images(str(folder), skip_broken=True)
