@@ -5,10 +5,11 @@
     python -m experiments.reply_form --models Qwen2.5-Coder-0.5B=QWEN SmolLM2-135M=SMOLLM2 [--limit 100] [--runs RUNS]
 
 Every wording ends the same prompts: link prediction, neighbor prediction and node classification on Cora. The best two
-with reasoning and the best two for the answer alone also end those of the other tasks and benchmarks. Best is, by a
-rule fixed beforehand, the mean share of valid replies over those three and all models, then the shorter reply. Replies
-are greedy, in bfloat16; they are kept in RUNS as they come, and a second call goes on from there. The models are made
-from quantised files (Qwen from Q4_K_M, SmolLM2 from Q4_1). Data: SSL4RL_TEST_DATA (default ../shared/data).
+with reasoning, the best two for the answer alone and the ones in use also end those of the other tasks and benchmarks,
+and the best two with reasoning are asked again on three times as many fresh prompts. Best is, by a rule fixed
+beforehand, the mean share of valid replies over those three and all models, then the shorter reply. Replies are greedy,
+in bfloat16; they are kept in RUNS as they come, and a second call goes on from there. The models are dequantised (Qwen
+from Q4_K_M, SmolLM2 from Q4_1). Data: SSL4RL_TEST_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.environment import environment
 from ssl4rl.example import Example
 from ssl4rl.inference.engines import Engine, Sampling, open_engine
+from ssl4rl.prompts import reply_form
 
 REASONING, DIRECT = "reasoning", "answer only"
 REASONING_TOKENS = 96
@@ -52,6 +55,12 @@ class Wording:
         if answer.startswith("one letter"):
             answer = self.letter.format(last=letters[-1], each="/".join(letters))
         return self.sentence.format(answer=answer)
+
+    @property
+    def thought(self) -> str:
+        """The form's placeholder for the reasoning, with its tags; empty if it has none."""
+        found = re.search("<think>.+</think>", self.sentence)
+        return found[0] if found else ""
 
     @property
     def name(self) -> str:
@@ -102,18 +111,18 @@ class Case:
         level = f"@{self.level}" if self.level else ""
         return f"{self.name}{level}{' benchmark' if self.is_benchmark else ''}, {self.dataset}"
 
-    def examples(self, count: int) -> list[tuple[Example, str, str]]:
-        """Each example with its prompt up to the last sentence, and what that asks for."""
+    def examples(self, first: int, count: int) -> list[tuple[Example, str, str]]:
+        """``count`` examples, each with its prompt up to the last sentence and what that asks for."""
         task: AnyTask
         if self.is_benchmark:
             task = ssl4rl.benchmark(self.name, self.dataset, self.level, text_budget=140)
-            count = min(count, task.size)
+            count = min(count, task.size - first)
         else:
             task = ssl4rl.task(self.name, self.dataset, self.level, "val", text_budget=140)
         # The one place that words the form of a reply.
         task.form = lambda answer: f"{MARK}{answer}{MARK}"  # type: ignore[method-assign]
         found = []
-        for index in range(count):
+        for index in range(first, first + count):
             example = task.example(index)
             start, answer, _ = example.text.split(MARK)
             found.append((example, start, answer))
@@ -132,6 +141,8 @@ OTHERS = (
     Case("attribute", level="hard", answer_tokens=24),
     Case("attribute", level="generate", answer_tokens=64),
 )
+CONFIRMED = (*FIRST, OTHERS[0])
+"""The best two with reasoning are asked again on these, on prompts that had no part in the choice."""
 
 
 class Replies:
@@ -186,16 +197,19 @@ def measure(
         for wording in wordings:
             cell = [(example, reply) for each, example, _, reply in answered if each == wording]
             if cell:
-                rows.append({"case": case.label, "kind": kind, "wording": wording.name, **summary(cell, kind)})
+                rows.append({"case": case.label, "kind": kind, "wording": wording.name, **summary(cell, wording)})
     return rows
 
 
-def summary(cell: Sequence[tuple[Example, dict[str, Any]]], kind: str) -> dict[str, Any]:
-    """Shares of replies that were read, valid and cut off, the mean score and length, and the commonest answer."""
+def summary(cell: Sequence[tuple[Example, dict[str, Any]]], wording: Wording) -> dict[str, Any]:
+    """Shares of replies that were read, valid, cut off and copied, mean score and length, and the commonest answer.
+
+    A copied reply is one whose reasoning is the form's own placeholder.
+    """
     given: Counter[str] = Counter()
     results = []
     for example, reply in cell:
-        arguments = {**example.scoring.arguments, "bare": kind == DIRECT}
+        arguments = {**example.scoring.arguments, "bare": wording.kind == DIRECT}
         result = score(reply["reply"], Scoring(example.scoring.function, arguments))
         results.append(result)
         if result.valid:
@@ -215,6 +229,7 @@ def summary(cell: Sequence[tuple[Example, dict[str, Any]]], kind: str) -> dict[s
         "chance": sum(example.chance for example, _ in cell) / count,
         "tokens": sum(reply["tokens"] for _, reply in cell) / count,
         "truncated": sum(reply["truncated"] for _, reply in cell) / count,
+        "copied": sum(bool(wording.thought) and wording.thought in reply["reply"].lower() for _, reply in cell) / count,
         "commonest": [common[0][0], common[0][1] / count] if common else None,
         "not_valid": unread.most_common(4),
         "replies": [reply["reply"] for _, reply in cell[:3]],
@@ -223,12 +238,18 @@ def summary(cell: Sequence[tuple[Example, dict[str, Any]]], kind: str) -> dict[s
 
 def best(rows: Sequence[dict[str, Any]], kind: str, count: int = 2) -> list[Wording]:
     """The wordings of a kind with the largest mean share of valid replies; of equal ones those with shorter replies."""
+    tried = [case.label for case in FIRST]
 
     def rank(wording: Wording) -> tuple[float, float]:
-        own = [row for row in rows if row["kind"] == kind and row["wording"] == wording.name]
+        own = [row for row in rows if row["kind"] == kind and row["wording"] == wording.name and row["case"] in tried]
         return -sum(row["valid"] for row in own) / len(own), sum(row["tokens"] for row in own) / len(own)
 
     return sorted((wording for wording in WORDINGS if wording.kind == kind), key=rank)[:count]
+
+
+def in_use(wording: Wording) -> bool:
+    """Whether it is the sentence that the package's prompts end with."""
+    return wording.sentence == reply_form("{answer}", wording.kind == REASONING)
 
 
 def show(row: dict[str, Any]) -> None:
@@ -236,7 +257,7 @@ def show(row: dict[str, Any]) -> None:
     print(
         f"{row['model']}, {row['case']}, n={row['n']}: read {row['parsed']:.2f}, valid {row['valid']:.2f}, "
         f"score {row['score']:.3f} (chance {row['chance']:.2f}), {row['tokens']:.0f} tokens, {row['truncated']:.2f} "
-        f"cut off, commonest {common} | {row['kind']}: {row['wording']}",
+        f"cut off, {row['copied']:.2f} copied, commonest {common} | {row['kind']}: {row['wording']}",
         flush=True,
     )
 
@@ -258,11 +279,11 @@ def main() -> None:
     replies = {name: Replies(path, options.runs / f"{name}.jsonl", options.engine) for name, path in models.items()}
     rows: list[dict[str, Any]] = []
 
-    def run(case: Case, wordings: Sequence[Wording]) -> None:
-        examples = case.examples(options.limit)
+    def run(case: Case, wordings: Sequence[Wording], first: int = 0, count: int = options.limit) -> None:
+        examples = case.examples(first, count)
         for name, of_model in replies.items():
             for row in measure(of_model, case, wordings, examples):
-                rows.append({"model": name, **row})
+                rows.append({"model": name, "first": first, **row})
                 show(rows[-1])
         result = {"environment": environment(), "rows": rows}
         options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
@@ -270,10 +291,14 @@ def main() -> None:
     for case in FIRST:
         run(case, WORDINGS)
     chosen = [wording for kind in (REASONING, DIRECT) for wording in best(rows, kind)]
-    print("best:", *(f"{wording.kind}: {wording.name}" for wording in chosen), sep="\n  ", flush=True)
+    chosen += [wording for wording in WORDINGS if wording not in chosen and in_use(wording)]
+    print("best, and in use:", *(f"{wording.kind}: {wording.name}" for wording in chosen), sep="\n  ", flush=True)
     if not options.first_only:
         for case in OTHERS:
             run(case, chosen)
+        finalists = best(rows, REASONING)
+        for case in CONFIRMED:
+            run(case, finalists, options.limit, 3 * options.limit)
 
 
 if __name__ == "__main__":
