@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
+from ssl4rl.answers import Scoring
 from ssl4rl.example import Example
 from ssl4rl.tasks import Draft, K, S, ShownImage, Task
+
+MOST_LISTED = 1000
+"""Most choices that a scoring lists. Names among more than these are not repeated in every record: one that does not
+exist is wrong there instead of invalid."""
 
 
 class Benchmark(Task[S, K]):
@@ -61,7 +67,10 @@ class Benchmark(Task[S, K]):
         """The draft of a question with a closed set of answers, any of ``accepted`` being right."""
         own = {} if self.vocabulary is not None else {"choices": dict(choices)}
         about = {**meta, **own, "item": item, "class": class_name}
-        return Draft.any_of(parts, accepted, len(choices), source_items, about)
+        draft = Draft.any_of(parts, accepted, list(choices), source_items, about)
+        if len(choices) > MOST_LISTED:
+            draft = replace(draft, scoring=Scoring("score_any_of", {"accepted": list(accepted)}))
+        return draft
 
 
 def versioned_name(task: Task[Any, Any]) -> str:

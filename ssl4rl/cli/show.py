@@ -125,7 +125,7 @@ def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
     dropped = example.meta.get("dropped")
     if dropped:
         typer.secho(
-            f"cut: {sum(dropped.values())} pieces of {len(dropped)} texts; task.text_budget decides", fg="yellow"
+            f"cut: {sum(dropped.values())} characters of {len(dropped)} texts; task.text_budget decides", fg="yellow"
         )
     for reply in replies:
         step = f"step {reply.step}, " if isinstance(reply, Completion) else ""

@@ -19,6 +19,7 @@ from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengt
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores
 from ssl4rl.example import Example
+from ssl4rl.inference.model import unfamiliar
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
 from ssl4rl.source import origin_of
@@ -63,6 +64,9 @@ def evaluate(
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
     opened = model if isinstance(model, Model) else Model.open(recipe)
+    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
+        if line:
+            say(line)
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     check_lengths(plan, opened.engine)

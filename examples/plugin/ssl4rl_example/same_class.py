@@ -14,7 +14,6 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
 from ssl4rl.graph.text import write_subgraph
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import Draft
 
 
@@ -58,7 +57,7 @@ class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextK
         first, second = (written.number[node] for node in pair)
         question = f"Do nodes [{first}] and [{second}] belong to the same class?"
         return self.closed(
-            self.prompt(written.text, question, reply_form("yes or no")),
+            self.prompt(written.text, question, self.form("yes or no")),
             accepted=[answer],
             choices=self.vocabulary,
             item=f"{self.name}:{index}",

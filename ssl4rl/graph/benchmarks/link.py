@@ -22,6 +22,7 @@ class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKno
     """Are two nodes joined by an edge? Even items are pairs of the split that are, odd items pairs that are not."""
 
     name: ClassVar[str] = "link"
+    version: ClassVar[int] = 2
     knobs_type = PairKnobs
     levels = LEVELS
     default_level = "one-hop"

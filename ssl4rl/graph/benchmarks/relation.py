@@ -30,6 +30,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
     """Which relation holds from head to tail? By label; every relation that holds between the two is right."""
 
     name: ClassVar[str] = "relation"
+    version: ClassVar[int] = 2
     knobs_type = RelationKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {**LEVELS, "all": {"num_options": None}}
     default_level = "one-hop"

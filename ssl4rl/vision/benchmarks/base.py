@@ -10,7 +10,6 @@ from PIL import Image
 from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
-from ssl4rl.prompts import reply_form
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, ShownImage
@@ -25,8 +24,6 @@ class ImageKnobs(Knobs):
 
     image: Literal["shown", "blank", "none"] = "shown"
     """``blank`` shows a grey image of the same size instead, ``none`` shows nothing."""
-    reasoning: bool = True
-    """Whether the prompt asks for reasoning before the answer, or for the answer alone."""
     size: int | None = Field(None, ge=16, le=4096)
     """Most pixels of an image's shorter side; null shows it as large as it is."""
 
@@ -48,7 +45,7 @@ class ImageBenchmark(Benchmark[S, K]):
         self, content_hash: str, open_image: Callable[[], Image.Image], text: str, answer: str
     ) -> tuple[str | ShownImage, ...]:
         """A prompt's parts: the image as the knobs show it (opened only if they do), the text, and what to reply."""
-        text = f"{text}\n{reply_form(answer, self.knobs.reasoning)}"
+        text = f"{text}\n{self.form(answer)}"
         if self.knobs.image == "none":
             return (text,)
         image = open_image()

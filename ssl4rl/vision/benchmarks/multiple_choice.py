@@ -53,6 +53,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     """The letter of the right option; items are the rows of a table, question by question in a shuffled order."""
 
     name: ClassVar[str] = "choice"
+    version: ClassVar[int] = 2
     knobs_type = ChoiceKnobs
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("questions")
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {"direct": {"reasoning": False}, "reasoning": {}, "paper": {}}

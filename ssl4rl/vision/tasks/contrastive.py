@@ -9,9 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring
 from ssl4rl.errors import NotApplicable
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import MAX_DRAWS, Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, describe_changes, overlap, random_box
@@ -59,6 +57,7 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
     """Do both views show parts of one image? Half of the pairs do."""
 
     name: ClassVar[str] = "contrastive"
+    version: ClassVar[int] = 2
     knobs_type = ContrastiveKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {**_every(0.2), "scale_min": 0.3, "scale_max": 1.0, "min_overlap": 0.3},
@@ -68,6 +67,10 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         "paper": {"scale_min": 0.08, "scale_max": 1.0, "min_overlap": 0.0, "jitter": 0.8, "distinct": False},
         "paper-strong": {**_every(0.8), "scale_min": 0.08, "scale_max": 0.3, "min_overlap": 0.0, "distinct": False},
     }
+
+    @property
+    def num_slots(self) -> int:
+        return 2
 
     def prepare(self) -> None:
         super().prepare()
@@ -80,7 +83,7 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         # The boxes are drawn before the answer is, so that views that overlap are no larger than views that cannot.
         boxes = self._boxes(rng)
-        same = bool(rng.integers(2))
+        same = self.slot(index, self.num_slots) == 0
         first, image = self._usable(rng)
         second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
         one, changes = self._view(image, boxes[0], rng)
@@ -90,12 +93,10 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
             f"Each view was cut out of a picture at a random place and scaled to a square{possible}. Were both views "
             "cut out of the same picture?"
         )
-        answer = "yes" if same else "no"
-        return Draft(
-            parts=("The first view:", one, "The second view:", other, question, reply_form("yes or no")),
-            scoring=Scoring("score_any_of", {"accepted": [answer]}),
-            gold=answer,
-            chance=0.5,
+        return Draft.any_of(
+            parts=("The first view:", one, "The second view:", other, question, self.form("yes or no")),
+            accepted=["yes" if same else "no"],
+            choices=["yes", "no"],
             source_items=self.items([first, second]),
             meta=self.meta([first, second], boxes=[list(box) for box in boxes], changes=[changes, more]),
         )

@@ -11,7 +11,6 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import Draft, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 
@@ -48,6 +47,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
     """For every place of the original, row by row, the number of the piece that belongs there."""
 
     name: ClassVar[str] = "jigsaw"
+    version: ClassVar[int] = 2
     knobs_type = JigsawKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"gap": 0.0},
@@ -69,7 +69,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         order = [int(place) for place in rng.permutation(places)]
         # The answer is the inverse of the order of showing: not where a piece goes, but which piece a place gets.
         answer = [order.index(place) + 1 for place in range(places)]
-        form = reply_form(f"the {places} numbers, separated by commas,")
+        form = self.form(f"the {places} numbers separated by commas")
         return Draft(
             parts=(*self._shown(whole, order), self._question(), form),
             scoring=Scoring("score_permutation", {"gold": answer, "reward": self.knobs.reward}),

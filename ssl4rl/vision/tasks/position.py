@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import Draft, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import Box, changed, cut, describe_changes
@@ -51,6 +50,7 @@ class Position(VisionTask[PositionKnobs]):
     """In which cell of an n×n grid does the piece belong? All cells are as likely."""
 
     name: ClassVar[str] = "position"
+    version: ClassVar[int] = 2
     knobs_type = PositionKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"patch_min": 0.8, "patch_max": 1.0},
@@ -65,22 +65,27 @@ class Position(VisionTask[PositionKnobs]):
         "paper-5x5": {"shape": "own", "size": 512, "patch_min": 0.2, "n": 5},
     }
 
+    @property
+    def num_slots(self) -> int:
+        return self.knobs.n**2
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         n, image = self.knobs.n, self.pick(rng)
         whole = self.whole(image, least=math.ceil(n * LEAST_PATCH / self.knobs.patch_min))
-        row, column = divmod(int(rng.integers(n * n)), n)
+        row, column = divmod(self.slot(index, self.num_slots), n)
         side = rng.uniform(self.knobs.patch_min, self.knobs.patch_max) / n
         left, top = (place / n + rng.uniform(0, 1 / n - side) for place in (column, row))
         box = (left, top, left + side, top + side)
         piece, changes = self._piece(whole, box, rng)
         if self.knobs.named:
-            gold, form = QUADRANTS[row][column], "the quarter"
-            scoring = Scoring("score_any_of", {"accepted": [gold, gold.replace(" ", "-")]})
+            gold = QUADRANTS[row][column]
+            form = "top left, top right, bottom left or bottom right"
+            scoring = Scoring("score_any_of", {"accepted": [gold], "choices": [*QUADRANTS[0], *QUADRANTS[1]]})
         else:
-            gold, form = f"{row + 1}, {column + 1}", "row, column as two numbers"
-            scoring = Scoring("score_cell", {"cell": [row + 1, column + 1]})
+            gold, form = f"{row + 1}, {column + 1}", "two numbers (row, column)"
+            scoring = Scoring("score_cell", {"cell": [row + 1, column + 1], "n": n})
         return Draft(
-            parts=("The picture:", whole, "The piece:", piece, self._question(), reply_form(form)),
+            parts=("The picture:", whole, "The piece:", piece, self._question(), self.form(form)),
             scoring=scoring,
             gold=gold,
             chance=1 / n**2,
@@ -105,7 +110,7 @@ class Position(VisionTask[PositionKnobs]):
         scaled = ", and scaled" if self.knobs.shape == "square" else ""
         changes = describe_changes(AUGMENTS if self.knobs.augment else ())
         if self.knobs.named:
-            cell = "From which quarter of the picture: top left, top right, bottom left or bottom right?"
+            cell = "From which quarter of the picture?"
         else:
             cell = (
                 f"Think of the picture as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "

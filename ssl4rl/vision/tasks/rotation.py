@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import Draft, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import canvas_for, tilt_for, turned, turned_inscribed
@@ -37,6 +36,7 @@ class Rotation(VisionTask[RotationKnobs]):
     """By how many degrees was the image turned counter-clockwise? All multiples of ``step`` are as likely."""
 
     name: ClassVar[str] = "rotation"
+    version: ClassVar[int] = 2
     knobs_type = RotationKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"step": 180},
@@ -47,9 +47,13 @@ class Rotation(VisionTask[RotationKnobs]):
         "paper-45": {"shape": "own", "size": 512, "step": 45},
     }
 
+    @property
+    def num_slots(self) -> int:
+        return 360 // self.knobs.step
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         step, image = self.knobs.step, self.pick(rng)
-        angle = step * int(rng.integers(360 // step))
+        angle = step * self.slot(index, self.num_slots)
         tilt = tilt_for(step) * (1 if rng.integers(2) else -1)
         if self.knobs.shape == "own" or not tilt:
             tilt = 0.0  # never -0.0, which would have another hash
@@ -60,11 +64,11 @@ class Rotation(VisionTask[RotationKnobs]):
             relation = f"was turned counter-clockwise about its centre as well (both lean {lean})"
         question = (
             f"The second picture {relation}. By how many degrees, from 0 to {360 - step} in steps of {step}?",
-            reply_form("the number of degrees"),
+            self.form("the number of degrees"),
         )
         return Draft(
             parts=("The first picture:", before, "The second picture:", after, *question),
-            scoring=Scoring("score_angle", {"degrees": angle}),
+            scoring=Scoring("score_angle", {"degrees": angle, "step": step}),
             gold=str(angle),
             chance=step / 360,
             source_items=self.items([image]),
