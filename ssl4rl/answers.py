@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 __all__ = ["FUNCTIONS", "Outcome", "Score", "Scoring", "score"]
@@ -131,6 +132,7 @@ def extract(reply: str, bare: bool = False) -> str | None:
     return visible[tags[0].end() : tags[1].start()].strip()
 
 
+@lru_cache(maxsize=4096)
 def normalise(answer: str) -> str:
     """Lower case, single spaces; no brackets or quotes, no full stop or the like after a word, no hyphen within one.
 
@@ -203,18 +205,21 @@ def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str], b
 def score_matching(
     reply: str, gold: Mapping[str, str], values: Sequence[str] | None = None, bare: bool = False
 ) -> Score:
-    """Share of the keys of ``gold`` that the answer (``3=B, 5=A``) matches with the right value.
+    """Share of the keys of ``gold`` that the answer matches with the right value.
 
-    An item that is no pair, a key that is unknown or named twice and a value that is none of ``values`` make the answer
-    invalid; a value used for two keys counts for neither, so that repeating one letter never pays.
+    The answer gives the values in the order of the keys (``B, A``), or with their keys (``3=B, 5=A``). A list of
+    another length, a key that is unknown or named twice and a value that is none of ``values`` make it invalid; a value
+    used for two keys counts for neither, so that repeating one letter never pays.
     """
     answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     pairs = [[normalise(side) for side in _PAIR.split(item)] for item in _parts(answer)]
+    wanted = {normalise(key): normalise(value) for key, value in gold.items()}
+    if len(pairs) == len(wanted) and all(len(pair) == 1 for pair in pairs):
+        pairs = [[key, *value] for key, value in zip(wanted, pairs, strict=True)]
     if not pairs or not all(len(pair) == 2 for pair in pairs):
         return Score.invalid(answer)
-    wanted = {normalise(key): normalise(value) for key, value in gold.items()}
     matched = {pair[0]: pair[1] for pair in pairs}
     allowed = set(matched.values()) if values is None else {normalise(value) for value in values}
     if len(matched) < len(pairs) or not matched.keys() <= wanted.keys() or not allowed.issuperset(matched.values()):

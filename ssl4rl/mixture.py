@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,6 +81,9 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
         self.knobs = MixtureKnobs(reasoning=reasoning, weights=tuple(weight for _, weight in parts))
         self._key = (tuple(task.key for task, _ in parts), self.knobs.weights, seed)
         self._parts = list(self.tasks.values())
+        self.redrawn = Counter()
+        for task in self._parts:
+            task.redrawn = self.redrawn
         self._shares = tuple(weight / sum(self.knobs.weights) for weight in self.knobs.weights)
 
     @property

@@ -9,12 +9,12 @@ from ssl4rl.answers import normalise
 
 OPTION_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-REPLY_FORMAT = "Reason inside <think></think>, then give {answer} inside <answer></answer>."
+REPLY_FORMAT = "Reply in exactly this form: <think>your reasoning in one sentence</think><answer>{answer}</answer>"
 DIRECT_FORMAT = "Answer with {answer} and nothing else."
 
 
 def reply_form(answer: str, reasoning: bool = True) -> str:
-    """The last sentence of a prompt, ``answer`` being what to give: "one letter".
+    """The last sentence of a prompt, ``answer`` being what to give: "one letter from A to D".
 
     >>> reply_form("yes or no", reasoning=False)
     'Answer with yes or no and nothing else.'
@@ -44,11 +44,16 @@ def labels_for(texts: Sequence[str]) -> list[str]:
     raise AssertionError("count never ends")
 
 
-def label_noun(labels: Sequence[str]) -> str:
-    """What a reply that picks one of these labels is: "one letter", "one number", "the 2 letters of one option"."""
-    if labels[0].isdigit():
-        return "one number"
-    return "one letter" if len(labels[0]) == 1 else f"the {len(labels[0])} letters of one option"
+def label_noun(labels: Sequence[str], count: int = 1) -> str:
+    """What a reply that picks ``count`` of these labels is.
+
+    Small models copy "one letter" as it stands, which they do not where the range is named.
+
+    >>> label_noun("ABCD"), label_noun("ABCDEF", 3), label_noun(["1", "2"]), label_noun(["AA", "AB"])
+    ('one letter from A to D', '3 letters from A to F', 'one number from 1 to 2', 'one option from AA to AB')
+    """
+    noun = "number" if labels[0].isdigit() else "letter" if len(labels[0]) == 1 else "option"
+    return f"{'one' if count == 1 else count} {noun}{'' if count == 1 else 's'} from {labels[0]} to {labels[-1]}"
 
 
 def write_options(texts: Sequence[str], labels: Sequence[str] | None = None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_DRAWS = 200
 """Drafts that are tried before a source is said to have no usable example."""
+MOST_REASONS = 3
+"""Reasons for drawing again that are told: the commonest."""
 
 
 class Knobs(BaseModel):
@@ -141,6 +144,8 @@ class Task(ABC, Generic[S, K]):
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
         spelled = json.dumps(changed, sort_keys=True, ensure_ascii=False)
         self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, spelled, split, seed)
+        self.redrawn: Counter[str] = Counter()
+        """Why drafts were drawn again so far, and how often."""
         self.prepare()
 
     def __repr__(self) -> str:
@@ -179,7 +184,7 @@ class Task(ABC, Generic[S, K]):
         return type(self)(self.source, split=split, level=self.level, knobs=self.overrides, seed=self.seed)
 
     def form(self, answer: str) -> str:
-        """The last sentence of a prompt, which says how to reply; ``answer`` is what to give: "one letter"."""
+        """The last sentence of a prompt, which says how to reply; ``answer`` is what to give: "yes or no"."""
         return reply_form(answer, self.knobs.reasoning)
 
     # A small batch whose right answers are unbalanced by chance pushes a model toward one answer whatever it reads, and
@@ -218,6 +223,7 @@ class Task(ABC, Generic[S, K]):
                 draft = self.draft(index, seeded_rng(*self._key, index, draw))
             except Redraw as reason:
                 last = reason
+                self.redrawn[str(reason)] += 1
                 continue
             return self._finish(index, draft)
         raise NotApplicable(
@@ -261,6 +267,19 @@ class Task(ABC, Generic[S, K]):
     def score(self, reply: str, example: Example) -> Score:
         """Scores a reply to one of the task's examples; no reply raises."""
         return answers.score(reply, example.scoring)
+
+
+def describe_redrawn(redrawn: Counter[str]) -> str:
+    """What was passed over, for the user; empty if nothing was.
+
+    >>> describe_redrawn(Counter({"two pieces look alike": 3, "the image is too small": 1}))
+    '4 drafts were drawn again: two pieces look alike (3); the image is too small (1)'
+    """
+    if not redrawn:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in redrawn.most_common(MOST_REASONS))
+    more = "; and others" if len(redrawn) > MOST_REASONS else ""
+    return f"{redrawn.total()} drafts were drawn again: {reasons}{more}"
 
 
 def inserted(right: T, others: Sequence[T], slot: int) -> list[T]:

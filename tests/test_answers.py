@@ -113,7 +113,9 @@ OUTCOMES = [
     ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "1=A", "wrong"),
     ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "1=C", "invalid"),
     ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "7=B", "invalid"),
-    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "B", "invalid"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "B", "correct"),
+    ("score_matching", {"gold": {"2": "B", "1": "A"}, "values": ["A", "B"]}, "(B), A.", "correct"),
+    ("score_matching", {"gold": {"2": "B", "1": "A"}, "values": ["A", "B"]}, "B", "invalid"),
     ("score_matching", {"gold": {"1": "B"}}, "1=Z", "wrong"),
     ("score_angle", {"degrees": 90, "step": 90}, "９０°", "correct"),
     ("score_angle", {"degrees": 90, "step": 90}, "0 degrees", "wrong"),
@@ -226,7 +228,11 @@ def test_subset_is_jaccard(answer, value):
         ("3=B, 3=A", 0),
         ("3=B, 9=A", 0),
         ("3=B, 5", 0),
-        ("B, A", 0),
+        ("B, A", 1),
+        ("B\nC", 1 / 2),
+        ("B, B", 0),
+        ("B, A, C", 0),
+        ("A", 0),
     ],
 )
 def test_matching_pays_distinct_right_pairs(answer, value):

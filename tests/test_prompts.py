@@ -23,7 +23,7 @@ def test_no_option_reads_like_a_label(texts):
 @given(st.lists(st.from_regex(r"[a-z]{3,8} [a-z]{3,8}", fullmatch=True), min_size=1, max_size=40))
 def test_ordinary_options_have_letters_as_far_as_they_go(texts):
     assert labels_for(texts) == option_labels(len(texts))
-    assert label_noun(labels_for(texts)) == ("one letter" if len(texts) <= 26 else "one number")
+    assert label_noun(labels_for(texts)).startswith("one letter" if len(texts) <= 26 else "one number")
 
 
 @pytest.mark.parametrize(

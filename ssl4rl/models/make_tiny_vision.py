@@ -78,6 +78,8 @@ STAGES = (
 SCENES = 12_000
 """More than the embedded set has; an image that is held out there is held out here."""
 TOWER_BATCH, BATCH = 128, 64
+DIRECT_EVERY = 10
+"""One prompt of so many asks for the answer alone (`reasoning=false`)."""
 SIDES = ("above", "left", "below", "right")
 """Where the sky is after a turn counter-clockwise by 0, 90, 180 and 270 degrees."""
 
@@ -113,8 +115,9 @@ def phrases(source: ImageSet) -> list[str]:
     for kind in TASKS:
         for level in kind.levels:
             task = kind(source, level=level)
-            for index in range(3):
-                for part in task.example(index).parts:
+            direct = kind(source, level=level, knobs={"reasoning": False})
+            for example in (*map(task.example, range(3)), direct.example(0)):
+                for part in example.parts:
                     if isinstance(part, str):
                         distinct |= dict.fromkeys(split.split(part))
     return [phrase for phrase in distinct if len(phrase.strip()) > 5]
@@ -175,17 +178,19 @@ class Rows:
 
 
 def prepare(task: VisionTask[Any], processor: LlavaProcessor, count: int) -> Rows:
-    """The first ``count`` examples of a task, shrunk and tokenised."""
+    """The first ``count`` examples of a task, shrunk and tokenised; some ask for the answer alone."""
+    direct = type(task)(task.source, level=task.level, knobs={"reasoning": False})
     rows = Rows(torch.empty(0), [], [], [], torch.empty(0), torch.empty(0))
     images, angles, kinds = [], [], []
     for index in range(count):
-        example = task.example(index)
+        thinks = index % DIRECT_EVERY > 0
+        example = (task if thinks else direct).example(index)
         text = processor.apply_chat_template(example.messages(), add_generation_prompt=True, tokenize=False)
         rows.prompts.append(processor.tokenizer.encode(text.replace(IMAGE, IMAGE * PATCHES)))
         other = mirror(task, example.gold) if isinstance(task, Position) else example.gold
         for replies, answer in ((rows.replies, example.gold), (rows.mirrored, other)):
-            reply = f"<think>{name_content(task, example)}</think><answer>{answer}</answer><|im_end|>"
-            replies.append(processor.tokenizer.encode(reply))
+            reply = f"<think>{name_content(task, example)}</think><answer>{answer}</answer>" if thinks else answer
+            replies.append(processor.tokenizer.encode(f"{reply}<|im_end|>"))
         images.append(shrink(example.images))
         angles.append(example.meta.get("angle", 0))
         kinds.append(KINDS.index(str(task.source.label_of(example.meta["images"][0]))))

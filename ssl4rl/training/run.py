@@ -14,7 +14,7 @@ from ssl4rl.inference.checks import check_output
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.records import Completion
 from ssl4rl.runs import COMPLETIONS, HELDOUT, METRICS, SUMMARY, Run, default_folder
-from ssl4rl.tasks import AnyTask, Task
+from ssl4rl.tasks import AnyTask, Task, describe_redrawn
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.probe import REPLIES, probe
@@ -151,6 +151,8 @@ class _Training:
             trainer.add_callback(HeldoutCallback(heldout, answer, every, self.run.path))
         with self.display:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if self.main and (passed_over := describe_redrawn(self.tasks.train.redrawn)):
+            self.display.say(passed_over)
         heldout.at(last, answer)
         save_best_and_last(trainer, self.files, self.run.path, heldout.best(), last)
         if self.main:

@@ -11,6 +11,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
+from ssl4rl.prompts import label_noun
 from ssl4rl.tasks import Draft, Redraw
 
 
@@ -47,7 +48,7 @@ class Common(CandidateTask[CandidateKnobs]):
         numbers = [written.number[node] for node in ends]
         question = f"Not every node is shown. Which of these is linked with both [{numbers[0]}] and [{numbers[1]}]?"
         return Draft.any_of(
-            parts=self.prompt(written.text, question, written.options, self.form("one letter")),
+            parts=self.prompt(written.text, question, written.options, self.form(label_noun(self.letters))),
             accepted=[self.letter_of(candidates)[middle]],
             choices=list(self.letters),
             source_items=tuple(node_item(node) for node in ends),

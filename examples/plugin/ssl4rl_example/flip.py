@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from ssl4rl.prompts import OPTION_LETTERS, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
 from ssl4rl.tasks import Draft, Redraw
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 
@@ -61,7 +61,7 @@ class Flip(VisionTask[FlipKnobs]):
         question = f"Which of these is true of the second image?\n{write_options(changes)}"
         letters = OPTION_LETTERS[: len(changes)]
         return Draft.any_of(
-            parts=("The first image:", first, "The second image:", second, question, self.form("one letter")),
+            parts=("The first image:", first, "The second image:", second, question, self.form(label_noun(letters))),
             accepted=[letters[place]],
             choices=list(letters),
             source_items=self.items([image]),

@@ -21,7 +21,7 @@ from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.graph.tasks.constants import Constant, best_constant
 from ssl4rl.graph.text import GraphText, heads_of, read_head
-from ssl4rl.prompts import OPTION_LETTERS
+from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Draft, Redraw
 
@@ -114,14 +114,14 @@ class Attribute(CandidateTask[AttributeKnobs]):
         items = tuple(map(node_item, in_order))
         if not rest:
             question = f"Which of these descriptions is that of node {last}?"
-            parts = self.prompt(written.text, question, written.options, self.form("one letter"))
+            parts = self.prompt(written.text, question, written.options, self.form(label_noun(self.letters)))
             return Draft.any_of(parts, list(gold.values()), list(self.letters), items, meta)
-        question = f"Which of these descriptions belong to nodes {', '.join(rest)} and {last}?"
-        form = self.form("number=letter for each node, separated by commas")
+        question = f"Which of these descriptions belong to nodes {', '.join(rest)} and {last}, in this order?"
+        form = self.form(label_noun(self.letters, len(gold)))
         return Draft(
             parts=self.prompt(written.text, question, written.options, form),
             scoring=Scoring("score_matching", {"gold": gold, "values": list(self.letters)}),
-            gold=", ".join(f"{number}={letter}" for number, letter in gold.items()),
+            gold=", ".join(gold.values()),
             chance=1 / self.knobs.num_candidates,
             source_items=items,
             meta=meta,

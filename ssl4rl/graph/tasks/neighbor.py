@@ -15,7 +15,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
-from ssl4rl.prompts import OPTION_LETTERS
+from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.tasks import Draft, Redraw
 
 TARGETS_AT_ONCE = 1 << 20
@@ -99,15 +99,15 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
         if len(hidden) == 1:
             question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"
-            answer = "one letter"
         else:
             question = (
                 f"{len(hidden)} edges of node [{written.number[target]}] are hidden. "
                 f"Which {len(hidden)} of these are at their other ends?"
             )
-            answer = f"{len(hidden)} letters separated by commas"
         return Draft(
-            parts=self.prompt(written.text, question, written.options, self.form(answer)),
+            parts=self.prompt(
+                written.text, question, written.options, self.form(label_noun(self.letters, len(hidden)))
+            ),
             scoring=Scoring("score_subset", {"hidden": gold, "candidates": list(self.letters)}),
             gold=", ".join(gold),
             chance=best_blind_jaccard(self.knobs.num_hidden, self.knobs.num_candidates),

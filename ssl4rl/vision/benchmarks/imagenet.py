@@ -23,7 +23,7 @@ from ssl4rl.vision.benchmarks.base import ImageBenchmark, ImageKnobs
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import IntArray, image_item
 
-QUESTION = "What is the main thing in this picture?"
+QUESTION = "What is the main thing in this image?"
 BY_NAME = "Name it as specifically as you can."
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ssl4rl.errors import NotApplicable, UserError, unknown
+from ssl4rl.prompts import label_noun
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Draft
@@ -108,7 +109,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
         return self.closed(
-            self.parts(content_hash, lambda: self.source.open(row), text, "one letter"),
+            self.parts(content_hash, lambda: self.source.open(row), text, label_noun(list(row.options))),
             accepted=[row.answer],
             choices=row.options,
             item=f"question:{row.index}",

@@ -12,7 +12,17 @@ from pydantic import Field, model_validator
 from ssl4rl.errors import NotApplicable
 from ssl4rl.tasks import MAX_DRAWS, Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, describe_changes, overlap, random_box
+from ssl4rl.vision.transforms import (
+    CHANGES,
+    Box,
+    central,
+    changed,
+    cut,
+    describe_changes,
+    is_plain,
+    overlap,
+    random_box,
+)
 
 BOX_DRAWS = 100
 
@@ -90,8 +100,8 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         other, more = self._view(another, boxes[1], rng)
         possible = describe_changes([name for name, chance in self._chances.items() if chance])
         question = (
-            f"Each view was cut out of a picture at a random place and scaled to a square{possible}. Were both views "
-            "cut out of the same picture?"
+            f"Each view was cut out of an image at a random place and scaled to a square{possible}. Were both views "
+            "cut out of the same image?"
         )
         return Draft.any_of(
             parts=("The first view:", one, "The second view:", other, question, self.form("yes or no")),
@@ -135,7 +145,14 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         return derive(opened, image, shape=self.knobs.shape)
 
     def _view(self, framed: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
-        """The part inside the box, changed at random, and the names of the changes."""
+        """The part inside the box, changed at random, and the names of the changes.
+
+        Raises:
+            Redraw: if there is nothing to be seen in it.
+        """
         size = self.knobs.size
-        image, changes = changed(cut(framed.image, box, size, size), self._chances, rng)
+        view = cut(framed.image, box, size, size)
+        if is_plain(view):
+            raise Redraw("a view shows one colour only")
+        image, changes = changed(view, self._chances, rng)
         return derive(framed, image, box=list(box), view=size, changes=changes), list(changes)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import Box, changed, cut, describe_changes
+from ssl4rl.vision.transforms import LEAST_DIFFERENCE, SEEN, Box, changed, cut, describe_changes, differences
 
 LEAST_PATCH = 8
 """Least side of a piece in pixels of the file; smaller ones are not asked about."""
@@ -76,6 +77,7 @@ class Position(VisionTask[PositionKnobs]):
         side = rng.uniform(self.knobs.patch_min, self.knobs.patch_max) / n
         left, top = (place / n + rng.uniform(0, 1 / n - side) for place in (column, row))
         box = (left, top, left + side, top + side)
+        self._check(whole.image, box, (row, column))
         piece, changes = self._piece(whole, box, rng)
         if self.knobs.named:
             gold = QUADRANTS[row][column]
@@ -85,13 +87,26 @@ class Position(VisionTask[PositionKnobs]):
             gold, form = f"{row + 1}, {column + 1}", "two numbers (row, column)"
             scoring = Scoring("score_cell", {"cell": [row + 1, column + 1], "n": n})
         return Draft(
-            parts=("The picture:", whole, "The piece:", piece, self._question(), self.form(form)),
+            parts=("The image:", whole, "The piece:", piece, self._question(), self.form(form)),
             scoring=scoring,
             gold=gold,
             chance=1 / n**2,
             source_items=self.items([image]),
             meta=self.meta([image], box=list(box), cell=[row, column], changes=changes),
         )
+
+    def _check(self, whole: Image.Image, box: Box, cell: tuple[int, int]) -> None:
+        """Refuses a piece that looks like the same part of another cell.
+
+        Raises:
+            Redraw: if it does.
+        """
+        n = self.knobs.n
+        left, top, right, bottom = box
+        moves = sorted(((row - cell[0], column - cell[1]) for row in range(n) for column in range(n)), key=any)
+        boxes = [(left + x / n, top + y / n, right + x / n, bottom + y / n) for y, x in moves]
+        if differences([cut(whole, each, SEEN, SEEN) for each in boxes])[0].min() < LEAST_DIFFERENCE:
+            raise Redraw("the piece looks like another part of the image")
 
     def _piece(self, whole: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
         """The part inside the box, changed at random, and the names of the changes."""
@@ -110,10 +125,10 @@ class Position(VisionTask[PositionKnobs]):
         scaled = ", and scaled" if self.knobs.shape == "square" else ""
         changes = describe_changes(AUGMENTS if self.knobs.augment else ())
         if self.knobs.named:
-            cell = "From which quarter of the picture?"
+            cell = "From which quarter of the image?"
         else:
             cell = (
-                f"Think of the picture as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
+                f"Think of the image as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
                 "left. In which cell does the piece lie?"
             )
-        return f"The piece was cut out of the picture, upright{scaled}{changes}. {cell}"
+        return f"The piece was cut out of the image, upright{scaled}{changes}. {cell}"

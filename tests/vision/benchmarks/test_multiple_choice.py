@@ -33,10 +33,10 @@ def test_the_prompt_word_for_word(question_table):
     path = question_table({"hint": "It is old.", "question": "What is it?", "C": "a cup", "answer": "C"})
     example = benchmark_on(path).example(0)
     words = "Hint: It is old.\nWhat is it?\nA: yes\nB: no\nC: a cup\n"
-    assert example.text == words + reply_form("one letter")
+    assert example.text == words + reply_form("one letter from A to C")
     assert [image.size for image in example.images] == [(40, 30)] and accepted_answers(example) == ["C"]
     direct = benchmark_on(path, reasoning=False).example(0)
-    assert direct.text == words + "Answer with one letter and nothing else."
+    assert direct.text == words + "Answer with one letter from A to C and nothing else."
     assert direct.scoring.arguments == {"accepted": ["C"], "choices": ["A", "B", "C"], "bare": True}
     level = MultipleChoice(load_questions(str(path)), split="test", level="direct").example(0)
     assert (level.text, level.scoring) == (direct.text, direct.scoring)
