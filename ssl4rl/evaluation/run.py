@@ -64,12 +64,12 @@ def evaluate(
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
     opened = model if isinstance(model, Model) else Model.open(recipe)
-    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
-        if line:
-            say(line)
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     check_lengths(plan, opened.engine)
+    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
+        if line:
+            say(line)
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
     say(f"writing to {run.path}")
     started = time.monotonic()

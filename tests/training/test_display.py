@@ -42,9 +42,9 @@ def test_one_line_per_step_where_there_is_no_terminal() -> None:
 
 def test_the_reward_of_each_task_of_a_mixture() -> None:
     [line] = shown(
-        {**logs(0.5), "reward/link@medium": 0.25, "parsed/link@medium": 0.9, "rewards/score/mean": 0.5}
+        {**logs(0.5), "reward/link@medium": 0.25, "valid/link@medium": 0.9, "rewards/score/mean": 0.5}
     ).splitlines()
-    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250 (90% parsed)  flat groups 25%")
+    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250 (90% valid)  flat groups 25%")
 
 
 def test_what_a_refill_left() -> None:
@@ -55,7 +55,7 @@ def test_what_a_refill_left() -> None:
 def test_a_collapse_to_one_answer_is_said_after_ten_steps() -> None:
     collapsed = logs(0.25, **{"answers/commonest": 0.95})
     assert shown(*[collapsed] * 9).count("note:") == 0
-    text = shown(*[collapsed] * 15)
+    text = " ".join(shown(*[collapsed] * 15).split())
     assert text.count("note:") == 1 and "95% of the replies give the same answer" in text
     assert "lower grpo.learning_rate" in text and "grpo.use_adaptive_entropy=true" in text
     assert shown(*[collapsed] * 9, logs(0.5), *[collapsed] * 9).count("note:") == 0

@@ -80,7 +80,7 @@ def check_spliced(trainer: Any, batch: dict[str, Any]) -> list[Completion]:
         prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()].tolist()
         reply = batch["completion_ids"][row][batch["completion_mask"][row].bool()].tolist()
         example = trainer._reward.examples[refilled.batch.indices[row]]
-        assert str(example.id) == record.id and prompt == refilled.batch.prompt_ids[row]
+        assert example.id == record.id and prompt == refilled.batch.prompt_ids[row]
         shown = trainer._files.tokenizer.decode(prompt)
         assert all(part in shown for part in example.parts if isinstance(part, str))
         assert trainer._files.decode(reply) == record.reply
