@@ -53,7 +53,7 @@ DIRECT_SHARE = 0.1
 """Of the steps after the first ones: their prompts ask for the answer alone (`reasoning=false`)."""
 ANSWER_WEIGHT = 6.0
 """Of an answer's tokens in the loss, once --name-steps are over: they are few, and comparing names is learned last."""
-FIRST_STEPS = 150
+FIRST_STEPS = 400
 """Steps on link and neighbor prompts without context: shorter, and naming a text's subject is learned first."""
 LOG_EVERY, EVALUATE_EVERY, EVALUATE_ALL_EVERY = 25, 50, 300
 """Steps; in the first --name-steps, evaluation is half as frequent."""
@@ -229,6 +229,7 @@ class WarmStart:
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.lr * min(1.0, step / 50)
         drawn = self.rng.choice(len(self.tasks), p=self.weights) if step > FIRST_STEPS else None
+        task: GraphTask[Any]
         if drawn is None:
             task = self.first[step % 2]
         else:
@@ -270,8 +271,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--stop-at", type=float, default=0.64)
-    parser.add_argument("--name-steps", type=int, default=300, help="steps in which all reply tokens count alike")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--name-steps", type=int, default=700, help="steps in which all reply tokens count alike")
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
