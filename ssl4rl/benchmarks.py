@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ssl4rl.answers import Scoring
 from ssl4rl.example import Example
+from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Draft, K, S, ShownImage, Task
 
 MOST_LISTED = 1000
@@ -45,6 +48,10 @@ class Benchmark(Task[S, K]):
     def vocabulary(self) -> Mapping[str, str] | None:
         """The choices of every item, where they are the same ones and the prompt lists none; else None."""
         return None
+
+    def item_rng(self, *key: object) -> np.random.Generator:
+        """What draws items, their order and their options: the same however much of the data a prompt shows."""
+        return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)
 
     def choices(self, example: Example) -> Mapping[str, str]:
         """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
@@ -71,7 +71,7 @@ class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextK
 
         Classes are drawn alike for both answers, so that a large class does not mean "yes".
         """
-        rng = items_rng(self, index)
+        rng = self.item_rng(index)
         first, second = rng.choice(len(self.classes), 2, replace=False)
         if index % 2:
             return [int(rng.choice(self.classes[first])), int(rng.choice(self.classes[second]))], "no"

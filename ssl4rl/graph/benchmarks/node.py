@@ -10,7 +10,7 @@ from pydantic import Field
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng, options_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
@@ -51,7 +51,7 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
             )
         if wrong := same_names(self.source.label_names):
             raise NotApplicable(f"classes of graph {self.source.name} cannot be options: {wrong}; rename one of them")
-        self.nodes: IntArray = items_rng(self).permutation(nodes)
+        self.nodes: IntArray = self.item_rng().permutation(nodes)
         self.labels: IntArray = self.source.labels
 
     @property
@@ -61,7 +61,7 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         node = int(self.nodes[index])
         label = int(self.labels[node])
-        options = [int(i) for i in options_rng(self, node).permutation(len(self.source.label_names))]
+        options = [int(i) for i in self.item_rng("options", node).permutation(len(self.source.label_names))]
         names = [self.source.label_names[option] for option in options]
         labels = labels_for(names)
         choices = dict(zip(labels, names, strict=True))

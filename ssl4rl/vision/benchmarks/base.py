@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
-import numpy as np
 from PIL import Image
 from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
-from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, ShownImage
 from ssl4rl.vision.transforms import within
@@ -55,7 +53,3 @@ class ImageBenchmark(Benchmark[S, K]):
             image = Image.new("RGB", image.size, GREY)
         content = {"image": content_hash, "shown": self.knobs.image, "size": self.knobs.size}
         return ShownImage(image, content), text
-
-    def item_rng(self, *key: object) -> np.random.Generator:
-        """The generator that draws items, order and options: the same however a question is shown."""
-        return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)
