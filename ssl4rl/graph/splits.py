@@ -55,8 +55,9 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
 def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     """Node indices of train, val and test: the data's own, else seeded.
 
-    This is the split of labels, which benchmarks ask about. A labelled graph gets 20 nodes per class for train, 500
-    for val (at most a fifth of the rest) and the rest for test, as Planetoid does; a graph without labels gets 85/5/10.
+    This is the split of labels, which benchmarks ask about. A labelled graph gets 20 nodes per class for train (at most
+    half of the class), 500 for val (at most a fifth of the rest) and the rest for test, as Planetoid does; a graph
+    without labels gets 85/5/10.
     """
     if graph.node_splits:
         return {split: graph.node_splits[split] for split in ("train", "val", "test")}
@@ -71,7 +72,9 @@ def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
         }
     else:
         labels = graph.labels[order]
-        train = np.concatenate([order[labels == label][:LABELLED_PER_CLASS] for label in range(len(graph.label_names))])
+        classes = [order[labels == label] for label in range(len(graph.label_names))]
+        # Of a small class, half: something has to be left to test on.
+        train = np.concatenate([nodes[: min(LABELLED_PER_CLASS, (len(nodes) + 1) // 2)] for nodes in classes])
         rest = order[~np.isin(order, train)]
         num_val = min(LABELLED_VAL, len(rest) // 5)
         parts = {"train": train, "val": rest[:num_val], "test": rest[num_val:]}

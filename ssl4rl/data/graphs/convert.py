@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl4rl.data.text import indexed
+from ssl4rl.data.text import class_name, indexed
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -51,7 +51,9 @@ def from_pyg(data: Data, name: str, *, directed: bool | None = None, **meaning: 
     if relations is not None:
         rest["relation_names"] = _names(fields.get("relation_names"), relations, "relation")
     if fields.get("y") is not None:
-        rest["labels"] = np.asarray(fields["y"], dtype=np.int64).reshape(-1)
+        # Whatever stands for "no class", −1 or a gap, is −1.
+        labels = np.nan_to_num(np.asarray(fields["y"], dtype=np.float64).reshape(-1), nan=-1)
+        rest["labels"] = np.maximum(labels, -1).astype(np.int64)
         if len(rest["labels"]) != len(texts):
             raise UserError(f"graph {name}: {len(rest['labels'])} labels in y for {len(texts)} nodes")
         rest["label_names"] = _names(fields.get("label_names"), rest["labels"], "class")
@@ -117,7 +119,9 @@ def from_networkx(source: networkx.Graph[Any], name: str, **meaning: str) -> Tex
     codes = None
     rest: dict[str, Any] = dict(meaning)
     if any(label is not None for label in labels):
-        rest["label_names"], rest["labels"] = indexed(["" if label is None else str(label) for label in labels])
+        rest["label_names"], rest["labels"] = indexed(
+            ["" if label is None else class_name(str(label)) for label in labels]
+        )
     if any(kind is not None for kind in kinds):
         rest["kind_names"], rest["kinds"] = indexed(["" if kind is None else str(kind) for kind in kinds])
     if any(split is not None for split in splits):

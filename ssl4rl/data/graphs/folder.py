@@ -15,7 +15,7 @@ import yaml
 
 from ssl4rl.data.graphs.summary import summarise
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, find_table, read_table, where
-from ssl4rl.data.text import clean, indexed, sentences
+from ssl4rl.data.text import class_name, clean, indexed, sentences
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -114,7 +114,7 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
             members[SPLIT_NAMES[split.lower()]].append(len(number_of))
         row_of[node], number_of[node] = row, len(number_of)
         texts.append(text_of(cells))
-        names.append(clean(cells.get(label_column, "")) if label_column else "")
+        names.append(class_name(cells.get(label_column, "")) if label_column else "")
         kinds.append(clean(cells.get(kind_column, "")) if kind_column else "")
     fields: dict[str, Any] = {"texts": texts, "node_ids": list(number_of)}
     if any(names):
