@@ -25,6 +25,7 @@ def summarise(graph: TextAttributedGraph) -> Summary:
     """
     degrees = np.bincount(graph.edge_index.reshape(-1), minlength=graph.num_nodes)
     lengths = np.array([len(text.split()) for text in graph.texts] or [0])
+    labels = np.zeros(0, dtype=np.int64) if graph.labels is None else graph.labels
     facts = {
         "name": graph.name,
         "num_nodes": graph.num_nodes,
@@ -40,8 +41,8 @@ def summarise(graph: TextAttributedGraph) -> Summary:
         "isolated_nodes": int((degrees == 0).sum()),
         "empty_texts": int((lengths == 0).sum()),
         "median_words": int(np.median(lengths)),
-        "unlabelled_nodes": 0 if graph.labels is None else int((graph.labels < 0).sum()),
-        "largest_class": 0 if graph.labels is None else int(np.bincount(graph.labels[graph.labels >= 0]).max(initial=0)),
+        "unlabelled_nodes": int((labels < 0).sum()),
+        "largest_class": int(np.bincount(labels[labels >= 0]).max(initial=0)),
         "node_splits": {split: len(part) for split, part in node_split(graph).items()},
         "node_splits_from": "data" if graph.node_splits else "seed",
         "edge_splits": {split: len(part) for split, part in edge_split(graph).items()},
