@@ -78,7 +78,7 @@ def test_more_options_than_letters_are_numbered():
     benchmark = RelationPrediction(graph, split="test", level="all")
     example = benchmark.example(0)
     assert list(benchmark.choices(example)) == [str(i) for i in range(1, 41)]
-    assert "\n40: kind " in example.text and "then give one number" in example.text
+    assert "\n40: kind " in example.text and "one number from 1 to 40" in example.text
     assert benchmark.score(f"<answer>{example.gold}</answer>", example).value == 1
 
 
@@ -145,7 +145,7 @@ def with_classes(house, names):
         (
             list(map(str, range(30))),
             [f"A{letter}" for letter in OPTION_LETTERS] + ["BA", "BB", "BC", "BD"],
-            "2 letters",
+            "one option from AA to BD",
         ),
     ],
 )
