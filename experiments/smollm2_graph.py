@@ -1,6 +1,6 @@
 """A real instruct model on real graphs, with vLLM on the CPU: SmolLM2-135M-Instruct on Cora, WN18RR and FB15k-237.
 
-    python experiments/make_smollm2.py FOLDER
+    python experiments/make_smollm2.py --output FOLDER
     python -m experiments.smollm2_graph --model FOLDER [--runs RUNS]
 
 Prompts of at most 512 tokens, replies of at most 64, greedy; 500 items where a reply is written (and 200 again with

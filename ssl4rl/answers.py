@@ -3,8 +3,9 @@
 How a reply is scored is data: the name of a function of this file and its arguments (a :class:`Scoring`), so that the
 same call can be repeated by training, evaluation, re-scoring, or a program that has this file and nothing else.
 
-Only what follows the last ``</think>`` is read, and it must hold exactly one closed ``<answer>``. What stands inside
-is normalised (case, spaces, brackets) and compared whole: there is no substring matching anywhere.
+Only what follows the last ``</think>`` is read, and it must hold exactly one closed ``<answer>``. Where a prompt asks
+for the answer and nothing else, ``bare`` says so: the whole reply is then the answer, with or without tags. The answer
+is normalised (case, spaces, brackets, punctuation after a word) and compared whole: there is no substring matching.
 
 Python 3.10 and later. There is no StrEnum and no dataclass in here: other trainers execute such a file without
 registering it as a module, which both need.
@@ -16,17 +17,23 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 __all__ = ["FUNCTIONS", "Outcome", "Score", "Scoring", "score"]
 
 
 class Outcome(str, Enum):  # noqa: UP042 (see above)
-    """Why a reply got its value. ``UNPARSED`` (no answer could be read) is not the same as ``WRONG``."""
+    """Why a reply got its value.
+
+    ``UNPARSED``: no answer could be read. ``INVALID``: one was read, but it is none of those that were to choose from
+    ("1, 1" for A–D). Neither is the same as ``WRONG``.
+    """
 
     CORRECT = "correct"
     PARTIAL = "partial"
     WRONG = "wrong"
+    INVALID = "invalid"
     UNPARSED = "unparsed"
 
     def __str__(self) -> str:
@@ -47,9 +54,24 @@ class Score(NamedTuple):
         return cls(value, answer, outcome)
 
     @classmethod
+    def invalid(cls, answer: str) -> Score:
+        """The score of an answer that is none of those to choose from."""
+        return cls(0.0, answer, Outcome.INVALID)
+
+    @classmethod
     def unparsed(cls) -> Score:
         """The score of a reply from which no answer could be read."""
         return cls(0.0, None, Outcome.UNPARSED)
+
+    @property
+    def parsed(self) -> bool:
+        """Whether an answer could be read."""
+        return self.outcome != Outcome.UNPARSED
+
+    @property
+    def valid(self) -> bool:
+        """Whether an answer could be read, and is one of those to choose from."""
+        return self.outcome not in (Outcome.UNPARSED, Outcome.INVALID)
 
 
 class Scoring(NamedTuple):
@@ -76,37 +98,65 @@ def score(reply: str, scoring: Scoring) -> Score:
 # Reading. No pattern has two repetitions that could share what they match: time stays linear in the reply's length.
 
 ANSWER_TAG = re.compile(r"<\s*(?:(/)\s*)?answer\s*>", re.IGNORECASE)
+THOUGHT = re.compile(r"<\s*think\s*>", re.IGNORECASE)
 END_OF_THOUGHT = re.compile(r"<\s*/\s*think\s*>", re.IGNORECASE)
-_WRAPPERS = str.maketrans("", "", "()[]{}\"'`*.")
-_SEPARATOR = re.compile(r"[,;]|\band\b", re.IGNORECASE)
-_PAIR = re.compile(r"=|:|->")
+_WIDTHS = str.maketrans(
+    "".join(chr(0xFF01 + i) for i in range(94)) + "\u3000、。【】「」",
+    "".join(chr(0x21 + i) for i in range(94)) + " ,.[][]",
+)
+"""Full-width letters, digits and punctuation to the plain ones."""
+_WRAPPERS = str.maketrans("", "", "()[]{}\"'`*“”‘’«»")
+_SEPARATOR = re.compile(r"[,;\n]|\band\b", re.IGNORECASE)
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐‑](?=[^\W\d_])")
+_END_MARKS = ".,;:!?"
+_PAIR = re.compile(r"=|:|->|→")
 
 
-def extract(reply: str) -> str | None:
-    """The text inside the reply's one closed ``<answer>``, stripped; None when there is none, several or a torn one.
+def extract(reply: str, bare: bool = False) -> str | None:
+    """The answer, stripped: what stands inside the one closed ``<answer>`` of a reply.
+
+    None when there is no such tag, several or a torn one; with ``bare`` a reply without any is an answer as a whole,
+    unless it is empty or a thought that never ends.
 
     >>> extract("<think>maybe <answer>no</answer></think> <answer> Yes </answer>")
     'Yes'
+    >>> extract(" B. ", bare=True)
+    'B.'
     """
     visible = END_OF_THOUGHT.split(reply)[-1]
     tags = list(ANSWER_TAG.finditer(visible))
+    if bare and not tags:
+        return None if THOUGHT.search(visible) else visible.strip() or None
     if [tag.group(1) for tag in tags] != [None, "/"]:
         return None
     return visible[tags[0].end() : tags[1].start()].strip()
 
 
+@lru_cache(maxsize=4096)
 def normalise(answer: str) -> str:
-    """Lower case, no brackets, quotes or full stops, single spaces."""
-    return " ".join(answer.translate(_WRAPPERS).lower().split())
+    """Lower case, single spaces; no brackets or quotes, no full stop or the like after a word, no hyphen within one.
+
+    >>> normalise(" (Top-Left)! ")
+    'top left'
+    >>> normalise("1.5, -2.")
+    '1.5 -2'
+    """
+    plain = _HYPHEN.sub(" ", answer.translate(_WIDTHS).translate(_WRAPPERS).lower())
+    return " ".join(filter(None, (word.rstrip(_END_MARKS) for word in plain.split())))
+
+
+def _parts(answer: str) -> list[str]:
+    """The items of a list answer as they were written: commas, semicolons, line breaks and "and" separate."""
+    return [item for item in map(str.strip, _SEPARATOR.split(answer.translate(_WIDTHS))) if item]
 
 
 def split_items(answer: str) -> list[str]:
-    """The items of a list answer, normalised: commas, semicolons and the word "and" separate.
+    """The items of a list answer, normalised.
 
-    >>> split_items("[3], 5 and 8")
+    >>> split_items("[3], 5, and 8")
     ['3', '5', '8']
     """
-    return [normalise(item) for item in _SEPARATOR.split(answer)]
+    return list(filter(None, map(normalise, _parts(answer))))
 
 
 def words(text: str) -> list[str]:
@@ -121,53 +171,67 @@ def token_f1(answer: str, gold: str, max_words: int) -> float:
     return 2 * shared / (sum(given.values()) + sum(true.values())) if shared else 0.0
 
 
-# Scoring functions: the reply first, then arguments that are JSON.
+# Scoring functions: the reply first, then arguments that are JSON. Where the argument that lists what may be answered
+# is left out, no answer is invalid.
 
 
-def score_any_of(reply: str, accepted: Sequence[str]) -> Score:
-    """1 if the whole answer equals one of ``accepted`` after normalisation, else 0."""
-    answer = extract(reply)
+def score_any_of(
+    reply: str, accepted: Sequence[str], choices: Sequence[str] | None = None, bare: bool = False
+) -> Score:
+    """1 if the whole answer equals one of ``accepted`` after normalisation, else 0; it has to be one of ``choices``."""
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
-    return Score.of(float(normalise(answer) in {normalise(choice) for choice in accepted}), answer)
+    plain = normalise(answer)
+    if plain in {normalise(choice) for choice in accepted}:
+        return Score.of(1.0, answer)
+    if choices is not None and plain not in {normalise(choice) for choice in choices}:
+        return Score.invalid(answer)
+    return Score.of(0.0, answer)
 
 
-def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str]) -> Score:
-    """Jaccard similarity of the answered set with ``hidden``; an item not in ``candidates`` or named twice is wrong."""
-    answer = extract(reply)
+def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str], bare: bool = False) -> Score:
+    """Jaccard similarity of the answered set with ``hidden``; with an item twice, or no candidate, it is invalid."""
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     items = split_items(answer)
     chosen, gold = set(items), {normalise(item) for item in hidden}
-    if len(chosen) < len(items) or not chosen <= {normalise(item) for item in candidates}:
-        return Score.of(0.0, answer)
+    if not items or len(chosen) < len(items) or not chosen <= {normalise(item) for item in candidates}:
+        return Score.invalid(answer)
     return Score.of(len(chosen & gold) / len(chosen | gold), answer)
 
 
-def score_matching(reply: str, gold: Mapping[str, str]) -> Score:
-    """Share of the keys of ``gold`` that the answer (``3=B, 5=A``) matches with the right value.
+def score_matching(
+    reply: str, gold: Mapping[str, str], values: Sequence[str] | None = None, bare: bool = False
+) -> Score:
+    """Share of the keys of ``gold`` that the answer matches with the right value.
 
-    A key named twice or unknown, or an item that is no pair, makes the answer wrong; a value used for two keys counts
-    for neither, so that repeating one letter never pays.
+    The answer gives the values in the order of the keys (``B, A``), or with their keys (``3=B, 5=A``). A list of
+    another length, a key that is unknown or named twice and a value that is none of ``values`` make it invalid; a value
+    used for two keys counts for neither, so that repeating one letter never pays.
     """
-    answer = extract(reply)
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
-    pairs = [[side.strip() for side in _PAIR.split(item)] for item in split_items(answer)]
-    if not all(len(pair) == 2 for pair in pairs):
-        return Score.of(0.0, answer)
+    pairs = [[normalise(side) for side in _PAIR.split(item)] for item in _parts(answer)]
     wanted = {normalise(key): normalise(value) for key, value in gold.items()}
+    if len(pairs) == len(wanted) and all(len(pair) == 1 for pair in pairs):
+        pairs = [[key, *value] for key, value in zip(wanted, pairs, strict=True)]
+    if not pairs or not all(len(pair) == 2 for pair in pairs):
+        return Score.invalid(answer)
     matched = {pair[0]: pair[1] for pair in pairs}
-    if len(matched) < len(pairs) or not matched.keys() <= wanted.keys():
-        return Score.of(0.0, answer)
+    allowed = set(matched.values()) if values is None else {normalise(value) for value in values}
+    if len(matched) < len(pairs) or not matched.keys() <= wanted.keys() or not allowed.issuperset(matched.values()):
+        return Score.invalid(answer)
     uses = Counter(matched.values())
     right = sum(uses[value] == 1 and wanted[key] == value for key, value in matched.items())
     return Score.of(right / len(wanted), answer)
 
 
-def score_text(reply: str, gold: str, baseline: float, max_words: int) -> Score:
+def score_text(reply: str, gold: str, baseline: float, max_words: int, bare: bool = False) -> Score:
     """Token F1 rescaled so that ``baseline`` (what the best constant earns) is 0 and a perfect answer 1."""
-    answer = extract(reply)
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     # Words past the cap are cut rather than punished: a longer answer can gain nothing by them.
@@ -179,51 +243,62 @@ _ANGLE = re.compile(r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º]|deg(?:ree)?s?)?\s*(?:(?:
 _CELL = re.compile(
     r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn)?\s*[:=]?\s*)?(\d{1,4})"
 )
-_BRACKETS = str.maketrans("", "", "()[]{}\"'`*")
 _LONGEST_CELL = 100
 """Characters of an angle or a cell, brackets aside. Their patterns read spaces twice over; nobody writes so many."""
 
 
 def _short(answer: str) -> str:
-    """The answer without brackets and full stops at its ends; empty where it is too long to be an angle or a cell."""
-    stripped = " ".join(answer.translate(_BRACKETS).lower().split()).strip(" .")
+    """The answer without brackets and end marks at its ends; empty where it is too long to be an angle or a cell."""
+    stripped = " ".join(answer.translate(_WIDTHS).translate(_WRAPPERS).lower().split()).strip(f" {_END_MARKS}")
     return stripped if len(stripped) <= _LONGEST_CELL else ""
 
 
-def score_angle(reply: str, degrees: int) -> Score:
-    """1 if the answer is that number of degrees, with or without the unit ("90", "90.0°", "90 degrees"), else 0."""
-    answer = extract(reply)
+def score_angle(reply: str, degrees: int, step: int | None = None, bare: bool = False) -> Score:
+    """1 if the answer is that number of degrees, with or without the unit ("90", "90.0°", "90 degrees"), else 0.
+
+    It has to be a multiple of ``step`` below 360.
+    """
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     found = _ANGLE.fullmatch(_short(answer))
-    return Score.of(float(found is not None and int(found[1]) == degrees), answer)
+    angle = None if found is None else int(found[1])
+    if step is not None and (angle is None or angle % step or angle >= 360):
+        return Score.invalid(answer)
+    return Score.of(float(angle == degrees), answer)
 
 
-def score_cell(reply: str, cell: Sequence[int]) -> Score:
-    """1 if the answer is that row and column, in this order ("2, 3", "row 2, column 3"), else 0."""
-    answer = extract(reply)
+def score_cell(reply: str, cell: Sequence[int], n: int | None = None, bare: bool = False) -> Score:
+    """1 if the answer is that row and column, in this order ("2, 3", "row 2, column 3"), else 0.
+
+    It has to be a cell of a grid of ``n`` rows and columns, which are counted from 1.
+    """
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     found = _CELL.fullmatch(_short(answer))
-    return Score.of(float(found is not None and [int(found[1]), int(found[2])] == list(cell)), answer)
+    place = [] if found is None else [int(found[1]), int(found[2])]
+    if n is not None and not (place and all(1 <= number <= n for number in place)):
+        return Score.invalid(answer)
+    return Score.of(float(place == list(cell)), answer)
 
 
-def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact") -> Score:
+def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact", bare: bool = False) -> Score:
     """Compares a list of numbers ("3, 1, 2, 4") with the permutation ``gold``, place by place.
 
-    ``reward`` is ``exact`` (1 or 0), ``partial`` (the share of places that are right; an answer that is no permutation
-    is wrong) or ``slots`` (that share without the check, and what stands after the last place is not read: a list of
-    equal numbers earns one place in any case).
+    ``reward`` is ``exact`` (1 or 0), ``partial`` (the share of places that are right; either way an answer that is no
+    permutation is invalid) or ``slots`` (that share of any list, and what stands after the last place is not read: a
+    list of equal numbers earns one place in any case).
     """
-    answer = extract(reply)
+    answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     items = split_items(answer)
     if len(items) == 1:
         items = items[0].split()
-    right = sum(item == str(number) for item, number in zip(items, gold))  # noqa: B905 (either may be longer)
     if reward != "slots" and sorted(items) != sorted(map(str, gold)):
-        right = 0
+        return Score.invalid(answer)
+    right = sum(item == str(number) for item, number in zip(items, gold))  # noqa: B905 (either may be longer)
     return Score.of(float(right == len(gold)) if reward == "exact" else right / len(gold), answer)
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
+from ssl4rl.answers import Scoring
 from ssl4rl.example import Example
+from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Draft, K, S, ShownImage, Task
+
+MOST_LISTED = 1000
+"""Most choices that a scoring lists. Names among more than these are not repeated in every record: one that does not
+exist is wrong there instead of invalid."""
 
 
 class Benchmark(Task[S, K]):
@@ -40,6 +49,10 @@ class Benchmark(Task[S, K]):
         """The choices of every item, where they are the same ones and the prompt lists none; else None."""
         return None
 
+    def item_rng(self, *key: object) -> np.random.Generator:
+        """What draws items, their order and their options: the same however much of the data a prompt shows."""
+        return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)
+
     def choices(self, example: Example) -> Mapping[str, str]:
         """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""
         if self.vocabulary is not None:
@@ -61,7 +74,10 @@ class Benchmark(Task[S, K]):
         """The draft of a question with a closed set of answers, any of ``accepted`` being right."""
         own = {} if self.vocabulary is not None else {"choices": dict(choices)}
         about = {**meta, **own, "item": item, "class": class_name}
-        return Draft.any_of(parts, accepted, len(choices), source_items, about)
+        draft = Draft.any_of(parts, accepted, list(choices), source_items, about)
+        if len(choices) > MOST_LISTED:
+            draft = replace(draft, scoring=Scoring("score_any_of", {"accepted": list(accepted)}))
+        return draft
 
 
 def versioned_name(task: Task[Any, Any]) -> str:

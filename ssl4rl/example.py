@@ -108,7 +108,7 @@ class Example:
     scoring: Scoring
     """The call that scores a reply (:func:`ssl4rl.answers.score`)."""
     gold: str
-    """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
+    """The answer that scores 1, without tags."""
     chance: float
     """The expected score of the best reply that does not look at the prompt's content."""
     source_items: tuple[str, ...] = ()
@@ -126,12 +126,28 @@ class Example:
         """The image parts, in order."""
         return [part for part in self.parts if not isinstance(part, str)]
 
+    @property
+    def gold_reply(self) -> str:
+        """The shortest reply that scores 1: the gold answer in its tags, or alone where nothing else was asked for."""
+        return self.gold if self.scoring.arguments.get("bare") else f"<answer>{self.gold}</answer>"
+
     def messages(self) -> list[dict[str, Any]]:
-        """The chat form: one user turn; a plain string where there is no image, typed parts otherwise."""
+        """The chat form: one user turn; a plain string where there is no image, typed parts otherwise.
+
+        Templates write typed parts one right after the other. So every text but the first starts a new line, and texts
+        in a row are one part.
+        """
         if not self.images:
             return [{"role": "user", "content": self.text}]
-        content: list[dict[str, Any]] = [
-            {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": part}
-            for part in self.parts
-        ]
+        content: list[dict[str, Any]] = []
+        line = ""
+        for part in self.parts:
+            if not isinstance(part, str):
+                content.append({"type": "image", "image": part})
+                continue
+            if content and content[-1]["type"] == "text":
+                content[-1]["text"] += line + part
+            else:
+                content.append({"type": "text", "text": line + part})
+            line = "\n"
         return [{"role": "user", "content": content}]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 from typing import Any, ClassVar
 
 from ssl4rl.errors import UserError
@@ -12,6 +15,10 @@ from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, Task
+
+BLOCK = 720
+"""Examples whose tasks are drawn at once: a multiple of nearly every number of slots, so that few of a task's own
+blocks are cut."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,8 +51,10 @@ class MixtureKnobs(Knobs):
 class Mixture(Task[MixedSource, MixtureKnobs]):
     """A weighted mixture of tasks, on graphs, images or both; itself a task.
 
-    Example ``i`` is example ``i`` of the task that a generator draws, seeded by the tasks, the weights, the seed and
-    ``i``; its id is that task's own. A mixture among the tasks is replaced by its own tasks, which share its weight.
+    A generator draws the task of each example, so it depends on nothing but the tasks, the weights, the seed and the
+    index. In a block of the mixture's indices a task is asked for consecutive ones of its own, so that its right
+    answers stay balanced. An example's id is that of its task. A mixture among the tasks is replaced by its own tasks,
+    which share its weight.
 
     Raises:
         UserError: if a weight is not positive, two of the tasks are the same, or they are of different splits.
@@ -68,9 +77,14 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
             raise UserError(f"a mixture's tasks are of different splits: {', '.join(sorted(splits))}")
         self.source = MixedSource(tuple(task.source for task, _ in parts))
         self.split, self.level, self.seed, self.overrides = splits.pop(), "mixture", seed, {}
-        self.knobs = MixtureKnobs(weights=tuple(weight for _, weight in parts))
+        reasoning = all(task.knobs.reasoning for task, _ in parts)
+        self.knobs = MixtureKnobs(reasoning=reasoning, weights=tuple(weight for _, weight in parts))
         self._key = (tuple(task.key for task, _ in parts), self.knobs.weights, seed)
-        self._shares = [weight / sum(self.knobs.weights) for weight in self.knobs.weights]
+        self._parts = list(self.tasks.values())
+        self.redrawn = Counter()
+        for task in self._parts:
+            task.redrawn = self.redrawn
+        self._shares = tuple(weight / sum(self.knobs.weights) for weight in self.knobs.weights)
 
     @property
     def label(self) -> str:
@@ -80,9 +94,42 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
     def on_split(self, split: str) -> Mixture:
         return Mixture([task.on_split(split) for task in self.tasks.values()], self.knobs.weights, self.seed)
 
+    def place(self, index: int) -> tuple[Task[Any, Any], int]:
+        """The task that an example is of, and its index there."""
+        block, offset = divmod(index, BLOCK)
+        drawn = _drawn(self.key, self._shares, block)
+        return self._parts[drawn[offset]], block * BLOCK + drawn[:offset].count(drawn[offset])
+
     def example(self, index: int) -> Example:
-        place = seeded_rng("mixture", self.key, index).choice(len(self.tasks), p=self._shares)
-        return list(self.tasks.values())[place].example(index)
+        task, own = self.place(index)
+        return task.example(own)
+
+    @property
+    def num_slots(self) -> int:
+        """The most that one of its tasks has."""
+        return max(task.num_slots for task in self._parts)
+
+    def slot(self, index: int, k: int) -> int:
+        task, own = self.place(index)
+        return task.slot(own, k)
+
+    def next_like(self, index: int, start: int) -> int:
+        """The first example from ``start`` on that is of the same task as example ``index`` and has its slot there."""
+        task, own = self.place(index)
+        wanted = task.slot(own, task.num_slots)
+        for other in count(start):
+            part, place = self.place(other)
+            if part is task and task.slot(place, task.num_slots) == wanted:
+                return other
+        raise AssertionError("count never ends")
+
+
+@lru_cache(maxsize=64)
+def _drawn(key: tuple[Any, ...], shares: tuple[float, ...], block: int) -> list[int]:
+    """Which task each example of a block is of."""
+    rng = seeded_rng("mixture", key, block)
+    drawn: list[int] = rng.choice(len(shares), size=BLOCK, p=shares).tolist()
+    return drawn
 
 
 def _flattened(tasks: Sequence[Task[Any, Any]], weights: Sequence[float]) -> list[tuple[Task[Any, Any], float]]:

@@ -37,7 +37,7 @@ class ReplyRecord(BaseModel):
     score: float
     """The task's score, from 0 to 1."""
     outcome: Outcome
-    """``correct``, ``partial``, ``wrong`` or ``unparsed``."""
+    """``correct``, ``partial``, ``wrong``, ``invalid`` or ``unparsed``."""
     gold: str
     """The answer that scores 1."""
     chance: float
@@ -63,7 +63,12 @@ class ReplyRecord(BaseModel):
     @property
     def parsed(self) -> bool:
         """Whether an answer could be read."""
-        return self.outcome != Outcome.UNPARSED
+        return self.verdict.parsed
+
+    @property
+    def valid(self) -> bool:
+        """Whether an answer could be read, and is one of those to choose from."""
+        return self.verdict.valid
 
     @property
     def verdict(self) -> Score:
@@ -82,6 +87,8 @@ class Completion(ReplyRecord):
     """The optimiser step that it was sampled for, counted from 1."""
     reward: float
     """What GRPO was given for it."""
+    selected: bool = True
+    """Whether it was trained on; false for a group that was replaced because all its rewards were equal."""
 
 
 class Prediction(ReplyRecord):
@@ -120,6 +127,34 @@ class Prediction(ReplyRecord):
     def accepted(self) -> list[str]:
         """The labels that are right."""
         return list(self.scoring.arguments["accepted"])
+
+
+class HeldoutAnswer(BaseModel):
+    """The answer to one held-out example at one step: a line of heldout.jsonl."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    step: int
+    """After how many steps of training; 0 is before."""
+    index: int
+    """Which held-out example it is: the same at every step."""
+    id: RecordedId
+    """The example's id."""
+    items: tuple[str, ...]
+    """Its ``source_items``, by which the statistics are clustered."""
+    reply: str
+    """What the model wrote, special tokens left out."""
+    answer: str | None
+    """What was read from the reply; null if nothing could be."""
+    score: float
+    """The task's score, from 0 to 1."""
+    outcome: Outcome
+    """``correct``, ``partial``, ``wrong``, ``invalid`` or ``unparsed``."""
+
+    @property
+    def verdict(self) -> Score:
+        """The score as it was recorded."""
+        return Score(self.score, self.answer, self.outcome)
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
-from ssl4rl.records import Completion, Prediction, ReplyRecord, encode_line, read_lines
+from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, read_lines
 from ssl4rl.source import origin_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 COMPLETIONS = "completions.jsonl"
+HELDOUT = "heldout.jsonl"
 PREDICTIONS = "predictions.jsonl"
 CHOICES = "choices.json"
 """What may be answered to every item, where that is the same; predictions then do not repeat it."""
@@ -55,7 +56,7 @@ class UsedSource:
         return cls(task.source_kind.name, source.name, origin_of(source), source.fingerprint)
 
 
-R = TypeVar("R", bound=ReplyRecord)
+R = TypeVar("R", ReplyRecord, Completion, Prediction, HeldoutAnswer)
 
 
 class Run:
@@ -131,6 +132,11 @@ class Run:
         return "benchmark" in self.config
 
     @property
+    def is_warmup(self) -> bool:
+        """Whether it trained on gold answers, rather than by reinforcement."""
+        return "warmup" in self.config
+
+    @property
     def environment(self) -> dict[str, Any]:
         """The content of environment.json: versions, hardware, fingerprints."""
         return self._json(ENVIRONMENT) or {}
@@ -166,6 +172,14 @@ class Run:
             UserError: for a line that is broken or lacks a field.
         """
         return list(self._records(COMPLETIONS, Completion))
+
+    def heldout(self) -> list[HeldoutAnswer]:
+        """The answers to the held-out examples so far, in the order of the steps.
+
+        Raises:
+            UserError: for a line that is broken or lacks a field.
+        """
+        return list(self._records(HELDOUT, HeldoutAnswer))
 
     def answered(self, ablation: str | None = None) -> list[Prediction]:
         """The predictions of an evaluation, or of one of its ablations, so far, in the order they were written.

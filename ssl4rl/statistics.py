@@ -6,13 +6,13 @@ Closed forms for 0/1 scores (Wilson, Newcombe, McNemar); a seeded bootstrap and 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ssl4rl.answers import Outcome, Score
+from ssl4rl.answers import Score
 
 Z95 = 1.959963984540054
 BOOTSTRAP_DRAWS = 2000
@@ -53,35 +53,121 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return bootstrap(values)
 
 
-def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
-    """The interval of the mean of 0/1 ``values`` that come in ``clusters`` of similar ones.
+class Clusters:
+    """Which examples share a node, pair or image, and so are not independent.
 
-    Wilson's interval at the effective sample size: the number of independent values whose mean would vary as much as
-    the clusters' totals show, but no more than there are (Kish 1965, §8.2; Korn and Graubard 1998, Survey Methodology
-    24:193-201). If all values are equal, their variance says nothing, and each cluster counts once.
+    ``groups`` has the rows of each item that several examples share, and each other example by itself. Examples with
+    several items can be in several groups: they are not merged, as a chain of examples that share one image each would
+    make a single cluster of nearly all.
+    """
+
+    def __init__(self, items: Sequence[Iterable[Hashable]]) -> None:
+        sets = [frozenset(own) for own in items]
+        self.n = len(sets)
+        self.distinct = len(set(sets) - {frozenset()}) + sets.count(frozenset())
+        """How many of the examples are on different nodes, pairs or images."""
+        rows: dict[Hashable, list[int]] = {}
+        for row, own in enumerate(sets):
+            for item in own:
+                rows.setdefault(item, []).append(row)
+        # Items that always come together are one.
+        shared = sorted({tuple(group) for group in rows.values() if len(group) > 1})
+        alone = set(range(self.n)) - {row for group in shared for row in group}
+        self.groups: list[tuple[int, ...]] = [*shared, *((row,) for row in sorted(alone))]
+
+    @property
+    def independent(self) -> bool:
+        """Whether no two examples share anything."""
+        return len(self.groups) == self.n == sum(map(len, self.groups))
+
+    @property
+    def overlap(self) -> bool:
+        """Whether an example is in several groups."""
+        return sum(map(len, self.groups)) > self.n
+
+    def totals(self, values: Sequence[float]) -> list[float]:
+        """The sum of the values of each group."""
+        return [sum(values[row] for row in group) for group in self.groups]
+
+    def _variance(self, residuals: Sequence[float]) -> float:
+        """The variance of the mean: the products of all pairs of residuals that share a group, each pair once."""
+        count = len(self.groups)
+        if not self.overlap:
+            return sum(total * total for total in self.totals(residuals)) / self.n**2 * count / (count - 1)
+        member = np.zeros((self.n, count), dtype=np.float32)
+        for column, group in enumerate(self.groups):
+            member[list(group), column] = 1
+        data = np.asarray(residuals)
+        products, shared = 0.0, 0
+        for row in range(self.n):
+            sharing = member @ member[row] > 0
+            products += data[row] * data[sharing].sum()
+            shared += int(sharing.sum())
+        # Over all pairs the products add up to 0, so those of a part of the pairs are too small by as much. (Without
+        # overlap and with groups of one size, the correction is the one above.)
+        return products / self.n**2 / max(1 - shared / self.n**2, 1 / self.n)
+
+    def effective(self, values: Sequence[float]) -> float:
+        """The number of independent values whose mean would vary as much as that of these, given what they share.
+
+        That is Kish's effective sample size (1965, §8.2; Korn and Graubard 1998, Survey Methodology 24:193-201), and
+        no more than there are values; for examples with several items, with the variance of Aronow, Samii and Assenova
+        (2015, Political Analysis 23:564-577). If all values are equal, their variance says nothing, and each group
+        counts once.
+        """
+        mean = sum(values) / self.n
+        residuals = [value - mean for value in values]
+        spread = sum(residual * residual for residual in residuals) / self.n
+        count = len(self.groups)
+        if not spread or count < 2:
+            return float(min(count, self.n))
+        variance = self._variance(residuals)
+        return min(max(spread / variance, 1.0), self.n) if variance > 0 else float(self.n)
+
+    def interval(self, values: Sequence[float]) -> tuple[float, float]:
+        """The 95 % interval of the mean of ``values`` from 0 to 1, one for each example."""
+        if self.independent:
+            return interval(values)
+        effective = self.effective(values)
+        if all(value in (0, 1) for value in values):
+            return wilson(sum(values) / self.n * effective, effective)
+        low, high = _normal(values, effective)
+        return max(low, 0.0), min(high, 1.0)
+
+
+def _normal(values: Sequence[float], effective: float) -> tuple[float, float]:
+    """The mean of ``values``, plus and minus 1.96 standard errors at that effective sample size."""
+    mean, deviation = float(np.mean(values)), float(np.std(values))
+    half = Z95 * deviation / math.sqrt(effective)
+    return mean - half, mean + half
+
+
+def _normal_p(differences: Sequence[float], effective: float) -> float:
+    """Two-sided p of a z test for a mean difference of 0 at that effective sample size."""
+    mean, deviation = float(np.mean(differences)), float(np.std(differences))
+    if not deviation:
+        return 1.0 if not mean else math.erfc(math.sqrt(effective / 2))
+    return math.erfc(abs(mean) / deviation * math.sqrt(effective / 2))
+
+
+def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
+    """The interval of the mean of 0/1 ``values`` that come in ``clusters`` of similar ones: Wilson's interval at the
+    effective sample size (:meth:`Clusters.effective`).
 
     >>> [round(bound, 3) for bound in clustered([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 2, 2, 2, 2])]
     [0.055, 0.945]
     """
-    n = len(values)
-    if n == 0:
+    if not len(values):
         return 0.0, 1.0
-    p = sum(values) / n
-    residuals: dict[Hashable, float] = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        residuals[cluster] = residuals.get(cluster, 0.0) + value - p
-    effective = float(len(residuals))
-    if 0 < p < 1 and len(residuals) > 1:
-        correction = len(residuals) / (len(residuals) - 1)
-        variance = sum(residual * residual for residual in residuals.values()) / n**2 * correction
-        effective = min(max(p * (1 - p) / variance, 1.0), n) if variance else float(n)
-    return wilson(p * effective, effective)
+    effective = Clusters([[cluster] for cluster in clusters]).effective(values)
+    return wilson(sum(values) / len(values) * effective, effective)
 
 
-def newcombe(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
+def newcombe(both: float, first: float, second: float, neither: float) -> tuple[float, float]:
     """The interval of the difference of two paired proportions, (both + second) / n - (both + first) / n.
 
-    The arguments count the pairs in which both succeed, only the first, only the second, or neither. Combines the
+    The arguments count the pairs in which both succeed, only the first, only the second, or neither (fractions, at an
+    effective sample size). Combines the
     Wilson intervals of the two proportions, with a continuity-corrected correlation (Newcombe 1998, Statistics in
     Medicine 17:2635-2650, method 10).
 
@@ -152,26 +238,48 @@ class PairedDifference:
     p: float
     """Two-sided, for no difference."""
     test: str
-    """The test behind p: ``mcnemar mid-p`` for 0/1 scores, else ``sign flips``."""
+    """The test behind p: ``mcnemar mid-p`` for 0/1 scores, else ``sign flips``. Where items share a node, pair or
+    image: ``sign flips of clusters``, or ``z`` if clusters overlap."""
     won: int
     """How many items the second scores higher on."""
     lost: int
     """How many items it scores lower on."""
 
     @classmethod
-    def of(cls, first: Sequence[float], second: Sequence[float]) -> PairedDifference:
-        """The difference of two equally long score vectors (at least one item)."""
+    def of(
+        cls, first: Sequence[float], second: Sequence[float], items: Sequence[Iterable[Hashable]] | None = None
+    ) -> PairedDifference:
+        """The difference of two equally long score vectors (at least one item).
+
+        ``items`` are the ``source_items`` of each; without them all are independent. Where some share one, the
+        interval is taken at the effective sample size.
+        """
         pairs = list(zip(first, second, strict=True))
         differences = [new - old for old, new in pairs]
         won, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-        if all(value in (0, 1) for pair in pairs for value in pair):
-            both = sum(pair == (1, 1) for pair in pairs)
-            low, high = newcombe(both, lost, won, len(pairs) - both - lost - won)
+        mean = sum(differences) / len(pairs)
+        clusters = None if items is None else Clusters(items)
+        grouped = clusters is not None and not clusters.independent
+        effective = clusters.effective(differences) if clusters is not None and grouped else float(len(pairs))
+        binary = all(value in (0, 1) for pair in pairs for value in pair)
+        if binary:
+            both, scale = sum(pair == (1, 1) for pair in pairs), effective / len(pairs)
+            counts = (both, lost, won, len(pairs) - both - lost - won)
+            low, high = newcombe(*(count * scale for count in counts))
+        else:
+            low, high = _normal(differences, effective) if grouped else bootstrap(differences)
+        if clusters is not None and clusters.overlap:
+            p, test = _normal_p(differences, effective), "z"
+        elif clusters is not None and grouped:
+            p, test = sign_flip(clusters.totals(differences)), "sign flips of clusters"
+        elif binary:
             p, test = mcnemar(lost, won), "mcnemar mid-p"
         else:
-            low, high = bootstrap(differences)
             p, test = sign_flip(differences), "sign flips"
-        return cls(sum(differences) / len(pairs), low, high, p, test, won, lost)
+        return cls(mean, low, high, p, test, won, lost)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -179,35 +287,47 @@ class Estimate:
     """The mean score of a set of replies, with its interval."""
 
     score: float
-    """Mean score; an unparsed reply counts as 0."""
+    """Mean score; an unparsed or invalid reply counts as 0."""
     low: float
     """Lower end of its 95 % interval."""
     high: float
     """Upper end."""
     n: int
     """Number of examples."""
+    distinct: int
+    """How many of them are on different nodes, pairs or images."""
     parsed: float
     """Share of the replies from which an answer could be read."""
+    valid: float
+    """Share of the replies whose answer could be read and is one of those to choose from."""
     score_parsed: float | None
-    """Mean score of those; None if there are none."""
+    """Mean score of those that could be read; None if there are none."""
     low_parsed: float | None
     """Lower end of its 95 % interval."""
     high_parsed: float | None
     """Upper end."""
 
     @classmethod
-    def of(cls, scores: Sequence[Score]) -> Estimate:
-        """The estimate from the scores of at least one example, all independent."""
+    def of(cls, scores: Sequence[Score], items: Sequence[Iterable[Hashable]] | None = None) -> Estimate:
+        """The estimate from the scores of at least one example; ``items`` are the ``source_items`` of each.
+
+        Without them all are independent.
+        """
+        sets = [[place] for place in range(len(scores))] if items is None else list(items)
         values = [score.value for score in scores]
-        parsed = [score.value for score in scores if score.outcome != Outcome.UNPARSED]
-        low, high = interval(values)
-        low_parsed, high_parsed = interval(parsed) if parsed else (None, None)
+        read = [place for place, score in enumerate(scores) if score.parsed]
+        parsed = [values[place] for place in read]
+        clusters = Clusters(sets)
+        low, high = clusters.interval(values)
+        low_parsed, high_parsed = Clusters([sets[place] for place in read]).interval(parsed) if read else (None, None)
         return cls(
             score=sum(values) / len(values),
             low=low,
             high=high,
             n=len(values),
+            distinct=clusters.distinct,
             parsed=len(parsed) / len(values),
+            valid=sum(score.valid for score in scores) / len(values),
             score_parsed=sum(parsed) / len(parsed) if parsed else None,
             low_parsed=low_parsed,
             high_parsed=high_parsed,

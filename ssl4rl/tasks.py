@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ from ssl4rl import answers
 from ssl4rl.answers import Score, Scoring
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.example import Example, ExampleId, task_label
+from ssl4rl.prompts import reply_form
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import SPLITS, Source, SourceKind
 
@@ -28,12 +31,17 @@ if TYPE_CHECKING:
 
 MAX_DRAWS = 200
 """Drafts that are tried before a source is said to have no usable example."""
+MOST_REASONS = 3
+"""Reasons for drawing again that are told: the commonest."""
 
 
 class Knobs(BaseModel):
     """Base of every task's settings: frozen, and an unknown or ill-typed one is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    reasoning: bool = True
+    """Whether the prompt asks for reasoning before the answer, or for the answer and nothing else."""
 
 
 class Redraw(Exception):
@@ -60,7 +68,7 @@ class Draft:
     """Texts and images in reading order."""
     scoring: Scoring
     gold: str
-    """The answer that scores 1, as it would stand inside ``<answer></answer>``."""
+    """The answer that scores 1, without tags."""
     chance: float
     """The expected score of the best reply that does not look at the prompt's content."""
     source_items: tuple[str, ...]
@@ -73,16 +81,16 @@ class Draft:
         cls,
         parts: tuple[str | ShownImage, ...],
         accepted: Sequence[str],
-        num_choices: int,
+        choices: Sequence[str],
         source_items: tuple[str, ...],
         meta: Mapping[str, Any],
     ) -> Draft:
-        """The draft of a question with ``num_choices`` possible answers, any of ``accepted`` being right."""
+        """The draft of a question that has a closed set of answers, any of ``accepted`` being right."""
         return cls(
             parts=parts,
-            scoring=Scoring("score_any_of", {"accepted": list(accepted)}),
+            scoring=Scoring("score_any_of", {"accepted": list(accepted), "choices": list(choices)}),
             gold=str(accepted[0]),
-            chance=len(accepted) / num_choices,
+            chance=len(accepted) / len(choices),
             source_items=source_items,
             meta=meta,
         )
@@ -90,6 +98,7 @@ class Draft:
 
 S = TypeVar("S", bound=Source)
 K = TypeVar("K", bound=Knobs)
+T = TypeVar("T")
 
 
 class Task(ABC, Generic[S, K]):
@@ -135,6 +144,8 @@ class Task(ABC, Generic[S, K]):
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
         spelled = json.dumps(changed, sort_keys=True, ensure_ascii=False)
         self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, spelled, split, seed)
+        self.redrawn: Counter[str] = Counter()
+        """Why drafts were drawn again so far, and how often."""
         self.prepare()
 
     def __repr__(self) -> str:
@@ -172,6 +183,32 @@ class Task(ABC, Generic[S, K]):
         """The same task on another split of its source."""
         return type(self)(self.source, split=split, level=self.level, knobs=self.overrides, seed=self.seed)
 
+    def form(self, answer: str) -> str:
+        """The last sentence of a prompt, which says how to reply; ``answer`` is what to give: "yes or no"."""
+        return reply_form(answer, self.knobs.reasoning)
+
+    # A small batch whose right answers are unbalanced by chance pushes a model toward one answer whatever it reads, and
+    # the push feeds itself. So the right answers of a block of examples are balanced: each takes its slot.
+
+    @property
+    def num_slots(self) -> int:
+        """How many places the right answer can be in, where examples take them in turn; 1 where they do not."""
+        return 1
+
+    def slot(self, index: int, k: int) -> int:
+        """Which of ``k`` places the right answer of an example is in.
+
+        Every block of ``k`` consecutive examples has each place once, in an order of its own.
+        """
+        block, place = divmod(index, k)
+        return int(seeded_rng("slot", *self._key, block).permutation(k)[place])
+
+    def next_like(self, index: int, start: int) -> int:
+        """The first example from ``start`` on whose right answer has the slot of example ``index``."""
+        k = self.num_slots
+        wanted = self.slot(index, k)
+        return next(other for other in count(start) if self.slot(other, k) == wanted)
+
     def example(self, index: int) -> Example:
         """The ``index``-th example (any non-negative integer; drafts that turn out unusable are redrawn).
 
@@ -186,6 +223,7 @@ class Task(ABC, Generic[S, K]):
                 draft = self.draft(index, seeded_rng(*self._key, index, draw))
             except Redraw as reason:
                 last = reason
+                self.redrawn[str(reason)] += 1
                 continue
             return self._finish(index, draft)
         raise NotApplicable(
@@ -194,6 +232,8 @@ class Task(ABC, Generic[S, K]):
         )
 
     def _finish(self, index: int, draft: Draft) -> Example:
+        if not self.knobs.reasoning:
+            draft = replace(draft, scoring=draft.scoring._replace(arguments={**draft.scoring.arguments, "bare": True}))
         identity = ExampleId(
             source=self.source.name,
             split=self.split,
@@ -227,6 +267,24 @@ class Task(ABC, Generic[S, K]):
     def score(self, reply: str, example: Example) -> Score:
         """Scores a reply to one of the task's examples; no reply raises."""
         return answers.score(reply, example.scoring)
+
+
+def describe_redrawn(redrawn: Counter[str]) -> str:
+    """What was passed over, for the user; empty if nothing was.
+
+    >>> describe_redrawn(Counter({"two pieces look alike": 3, "the image is too small": 1}))
+    '4 drafts were drawn again: two pieces look alike (3); the image is too small (1)'
+    """
+    if not redrawn:
+        return ""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in redrawn.most_common(MOST_REASONS))
+    more = "; and others" if len(redrawn) > MOST_REASONS else ""
+    return f"{redrawn.total()} drafts were drawn again: {reasons}{more}"
+
+
+def inserted(right: T, others: Sequence[T], slot: int) -> list[T]:
+    """The options with the right one at ``slot``."""
+    return [*others[:slot], right, *others[slot:]]
 
 
 def content_hash(draft: Draft) -> str:

@@ -15,6 +15,7 @@ from ssl4rl.answers import (
     Outcome,
     Scoring,
     extract,
+    normalise,
     score,
     score_any_of,
     score_matching,
@@ -47,6 +48,32 @@ def test_extract_reads_one_closed_answer_after_the_thought(reply, answer):
     assert extract(reply) == answer
 
 
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("yes", "yes"),
+        (" B.\n", "B."),
+        ("<think>A?</think>\n\nB", "B"),
+        ("A</think>B", "B"),
+        ("<answer> B </answer>", "B"),
+        ("<answer>B", None),
+        ("<answer>A</answer><answer>B</answer>", None),
+        # A thought that was cut off is no answer.
+        ("<think>B", None),
+        ("<think>A</think> ", None),
+        ("", None),
+    ],
+)
+def test_a_bare_reply_is_the_answer_with_or_without_tags(reply, answer):
+    assert extract(reply, bare=True) == answer
+
+
+@given(st.text())
+def test_whatever_is_read_with_tags_is_read_from_a_bare_reply(reply):
+    wrapped = f"<answer>{reply}</answer>"
+    assert extract(wrapped, bare=True) == extract(wrapped)
+
+
 @given(st.text(), st.text().filter(lambda text: "<" not in text))
 def test_extract_undoes_wrapping(thought, answer):
     thought = thought.replace("<", "")
@@ -56,14 +83,111 @@ def test_extract_undoes_wrapping(thought, answer):
 @given(st.text())
 def test_no_reply_crashes_a_scorer(reply):
     for wrapped in (reply, f"<answer>{reply}</answer>"):
-        for verdict in (
-            score_any_of(wrapped, ["yes"]),
-            score_subset(wrapped, ["A"], ["A", "B"]),
-            score_matching(wrapped, {"1": "A"}),
-            score_text(wrapped, "a text", 0.1, 10),
-        ):
-            assert 0 <= verdict.value <= 1
-            assert (verdict.answer is None) == (verdict.outcome is Outcome.UNPARSED)
+        for name, arguments, _, _ in OUTCOMES:
+            for bare in (False, True):
+                verdict = score(wrapped, Scoring(name, {**arguments, "bare": bare}))
+                assert 0 <= verdict.value <= 1
+                assert (verdict.answer is None) == (verdict.outcome is Outcome.UNPARSED)
+                assert verdict.valid or verdict.value == 0
+
+
+OUTCOMES = [
+    # Of closed answers, one that is none of those to choose from is invalid.
+    ("score_any_of", {"accepted": ["yes"], "choices": ["yes", "no"]}, "Yes!", "correct"),
+    ("score_any_of", {"accepted": ["yes"], "choices": ["yes", "no"]}, "no", "wrong"),
+    ("score_any_of", {"accepted": ["yes"], "choices": ["yes", "no"]}, "D", "invalid"),
+    ("score_any_of", {"accepted": ["yes"], "choices": ["yes", "no"]}, "", "invalid"),
+    ("score_any_of", {"accepted": ["yes"]}, "D", "wrong"),
+    ("score_any_of", {"accepted": ["top left"], "choices": ["top left", "top right"]}, "Top-Left", "correct"),
+    ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "Option B", "invalid"),
+    ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "B: it cites", "invalid"),
+    ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "（Ｂ）。", "correct"),
+    ("score_subset", {"hidden": ["A", "C"], "candidates": ["A", "B", "C"]}, "A\nC", "correct"),
+    ("score_subset", {"hidden": ["A", "C"], "candidates": ["A", "B", "C"]}, "A, B, and C", "partial"),
+    ("score_subset", {"hidden": ["A"], "candidates": ["A", "B"]}, "B", "wrong"),
+    ("score_subset", {"hidden": ["A"], "candidates": ["A", "B"]}, "1, 1", "invalid"),
+    ("score_subset", {"hidden": ["A"], "candidates": ["A", "B"]}, "A, A", "invalid"),
+    ("score_subset", {"hidden": ["A"], "candidates": ["A", "B"]}, ",", "invalid"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "[1]＝B.", "correct"),
+    ("score_matching", {"gold": {"1": "B", "2": "A"}, "values": ["A", "B", "C"]}, "1: B\n2: C", "partial"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "1=A", "wrong"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "1=C", "invalid"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "7=B", "invalid"),
+    ("score_matching", {"gold": {"1": "B"}, "values": ["A", "B"]}, "B", "correct"),
+    ("score_matching", {"gold": {"2": "B", "1": "A"}, "values": ["A", "B"]}, "(B), A.", "correct"),
+    ("score_matching", {"gold": {"2": "B", "1": "A"}, "values": ["A", "B"]}, "B", "invalid"),
+    ("score_matching", {"gold": {"1": "B"}}, "1=Z", "wrong"),
+    ("score_angle", {"degrees": 90, "step": 90}, "９０°", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "0 degrees", "wrong"),
+    ("score_angle", {"degrees": 90, "step": 90}, "45", "invalid"),
+    ("score_angle", {"degrees": 0, "step": 90}, "360", "invalid"),
+    ("score_angle", {"degrees": 90, "step": 90}, "a quarter", "invalid"),
+    ("score_angle", {"degrees": 90}, "45", "wrong"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "３，１", "correct"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "Row 3\nColumn 1.", "correct"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "1, 3", "wrong"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "0, 1", "invalid"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "4, 1", "invalid"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "top left", "invalid"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "3\n1\n2", "correct"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "3、1、2", "correct"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "1 2 3", "wrong"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "3, 1", "invalid"),
+    ("score_permutation", {"gold": [3, 1, 2], "reward": "partial"}, "3, 2, 1", "partial"),
+    ("score_permutation", {"gold": [3, 1, 2], "reward": "partial"}, "3, 3, 3", "invalid"),
+    ("score_permutation", {"gold": [3, 1, 2], "reward": "slots"}, "3, 3, 3", "partial"),
+    ("score_permutation", {"gold": [3, 1, 2], "reward": "slots"}, "no", "wrong"),
+    ("score_text", {"gold": "a text", "baseline": 0.1, "max_words": 10}, "?!", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "answer", "outcome"), OUTCOMES)
+def test_outcomes(name, arguments, answer, outcome):
+    verdict = score(f"<think>?</think><answer>{answer}</answer>", Scoring(name, arguments))
+    assert (verdict.outcome, verdict.answer) == (outcome, answer)
+    assert (verdict.parsed, verdict.valid) == (True, outcome != "invalid")
+    assert (verdict.value == 1) == (outcome == "correct") and (verdict.value == 0) == (outcome in ("wrong", "invalid"))
+    # The same answer alone is read where it alone was asked for, and only there.
+    bare = score(answer, Scoring(name, {**arguments, "bare": True}))
+    assert (bare.value, bare.outcome) == ((verdict.value, outcome) if answer else (0, "unparsed"))
+    plain = score(answer, Scoring(name, arguments))
+    assert (plain.outcome, plain.parsed, plain.valid) == ("unparsed", False, False)
+
+
+DECORATIONS = ["{}", " {}\n", "({})", "[{}]", "**{}**", "{}.", '"{}"', "{}!", "`{}`", "（{}）", "“{}”。", "{})", "{}:"]
+
+
+def wide(text):
+    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
+
+
+@given(
+    st.sampled_from(["yes", "B", "12", "top left", "C++", "1.5", "-2", "neural networks"]),
+    st.sampled_from(DECORATIONS),
+    st.sampled_from([str, str.upper, str.title, wide]),
+)
+def test_case_spaces_brackets_and_punctuation_decide_nothing(label, decoration, change):
+    written = decoration.format(change(label))
+    assert normalise(written) == normalise(label)
+    choices = ["yes", "B", "12", "top left", "C++", "1.5", "-2", "neural networks", "15", "2", "C"]
+    assert score_any_of(f"<answer>{written}</answer>", [label], choices).outcome == "correct"
+    others = [choice for choice in choices if choice != label]
+    assert score_any_of(f"<answer>{written}</answer>", others, choices).outcome == "wrong"
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing_that_a_word_says(text):
+    once = normalise(text)
+    assert once == " ".join(once.split()) and not set("()[]{}\"'`*") & set(once)
+
+
+@given(
+    st.lists(st.sampled_from("ABCDE"), min_size=1, unique=True),
+    st.sampled_from([", ", ",", "; ", "\n", ",\n", " and ", ", and ", "，", "、", " ,\n "]),
+)
+def test_lists_may_be_separated_in_many_ways(letters, separator):
+    assert split_items(separator.join(letters)) == [letter.lower() for letter in letters]
+    assert score_subset(f"<answer>{separator.join(letters)}</answer>", letters, "ABCDE").outcome == "correct"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +228,11 @@ def test_subset_is_jaccard(answer, value):
         ("3=B, 3=A", 0),
         ("3=B, 9=A", 0),
         ("3=B, 5", 0),
-        ("B, A", 0),
+        ("B, A", 1),
+        ("B\nC", 1 / 2),
+        ("B, B", 0),
+        ("B, A, C", 0),
+        ("A", 0),
     ],
 )
 def test_matching_pays_distinct_right_pairs(answer, value):
@@ -160,20 +288,42 @@ def test_a_scoring_is_a_function_of_the_file_and_json():
         score("<answer>a</answer>", Scoring("score_all", {}))
 
 
-@pytest.mark.parametrize("filler", ["<", "< ", " ", "row ", "1 ", "A,", "1=A,", "</think>", "<answer>", "(", "and "])
+@pytest.mark.parametrize(
+    "filler",
+    [
+        "<",
+        "< ",
+        " ",
+        "row ",
+        "1 ",
+        "A,",
+        "1=A,",
+        "1",
+        ".",
+        "a-",
+        "\n",
+        "\n<",
+        "<think",
+        "</think>",
+        "<answer>",
+        "(",
+        "and ",
+    ],
+)
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_long_replies_take_time_in_proportion(name, filler):
     arguments = {
-        "score_any_of": {"accepted": ["yes"]},
+        "score_any_of": {"accepted": ["yes"], "choices": ["yes", "no"]},
         "score_subset": {"hidden": ["A"], "candidates": ["A", "B"]},
-        "score_matching": {"gold": {"1": "A"}},
+        "score_matching": {"gold": {"1": "A"}, "values": ["A", "B"]},
         "score_text": {"gold": "a text", "baseline": 0.1, "max_words": 10},
-        "score_angle": {"degrees": 90},
-        "score_cell": {"cell": [1, 2]},
+        "score_angle": {"degrees": 90, "step": 90},
+        "score_cell": {"cell": [1, 2], "n": 3},
         "score_permutation": {"gold": [1, 2, 3]},
     }[name]
     for reply in ("<" + filler * 20_000, f"<answer>{filler * 20_000}</answer>"):
         start = time.process_time()
-        score(reply, Scoring(name, arguments))
+        for bare in (False, True):
+            score(reply, Scoring(name, {**arguments, "bare": bare}))
         # Quadratic patterns take many seconds on these; the bound is far above what a linear one needs.
         assert time.process_time() - start < 2

@@ -1,9 +1,13 @@
 """Ids of examples: what they spell, and that they parse back."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Template
 
+import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 
@@ -63,3 +67,28 @@ def test_ids_by_hand(text, source, label):
 def test_what_is_no_id_is_refused(text):
     with pytest.raises(UserError, match="is not the id of an example"):
         ExampleId.parse(text)
+
+
+QWEN_VL = """{%- for message in messages %}<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% else %}{% for content in message.content -%}
+{% if content.type == "image" %}<|vision_start|><|image_pad|><|vision_end|>{% elif "text" in content -%}
+{{ content.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>
+{% endfor %}"""
+"""How the template of Qwen2.5-VL writes a turn: its parts one right after the other."""
+
+
+@pytest.mark.parametrize("name", ["rotation", "contrastive", "jigsaw", "position"])
+def test_no_text_of_a_prompt_runs_into_another(name):
+    example = ssl4rl.task(name).example(0)
+    [turn] = example.messages()
+    kinds = [part["type"] for part in turn["content"]]
+    assert ("text", "text") not in list(pairwise(kinds))
+    written = Template(QWEN_VL).render(messages=[turn])
+    shown = written.replace("<|vision_start|><|image_pad|><|vision_end|>", "")
+    assert shown == f"<|im_start|>user\n{example.text}<|im_end|>\n"
+    assert written.count("<|image_pad|>") == len(example.images)
+
+
+def test_a_prompt_without_an_image_is_its_text():
+    example = ssl4rl.task("link").example(0)
+    assert example.messages() == [{"role": "user", "content": example.text}]

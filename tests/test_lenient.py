@@ -72,9 +72,14 @@ def test_a_choice_is_found_leniently_but_never_guessed(reply, choices, label):
 def test_lenient_finds_all_that_strict_does(thought, choices, data):
     label = data.draw(st.sampled_from(sorted(choices)))
     accepted = data.draw(st.lists(st.sampled_from(sorted(choices)), min_size=1))
-    written = data.draw(st.sampled_from([label, label.upper(), f" ({label})", f"**{label}**."]))
+    written = data.draw(
+        st.sampled_from([label, label.upper(), f" ({label})", f"**{label}**.", f"{label})", f"{label}!"])
+    )
     reply = f"{thought}</think><answer>{written}</answer>"
     strict, lenient = score_any_of(reply, accepted), lenient_score(reply, accepted, choices)
+    assert (lenient.value, lenient.answer) == (strict.value, label)
+    # As well of a reply that is nothing but the answer.
+    strict, lenient = score_any_of(written, accepted, bare=True), lenient_score(written, accepted, choices)
     assert (lenient.value, lenient.answer) == (strict.value, label)
 
 

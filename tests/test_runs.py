@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from ssl4rl.answers import Outcome, Score, Scoring
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, ExampleId
-from ssl4rl.records import Completion, Prediction, ReplyRecord, read_lines
+from ssl4rl.records import Completion, HeldoutAnswer, Prediction, read_lines
 from ssl4rl.runs import Run, UsedSource, default_folder, open_run, predictions_file
 
 EXAMPLE = Example(
@@ -162,6 +163,8 @@ def documented(file: str) -> set[str]:
     return {key for keys, files in rows if file in files for key in re.findall(r"`([\w/]+)`", keys)}
 
 
-@pytest.mark.parametrize(("file", "record"), [("completions", Completion), ("predictions", Prediction)])
-def test_every_key_of_a_record_is_documented(file: str, record: type[ReplyRecord]) -> None:
+@pytest.mark.parametrize(
+    ("file", "record"), [("completions", Completion), ("heldout", HeldoutAnswer), ("predictions", Prediction)]
+)
+def test_every_key_of_a_record_is_documented(file: str, record: type[BaseModel]) -> None:
     assert documented(file) == {field.alias or name for name, field in record.model_fields.items()}

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from ssl4rl import statistics
 from ssl4rl.answers import Score
 from ssl4rl.statistics import (
+    Clusters,
     Estimate,
     PairedDifference,
     bootstrap,
@@ -49,6 +51,8 @@ def test_an_unparsed_reply_counts_0_and_is_counted() -> None:
     estimate = Estimate.of([Score.of(1, "a"), Score.of(0, "b"), Score.of(1, "c"), Score.unparsed()])
     assert (estimate.score, estimate.parsed, estimate.n) == (0.5, 0.75, 4)
     assert estimate.score_parsed == pytest.approx(2 / 3)
+    invalid = Estimate.of([Score.of(1, "a"), Score.invalid("q"), Score.unparsed(), Score.of(0, "b")])
+    assert (invalid.score, invalid.parsed, invalid.valid, invalid.score_parsed) == (0.25, 0.75, 0.5, 1 / 3)
     nothing = Estimate.of([Score.unparsed()])
     assert nothing.score_parsed is None and nothing.low == 0 and nothing.score == 0
 
@@ -107,3 +111,56 @@ def test_newcombe_covers_the_true_difference(p: float, q: float) -> None:
         low, high = newcombe(*counts)
         covered += low <= q - p <= high
     assert 930 <= covered <= 985
+
+
+def test_clusters_are_what_examples_share() -> None:
+    clusters = Clusters([("a",), ("b",), ("a",), (), ()])
+    assert clusters.groups == [(0, 2), (1,), (3,), (4,)] and clusters.distinct == 4
+    assert not clusters.independent and not clusters.overlap
+    # Items that always come together are one group; one that is seen once, beside a shared one, is none.
+    pairs = Clusters([("a", "b"), ("a", "b"), ("c", "d"), ("c", "e")])
+    assert pairs.groups == [(0, 1), (2, 3)] and pairs.distinct == 3
+    assert Clusters([("a", "b"), ("c", "d")]).independent
+
+
+def test_copies_of_an_example_count_once() -> None:
+    values = [float(place % 3 == 0) for place in range(60)]
+    few = [Score.of(value, "x") for value in values]
+    one, ten = (Estimate.of(few * k, [[place] for place in range(60)] * k) for k in (1, 10))
+    assert (ten.n, ten.distinct, one.n, one.distinct) == (600, 60, 60, 60) and ten.score == one.score
+    assert ten.high - ten.low == pytest.approx(one.high - one.low, rel=0.02)
+    old, new = [0.0, 1, 0, 1] * 15, [1.0, 1, 0, 0, 1, 1] * 10
+    once = PairedDifference.of(old, new)
+    often = PairedDifference.of(old * 10, new * 10, [[place] for place in range(60)] * 10)
+    assert often.test == "sign flips of clusters" and often.p == pytest.approx(once.p, abs=0.05)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.02)
+    # Without knowing what they share, the test would be sure.
+    assert PairedDifference.of(old * 10, new * 10).p < 0.01 < once.p
+
+
+def test_scores_between_0_and_1_are_clustered_too() -> None:
+    scores = [Score.of(value, "x") for value in [0.2, 0.9, 0.5, 0.4] * 20]
+    apart, together = Estimate.of(scores), Estimate.of(scores, [[place % 4] for place in range(80)])
+    assert together.distinct == 4 and together.high - together.low > 3 * (apart.high - apart.low)
+    assert together.low >= 0 and together.high <= 1
+    difference = PairedDifference.of([0.0] * 80, [0.1, 0.3, 0.2, 0.1] * 20, [[place % 4] for place in range(80)])
+    assert difference.p > 0.05 and difference.difference == pytest.approx(0.175)
+
+
+@pytest.mark.parametrize(("items_each", "most"), [(1, 0.08), (2, 0.13)])
+def test_training_effects_of_single_images_do_not_look_like_learning(items_each: int, most: float, monkeypatch) -> None:
+    monkeypatch.setattr(statistics, "sign_flip", lambda differences: sign_flip(differences, draws=199))
+    rng = np.random.default_rng(0)
+    wrong, naive, covered, trials = 0, 0, 0, 150
+    for _ in range(trials):
+        images = rng.integers(20, size=(200, items_each))
+        # Training helped with some images and hurt with others, and did nothing on the whole.
+        shift = rng.normal(size=20) * (0.2 if items_each == 1 else 0.12)
+        after = rng.uniform(size=200) < 0.5 + np.clip(shift[images].sum(1), -0.4, 0.4)
+        before = rng.uniform(size=200) < 0.5
+        vectors = before.astype(float).tolist(), after.astype(float).tolist()
+        found = PairedDifference.of(*vectors, images.tolist())
+        wrong += found.p < 0.05
+        covered += found.low <= 0 <= found.high
+        naive += PairedDifference.of(*vectors).p < 0.05
+    assert wrong / trials < most < naive / trials and covered / trials > 0.87

@@ -3,14 +3,18 @@ import sys
 from typing import Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import Field
 
+import ssl4rl
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.errors import UserError
 from ssl4rl.graph.pairs import Negatives
 from ssl4rl.graph.task import ContextKnobs
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
+from ssl4rl.registry import TASKS
 from ssl4rl.tasks import Draft, ShownImage, content_hash
 
 
@@ -68,7 +72,7 @@ def test_the_order_of_a_knob_class_decides_nothing(level):
 
 def test_a_raised_version_draws_other_examples():
     class Second(Link):
-        version = 2
+        version = Link.version + 1
 
     assert Second(default_graph()).example(0).text != Link(default_graph()).example(0).text
 
@@ -76,13 +80,83 @@ def test_a_raised_version_draws_other_examples():
 def test_the_hash_covers_what_is_shown_and_how_it_is_scored():
     def draft(part="a", content="x", gold="yes"):
         image = ShownImage(None, {"image": content, "angle": 0.1 + 0.2})
-        return Draft.any_of((part, image), [gold], 2, ("node:1",), {"note": part})
+        return Draft.any_of((part, image), [gold], ["yes", "no"], ("node:1",), {"note": part})
 
     assert content_hash(draft()) == content_hash(draft())
     assert len({content_hash(each) for each in (draft(), draft("b"), draft(content="y"), draft(gold="no"))}) == 4
     # The last bits of a float differ between machines.
-    moved = Draft.any_of(("a", ShownImage(None, {"image": "x", "angle": 0.3})), ["yes"], 2, ("node:1",), {})
+    moved = Draft.any_of(("a", ShownImage(None, {"image": "x", "angle": 0.3})), ["yes"], ["yes", "no"], ("node:1",), {})
     assert content_hash(moved) == content_hash(draft())
+
+
+SLOTTED = [
+    ("link", {}, 2),
+    ("neighbor", {}, 5),
+    ("neighbor", {"num_hidden": 2}, 5),
+    ("attribute", {}, 4),
+    ("rotation", {"step": 45}, 8),
+    ("contrastive", {}, 2),
+    ("position", {"n": 3}, 9),
+    ("jigsaw", {}, 1),
+]
+
+
+@pytest.mark.parametrize(("name", "knobs", "slots"), SLOTTED)
+def test_right_answers_are_balanced_in_every_block(name, knobs, slots):
+    task = ssl4rl.task(name, **knobs)
+    assert task.num_slots == slots
+    golds = [task.example(index).gold for index in range(4 * slots)]
+    for start in range(0, len(golds) if knobs.get("num_hidden") != 2 and slots > 1 else 0, slots):
+        assert len(set(golds[start : start + slots])) == slots
+    # The order differs from block to block.
+    orders = {tuple(task.slot(index, slots) for index in range(start, start + slots)) for start in range(0, 90, slots)}
+    assert len(orders) > 1 or slots == 1
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(0, 10_000), st.integers(0, 3))
+def test_each_slot_comes_once_in_a_block_and_depends_on_nothing_else(k, block, seed):
+    task = LINKS[seed]
+    slots = [task.slot(index, k) for index in range(block * k, (block + 1) * k)]
+    assert sorted(slots) == list(range(k))
+    other = Link(default_graph(), seed=seed)
+    assert [other.slot(index, k) for index in reversed(range(block * k, (block + 1) * k))] == slots[::-1]
+
+
+LINKS = [Link(default_graph(), seed=seed) for seed in range(4)]
+NEIGHBOR = Neighbor(default_graph())
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_the_next_like_an_example_has_its_slot_and_is_near(index, start):
+    found = NEIGHBOR.next_like(index, start)
+    assert start <= found < start + 2 * NEIGHBOR.num_slots
+    wanted = NEIGHBOR.slot(index, 5)
+    assert NEIGHBOR.slot(found, 5) == wanted
+    assert all(NEIGHBOR.slot(other, 5) != wanted for other in range(start, found))
+
+
+def test_a_constant_gains_nothing_within_a_batch():
+    task = Neighbor(default_graph())
+    batch = [task.example(index) for index in range(20, 40)]
+    for letter in "ABCDE":
+        assert sum(task.score(f"<answer>{letter}</answer>", example).value for example in batch) == 4
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_without_reasoning_the_bare_answer_is_asked_for_and_scores(name):
+    task = ssl4rl.task(name)
+    direct = ssl4rl.task(name, reasoning=False)
+    assert direct.label == f"{name}@{task.level}+reasoning=false"
+    example, plain = direct.example(0), task.example(0)
+    assert example.text.splitlines()[-1].startswith("Answer with ")
+    assert example.text.splitlines()[-1].endswith(" and nothing else.")
+    assert example.scoring.arguments["bare"] is True and "bare" not in plain.scoring.arguments
+    assert (example.gold_reply, plain.gold_reply) == (example.gold, f"<answer>{plain.gold}</answer>")
+    for reply in (example.gold, f" {example.gold}\n", f"<answer>{example.gold}</answer>", f"a</think>{example.gold}"):
+        assert direct.score(reply, example).value == 1
+    assert task.score(plain.gold, plain).outcome == "unparsed"
 
 
 def test_a_task_on_another_split_keeps_its_level_knobs_and_seed():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl4rl import answers
 from ssl4rl.answers import split_items
@@ -63,6 +63,21 @@ def _texts(value: object) -> list[str]:
     return [text for item in value for text in _texts(item)] if isinstance(value, list | tuple) else []
 
 
+def scores_of(reply: str, examples: Sequence[Example]) -> NDArray[np.float64]:
+    """What one reply earns on each example.
+
+    Raises:
+        ValueError: if a score is outside [0, 1].
+    """
+    # Few examples differ in how they are scored: the reply is scored once for each way.
+    keys = [(example.scoring.function, repr(example.scoring.arguments)) for example in examples]
+    scorings = {key: example.scoring for key, example in zip(keys, examples, strict=True)}
+    values = {key: answers.score(reply, scoring).value for key, scoring in scorings.items()}
+    if not all(0 <= value <= 1 for value in values.values()):
+        raise ValueError(f"a score of the reply {reply[:60]!r} is outside [0, 1]")
+    return np.array([values[key] for key in keys])
+
+
 def excess(replies: Iterable[str], examples: Sequence[Example]) -> dict[str, float]:
     """The replies that earn more than chance by over ``ERRORS`` standard errors, and by how many errors they do.
 
@@ -70,15 +85,9 @@ def excess(replies: Iterable[str], examples: Sequence[Example]) -> dict[str, flo
         ValueError: if a score is outside [0, 1].
     """
     chance = np.array([example.chance for example in examples])
-    # Few examples differ in how they are scored: a reply is scored once for each way.
-    keys = [json.dumps(example.scoring, sort_keys=True) for example in examples]
-    scorings = {key: example.scoring for key, example in zip(keys, examples, strict=True)}
     suspects = {}
     for reply in replies:
-        values = {key: answers.score(reply, scoring).value for key, scoring in scorings.items()}
-        if not all(0 <= value <= 1 for value in values.values()):
-            raise ValueError(f"a score of the reply {reply[:60]!r} is outside [0, 1]")
-        gain = np.array([values[key] for key in keys]) - chance
+        gain = scores_of(reply, examples) - chance
         spread = float(gain.std(ddof=1)) if len(examples) > 1 else 0.0
         if len(examples) < FEW:
             spread = max(spread, float(np.sqrt(chance * (1 - chance)).mean()))

@@ -20,6 +20,7 @@ from ssl4rl.cli.options import (
     of_side,
     say_embedded,
     side_of,
+    template_variables,
 )
 from ssl4rl.errors import UserError
 
@@ -74,7 +75,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Scores a model's answers on what people have labelled, with baselines on the same items."""
-    knobs = {**knobs_of(set_ or []), **({"rotate": True} if rotate else {})}
+    variables, settings_of_task = template_variables(set_ or [])
+    knobs = {**knobs_of(settings_of_task), **({"rotate": True} if rotate else {})}
     options: dict[str, Any] = {
         "level": level,
         "dataset": dataset,
@@ -88,6 +90,7 @@ def evaluate(
         "ablate": ablate,
         "seed": seed,
         "knobs": knobs or None,
+        "chat_template_kwargs": variables or None,
         "baselines": baselines,
     }
     settings = {name: value for name, value in options.items() if value is not None}

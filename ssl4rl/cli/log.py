@@ -11,6 +11,7 @@ import typer
 
 from ssl4rl.cli.options import JsonOption
 from ssl4rl.errors import UserError
+from ssl4rl.runs import HELDOUT
 
 if TYPE_CHECKING:
     from ssl4rl.records import ReplyRecord
@@ -48,6 +49,8 @@ def _records(run: Run, step: int | None) -> Sequence[ReplyRecord]:
         if step is not None:
             raise UserError(f"{run.path} is an evaluation, which has no steps; leave out --step")
         return run.predictions()
+    if run.is_warmup:
+        raise UserError(f"{run.path} is a warm start, which samples no replies; its held-out ones are in {HELDOUT}")
     completions = run.completions()
     if not completions:
         raise UserError(f"{run.path} has no completions yet")

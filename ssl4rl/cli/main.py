@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ssl4rl.cli import attend, compare, data, evaluate, export, log, rescore, show, train
+from ssl4rl.cli import attend, compare, data, evaluate, export, log, rescore, show, train, warmup
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 
@@ -22,6 +22,7 @@ def add_side(side: str, sources: str) -> typer.Typer:
     """Adds the command of a side, with the verbs that every side has."""
     group = typer.Typer(no_args_is_help=True, help=f"Self-supervised tasks and benchmarks on {sources}.")
     group.command("train")(train.train)
+    group.command("warmup")(warmup.warmup)
     group.command("eval")(evaluate.evaluate)
     group.command("show")(show.show)
     app.add_typer(group, name=side)

@@ -33,6 +33,22 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     return knobs
 
 
+def template_variables(settings: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The variables of the chat template among ``--set model.chat_template_kwargs.NAME=VALUE``, and the other settings.
+
+    The key is the one that a recipe of training has.
+    """
+    from ssl4rl.settings import parse_yaml
+
+    prefix = "model.chat_template_kwargs."
+    variables = {}
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if sign and key.startswith(prefix):
+            variables[key.removeprefix(prefix)] = parse_yaml(text, f"--set {key}")
+    return variables, [setting for setting in settings if not setting.startswith(prefix)]
+
+
 def side_of(context: typer.Context) -> str:
     """Which of ``ssl4rl graph`` and ``ssl4rl vision`` was typed."""
     return (context.parent and context.parent.info_name) or "graph"

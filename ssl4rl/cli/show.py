@@ -63,6 +63,7 @@ def show(
         examples, replies = _rebuilt(identity, dataset, run, context)
     else:
         from ssl4rl.registry import BENCHMARKS, TASKS
+        from ssl4rl.tasks import describe_redrawn
 
         kind: Any = of_side(TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark)), context)
         split = split or ("train" if task is not None else "test")
@@ -70,6 +71,8 @@ def show(
         asked = kind(source, split=split, level=level, knobs=knobs_of(settings or []), seed=seed)
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
+        if passed_over := describe_redrawn(asked.redrawn):
+            typer.echo(passed_over, err=True)
         if not examples:
             raise UserError(f"--start {start}: {asked.label} on {asked.source.name} has {stop} items")
     if png is not None:
@@ -125,7 +128,7 @@ def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
     dropped = example.meta.get("dropped")
     if dropped:
         typer.secho(
-            f"cut: {sum(dropped.values())} pieces of {len(dropped)} texts; task.text_budget decides", fg="yellow"
+            f"cut: {sum(dropped.values())} characters of {len(dropped)} texts; task.text_budget decides", fg="yellow"
         )
     for reply in replies:
         step = f"step {reply.step}, " if isinstance(reply, Completion) else ""

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, say_embedded, side_of
 from ssl4rl.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl4rl.source import SourceKind
+    from ssl4rl.training.recipe import Recipe
+
+
+def default_sources(recipe: Recipe, context: typer.Context, dataset: str | None) -> list[SourceKind[Any]]:
+    """The kinds whose default source the recipe uses, if the command that was typed fits its tasks.
+
+    Raises:
+        UserError: if none of the tasks is of this side, or they cannot all be on ``dataset``.
+    """
+    from ssl4rl.registry import TASKS
+
+    task_types = [TASKS.get(entry.name) for entry in recipe.tasks]
+    if not any(task_type.source_kind.side == side_of(context) for task_type in task_types):
+        of_side(task_types[0], context)
+    kinds = {task_type.source_kind.name: task_type.source_kind for task_type in task_types}
+    if dataset is not None and len(kinds) > 1:
+        raise UserError(
+            f"--dataset {dataset} cannot be the dataset of all tasks, which need several kinds ({', '.join(kinds)}); "
+            "set tasks.0.dataset and so on instead"
+        )
+    pairs = zip(task_types, recipe.tasks, strict=True)
+    return [task_type.source_kind for task_type, entry in pairs if entry.dataset is None]
 
 
 def train(
@@ -27,11 +52,10 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe and measure prompts; write nothing.")
+        bool, typer.Option("--dry-run", help="Check recipe, model and a few replies; write nothing. 2: none is valid.")
     ] = False,
 ) -> None:
     """Trains a model by GRPO, with rewards that the graph or the images themselves provide."""
-    from ssl4rl.registry import TASKS
     from ssl4rl.runs import open_run
     from ssl4rl.training.recipe_file import load_recipe
 
@@ -48,29 +72,23 @@ def train(
     recipe = load_recipe(
         config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model, side=side
     )
-    task_types = [TASKS.get(entry.name) for entry in recipe.tasks]
-    if not any(task_type.source_kind.side == side for task_type in task_types):
-        of_side(task_types[0], context)
-    kinds = {task_type.source_kind.name: task_type.source_kind for task_type in task_types}
-    if dataset is not None and len(kinds) > 1:
-        raise UserError(
-            f"--dataset {dataset} cannot be the dataset of all tasks, which need several kinds ({', '.join(kinds)}); "
-            "set tasks.0.dataset and so on instead"
-        )
+    defaults = default_sources(recipe, context, dataset)
     if not resume:
-        defaults = [
-            task_type.source_kind
-            for task_type, entry in zip(task_types, recipe.tasks, strict=True)
-            if entry.dataset is None
-        ]
         say_embedded(defaults, recipe.model.path)
 
     if dry_run:
         from ssl4rl.training.preparation import prepare
+        from ssl4rl.training.probe import probe_prepared
         from ssl4rl.training.summary import describe_plan
 
-        for line in describe_plan(prepare(recipe)):
+        prepared = prepare(recipe)
+        for line in describe_plan(prepared):
             typer.echo(line)
+        found = probe_prepared(prepared)
+        for line in found.lines:
+            typer.echo(line)
+        if not found.valid:
+            raise typer.Exit(2)
         return
 
     from ssl4rl.training.preparation import is_main_process

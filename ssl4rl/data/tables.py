@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssl4rl.data.text import present
 from ssl4rl.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -134,7 +135,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
                 hint = " (put quotes around a cell that holds a comma)" if len(cells) > len(columns) else ""
                 problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
                 continue
-            record = dict(zip(columns, cells, strict=True))
+            record = dict(zip(columns, map(present, cells), strict=True))
             bad = [name for name, cell in record.items() if _undecodable(cell)] if suspect else []
             for name in bad:
                 problems.add(_not_utf8(path, row, name, record[name]))
@@ -240,7 +241,7 @@ def _table(
 def _cell(value: Any) -> str | None:
     """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
     if isinstance(value, str):
-        return value
+        return present(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():

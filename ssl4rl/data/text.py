@@ -11,6 +11,11 @@ import numpy as np
 
 from ssl4rl.graph.adjacency import IntArray
 
+GAPS = ("nan", "NaN", "<NA>")
+"""What pandas writes where nothing is."""
+NO_CLASS = ("-1", "-1.0")
+"""What PyG and others give a node that has no class."""
+
 
 def clean(text: str) -> str:
     """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space."""
@@ -19,6 +24,25 @@ def clean(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").split())
+
+
+def present(cell: str) -> str:
+    """The cell; empty where it says in words that nothing is there, as pandas writes a gap.
+
+    >>> present("nan"), present("<NA>"), present("None"), present("naan")
+    ('', '', 'None', 'naan')
+    """
+    return "" if cell.strip() in GAPS else cell
+
+
+def class_name(label: str) -> str:
+    """The name of a class; empty for what stands for none: a gap, or −1 as in PyG and scikit-learn.
+
+    >>> class_name(" Theory "), class_name("-1"), class_name("nan")
+    ('Theory', '', '')
+    """
+    name = clean(present(label))
+    return "" if name in NO_CLASS else name
 
 
 def readable(name: str) -> str:

@@ -40,13 +40,20 @@ class Model:
         """
         from ssl4rl.inference.engines import open_engine
 
-        engine = open_engine(recipe.engine, recipe.model, dtype=recipe.dtype)
+        engine = open_engine(
+            recipe.engine, recipe.model, dtype=recipe.dtype, chat_template_kwargs=recipe.chat_template_kwargs
+        )
         return cls(engine, ReplyCache(engine.identity if engine.files is not None else None))
 
     @property
     def name(self) -> str:
         """What the model is called: its folder, or its name on the hub or the server."""
         return self.engine.files.name if self.engine.files is not None else self.fingerprint
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines to tell the user about where the model was found."""
+        return self.engine.files.notes if self.engine.files is not None else []
 
     @property
     def fingerprint(self) -> str:

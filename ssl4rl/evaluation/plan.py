@@ -121,7 +121,7 @@ def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:
         index = min(pool, key=lambda candidate: used[pool[candidate]])
         used[pool.pop(index)] += 1
         example = train.example(index)
-        turns += [*example.messages(), {"role": "assistant", "content": f"<answer>{example.gold}</answer>"}]
+        turns += [*example.messages(), {"role": "assistant", "content": example.gold_reply}]
     return turns
 
 

@@ -37,6 +37,8 @@ class EvalRecipe(BaseModel):
     engine: str = "auto"
     """``vllm``, ``transformers``, one of your own, the URL of an OpenAI-compatible server, or ``auto``: vLLM if it is
     installed and there is a GPU, else transformers."""
+    chat_template_kwargs: dict[str, Any] = {}
+    """Variables of the model's chat template, such as ``enable_thinking: false``."""
     scoring: Literal["generate", "likelihood"] = "generate"
     """Read the answer from a reply, or take the likeliest label."""
     shots: int = Field(0, ge=0, le=64)

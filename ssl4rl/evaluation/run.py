@@ -19,6 +19,7 @@ from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengt
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores
 from ssl4rl.example import Example
+from ssl4rl.inference.model import unfamiliar
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
 from ssl4rl.source import origin_of
@@ -66,6 +67,9 @@ def evaluate(
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     check_lengths(plan, opened.engine)
+    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
+        if line:
+            say(line)
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
     say(f"writing to {run.path}")
     started = time.monotonic()

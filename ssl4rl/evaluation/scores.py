@@ -8,7 +8,7 @@ from statistics import pstdev
 from typing import Any
 
 from ssl4rl import answers
-from ssl4rl.answers import Outcome, Score, normalise
+from ssl4rl.answers import Score, normalise
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
 from ssl4rl.statistics import Estimate, PairedDifference, clustered, interval
@@ -45,8 +45,8 @@ def question_of(prediction: Prediction) -> str:
 
 
 def worst(scores: Iterable[Score]) -> Score:
-    """The lowest of the scores, an unparsed one if there is one: what a question asked several times is worth."""
-    return min(scores, key=lambda score: (score.value, score.outcome != Outcome.UNPARSED))
+    """The lowest of the scores, of those at 0 one that was not valid: what a question asked several times is worth."""
+    return min(scores, key=lambda score: (score.value, score.parsed, score.valid))
 
 
 def per_question(
@@ -68,9 +68,9 @@ def score_labels(predictions: Sequence[Prediction], labels: Sequence[str]) -> di
 def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """The scores of a benchmark's predictions (at least one).
 
-    ``accuracy`` with its interval counts an unparsed reply as 0, ``accuracy_parsed`` leaves it out, and ``lenient``
-    reads the same replies leniently. Where several predictions belong to one question, ``n`` counts questions, and a
-    question is right only if all its replies are; ``rows`` counts replies.
+    ``accuracy`` with its interval counts an unparsed or invalid reply as 0, ``accuracy_parsed`` leaves out the unparsed
+    ones, and ``lenient`` reads the same replies leniently. Where several predictions belong to one question, ``n``
+    counts questions, and a question is right only if all its replies are; ``rows`` counts replies.
 
     Questions with categories: see :func:`by_category`. For all others ``macro_f1`` is the mean over the classes that
     occur as gold; an item with several right answers that got any of them counts for its own class. ``confusion`` has
@@ -92,6 +92,7 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "low": estimate.low,
         "high": estimate.high,
         "parsed": estimate.parsed,
+        "valid": estimate.valid,
         "accuracy_parsed": estimate.score_parsed,
         "low_parsed": estimate.low_parsed,
         "high_parsed": estimate.high_parsed,

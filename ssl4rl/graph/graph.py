@@ -80,6 +80,9 @@ class TextAttributedGraph:
     """[N], an index into ``label_names``, −1 where unknown."""
     label_names: Sequence[str] = ()
     label_descriptions: Sequence[str] = ()
+    kinds: IntArray | None = None
+    """[N], what each node is (a customer, a product), an index into ``kind_names``; prompts do not show it."""
+    kind_names: Sequence[str] = ()
     node_splits: Mapping[str, IntArray] = field(default_factory=dict)
     """Node indices of train, val and test, where the data brings them."""
     edge_splits: Mapping[str, IntArray] = field(default_factory=dict)
@@ -149,6 +152,9 @@ class TextAttributedGraph:
         for tag, array in arrays.items():
             whole = None if array is None else np.ascontiguousarray(array, dtype="<i8").reshape(-1)
             add(tag, b"" if whole is None else whole.view(np.uint8).data)
+        if self.kinds is not None:
+            add("kinds", np.ascontiguousarray(self.kinds, dtype="<i8").view(np.uint8).data)
+            add_texts("kind_names", self.kind_names)
         return digest.hexdigest()
 
     @cached_property

@@ -6,20 +6,23 @@ forming an N×N matrix.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.adjacency import Indices, IntArray, index_type
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.kinds import node_groups
+from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
 from ssl4rl.graph.text import write_subgraph
-from ssl4rl.prompts import label_noun, option_labels, reply_form, write_options
-from ssl4rl.tasks import MAX_DRAWS
+from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
+from ssl4rl.tasks import MAX_DRAWS, inserted
 
-DEGREE_WINDOW = 10
-"""Nodes of nearly the wanted degree to choose from where too few have exactly that degree."""
+TRIES = 40
+"""Pairs that are tried as the counterpart of one linked pair."""
 
 Negatives = Literal["random", "degree", "distance_two"]
 
@@ -28,8 +31,9 @@ class PairKnobs(ContextKnobs):
     """What questions about edges add to the context."""
 
     negatives: Negatives = "degree"
-    """Where unlinked pairs come from: any two nodes; nodes that show as many edges as the ends of a linked pair do,
-    so that counting edges does not answer; or nodes that share a neighbour (which is then shown for no pair)."""
+    """Where unlinked pairs come from: the ends of any two edges; nodes that have as many edges as the ends of a linked
+    pair, so that counting edges does not answer; or such nodes that share a neighbour (which is then shown for no
+    pair). They are of the kinds, or on the sides, that edges join."""
 
 
 PK = TypeVar("PK", bound=ContextKnobs)
@@ -63,10 +67,12 @@ class PairTask(GraphTask[PK]):
         """The relation of each edge, [E].
 
         Raises:
-            NotApplicable: if the graph has none.
+            NotApplicable: if the graph has none, or some that could not be told apart.
         """
         if self.source.relations is None:
             raise NotApplicable(f"graph {self.source.name} has no relations; ask about edges instead")
+        if wrong := same_names(self.source.relation_names):
+            raise NotApplicable(f"relations of graph {self.source.name} cannot be options: {wrong}; rename one of them")
         return self.source.relations
 
     def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Question:
@@ -77,19 +83,29 @@ class PairTask(GraphTask[PK]):
         if negatives == "distance_two":
             # Every unlinked pair shares a neighbour, so one that is shown would mean "no": it is shown for none.
             common = set(self.view.visible.around(first)) & set(self.view.visible.around(second))
-        subgraph = self.cut([first, second], rng, [frozenset(pair)], common)
+        hidden = [frozenset(pair), *(self._spare_pairs(pair, common, rng) if not linked else ())]
+        subgraph = self.cut([first, second], rng, hidden, common)
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(first, second))
         question = (
             f"Not every edge is shown. Is there an edge between nodes [{written.number[first]}] "
             f"and [{written.number[second]}]?"
         )
         return Question(
-            parts=self.prompt(written.text, question, reply_form("yes or no")),
+            parts=self.prompt(written.text, question, self.form("yes or no")),
             accepted=["yes" if linked else "no"],
             choices={"yes": "yes", "no": "no"},
             source_items=(pair_item(first, second),),
             meta=self.meta(subgraph, written, asked=[first, second]),
         )
+
+    def _spare_pairs(
+        self, pair: tuple[int, int], common: set[int], rng: np.random.Generator
+    ) -> Iterator[frozenset[int]]:
+        """In train, one edge of each unlinked node: each end of a linked pair lacks one, which is the asked one."""
+        for node in pair if self.split == "train" else ():
+            others = [other for other in self.view.visible.around(node).tolist() if other not in common]
+            if others:
+                yield frozenset((node, others[int(rng.integers(len(others)))]))
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""
@@ -102,50 +118,52 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if the graph has too few such pairs.
         """
+        return self.couple(negatives, rng)[1]
+
+    def couple(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The ends of a random edge of the split, and a pair like it that no edge of the whole graph joins.
+
+        A linked pair that has no such counterpart is passed over: were it asked about, it could only be a "yes".
+
+        Raises:
+            NotApplicable: if the graph has too few unlinked pairs.
+        """
         # Tried again here rather than by a redraw of the whole example, which would leave fewer "no" than "yes".
         for _ in range(MAX_DRAWS):
-            first, second = self._candidate(negatives, rng)
-            if first != second and not len(self.view.full.between(first, second)):
-                return first, second
+            ends = self.positive(rng)
+            if not self.is_spared(ends, rng):
+                continue
+            for _ in range(TRIES):
+                first, second = self._like(ends, negatives, rng)
+                if first != second and not len(self.view.full.between(first, second)):
+                    return ends, (first, second)
         raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
 
-    def _candidate(self, negatives: Negatives, rng: np.random.Generator) -> tuple[int, int]:
+    def _like(self, ends: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> tuple[int, int]:
         """A pair that may be linked, or the same node twice."""
-        if negatives == "random":
-            return int(rng.integers(self.source.num_nodes)), int(rng.integers(self.source.num_nodes))
-        ends = self.positive(rng)
         if negatives == "distance_two":
-            first = ends[int(rng.integers(2))]
-            far = self.two_steps_from(first, rng)
-            return first, first if far is None else far
-        # What a linked pair shows of its edges is one less than it has, if the asked edge itself is among them.
-        hidden = len(self.view.visible.between(*ends))
-        first, second = (self._of_degree(self.view.visible.degree(node) - hidden, rng) for node in ends)
+            place = int(rng.integers(2))
+            # The first end is itself drawn anew, so that both pairs are equally far from the edge they were made of.
+            first = self.ends.draw(ends[place], rng)
+            far = self.steps_from(first, rng)
+            fits = far is not None and self.ends.accepts(far, ends[1 - place], rng)
+            return first, far if fits and far is not None else first
+        first, second = (self.ends.draw(node, rng, same_degree=negatives == "degree") for node in ends)
         return first, second
 
     @cached_property
-    def _by_degree(self) -> tuple[Indices, IntArray]:
-        """The nodes by their visible degree, and for each degree (and one more) where its nodes start."""
-        degrees = self.view.visible.degrees
-        count = np.bincount(degrees)
-        # Of small numbers numpy sorts by counting.
-        order = np.argsort(degrees.astype(np.uint16) if len(count) <= 1 << 16 else degrees, kind="stable")
-        return order.astype(index_type(len(order))), np.concatenate([[0], np.cumsum(count)])
-
-    def _of_degree(self, degree: int, rng: np.random.Generator) -> int:
-        order, starts = self._by_degree
-        left, right = (int(starts[min(bound, len(starts) - 1)]) for bound in (degree, degree + 1))
-        if right - left < DEGREE_WINDOW:
-            left, right = max(0, left - DEGREE_WINDOW // 2), min(len(order), right + DEGREE_WINDOW // 2)
-        return int(order[rng.integers(left, right)])
+    def ends(self) -> Population:
+        """The nodes at the ends of the split's edges, by visible degree."""
+        count = np.bincount(self.source.edge_index[:, self.asked].reshape(-1), minlength=self.source.num_nodes)
+        return Population(count, self.view.visible.degrees, node_groups(self.source))
 
     def ask_relation(self, edge: int, options: list[int], rng: np.random.Generator) -> Question:
         """Which of ``options`` holds from head to tail? Every one that does is right."""
         head, tail = (int(node) for node in self.source.edge_index[:, edge])
-        joining = self.view.full.between(head, tail)
-        true = {int(self.relations[e]) for e in joining if self.source.edge_index[0, e] == head}
+        true = self.relations_between(edge)
         names = [self.source.relation_names[relation] for relation in options]
-        choices = dict(zip(option_labels(len(options)), names, strict=True))
+        labels = labels_for(names)
+        choices = dict(zip(labels, names, strict=True))
         accepted = [label for label, relation in zip(choices, options, strict=True) if relation in true]
         subgraph = self.cut([head, tail], rng, [frozenset((head, tail))])
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(head, tail))
@@ -153,17 +171,23 @@ class PairTask(GraphTask[PK]):
             f"Not every edge is shown. Which relation holds from node [{written.number[head]}] "
             f"to node [{written.number[tail]}]?"
         )
-        form = reply_form(label_noun(len(options)))
+        form = self.form(label_noun(labels))
         return Question(
-            parts=self.prompt(written.text, question, write_options(names), form),
+            parts=self.prompt(written.text, question, write_options(names, labels), form),
             accepted=accepted,
             choices=choices,
             source_items=(pair_item(head, tail),),
             meta=self.meta(subgraph, written, asked=[head, tail], options=options),
         )
 
-    def relation_options(self, edge: int, count: int, rng: np.random.Generator) -> list[int]:
-        """The edge's relation among ``count``, the others from what its head and tail take elsewhere, then any.
+    def relations_between(self, edge: int) -> set[int]:
+        """Every relation that holds from the head of an edge to its tail."""
+        head, tail = self.source.edge_index[:, edge]
+        joining = self.view.full.between(int(head), int(tail))
+        return {int(self.relations[other]) for other in joining if self.source.edge_index[0, other] == head}
+
+    def relation_options(self, edge: int, count: int, rng: np.random.Generator, slot: int | None = None) -> list[int]:
+        """The edge's relation, at ``slot``, among ``count``: what its head and tail take elsewhere, then any.
 
         Raises:
             NotApplicable: if the graph has fewer relations than that.
@@ -174,13 +198,14 @@ class PairTask(GraphTask[PK]):
                 f"graph {self.source.name} has {len(self.source.relation_names)} relations; "
                 f"task.num_options={count} is too many"
             )
-        near = self._relations_near(*(int(node) for node in self.source.edge_index[:, edge]))
+        near = self.relations_near(*(int(node) for node in self.source.edge_index[:, edge]))
         near = rng.permutation(near[near != gold])[: count - 1]
         rest = np.setdiff1d(np.arange(len(self.source.relation_names)), [gold, *near])
         fill = rng.permutation(rest)[: count - 1 - len(near)]
-        return [int(relation) for relation in rng.permutation([gold, *near, *fill])]
+        slot = int(rng.integers(count)) if slot is None else slot
+        return inserted(gold, [int(relation) for relation in rng.permutation([*near, *fill])], slot)
 
-    def _relations_near(self, head: int, tail: int) -> IntArray:
+    def relations_near(self, head: int, tail: int) -> IntArray:
         """Relations that the head takes elsewhere as head or the tail as tail, over visible edges."""
         visible, ends = self.view.visible, self.source.edge_index
         out = visible.edges[visible.indptr[head] : visible.indptr[head + 1]]

@@ -55,8 +55,9 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
 def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     """Node indices of train, val and test: the data's own, else seeded.
 
-    A labelled graph gets 20 nodes per class for train, 500 for val (at most a fifth of the rest) and the rest for
-    test, as Planetoid does; a graph without labels gets 85/5/10.
+    This is the split of labels, which benchmarks ask about. A labelled graph gets 20 nodes per class for train (at most
+    half of the class), 500 for val (at most a fifth of the rest) and the rest for test, as Planetoid does; a graph
+    without labels gets 85/5/10.
     """
     if graph.node_splits:
         return {split: graph.node_splits[split] for split in ("train", "val", "test")}
@@ -71,10 +72,24 @@ def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
         }
     else:
         labels = graph.labels[order]
-        train = np.concatenate([order[labels == label][:LABELLED_PER_CLASS] for label in range(len(graph.label_names))])
+        classes = [order[labels == label] for label in range(len(graph.label_names))]
+        # Of a small class, half: something has to be left to test on.
+        train = np.concatenate([nodes[: min(LABELLED_PER_CLASS, (len(nodes) + 1) // 2)] for nodes in classes])
         rest = order[~np.isin(order, train)]
         num_val = min(LABELLED_VAL, len(rest) // 5)
         parts = {"train": train, "val": rest[:num_val], "test": rest[num_val:]}
+    return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
+
+
+@lru_cache(maxsize=4)
+def text_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
+    """The split of the self-supervised tasks, whatever labels or splits the data has: 85/5/10 of the nodes with a text.
+
+    Splits for labels give training a few nodes of each class; texts need no labels to be learnt from.
+    """
+    nodes = seeded_rng("text split", graph.fingerprint).permutation(np.flatnonzero(graph.has_text))
+    num_val, num_test = round(len(nodes) * VAL_SHARE), round(len(nodes) * TEST_SHARE)
+    parts = {"val": nodes[:num_val], "test": nodes[num_val : num_val + num_test], "train": nodes[num_val + num_test :]}
     return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from pydantic import Field
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import GraphText
-from ssl4rl.graph.view import edge_view
+from ssl4rl.graph.view import edge_view, inductive_view
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Knobs, Task
@@ -27,13 +28,18 @@ class ContextKnobs(Knobs):
     max_nodes: int = Field(20, ge=2, le=500)
     """Most nodes shown."""
     text_budget: int = Field(400, ge=16, le=20000)
-    """Most pieces of text shown for nodes and options in all, and half as many again for edges (a piece is about a
-    token)."""
+    """Pieces of text shown for nodes and options in all, and half as many again for edges (a piece is about a token).
+    It decides how many nodes are shown: of each, at least 12 words are."""
+    inductive: bool = False
+    """Whether training prompts leave out the nodes of val and test, texts and edges."""
 
 
 PAPER_CONTEXT: Mapping[str, Any] = {"num_hops": 3, "fanout": 5, "max_nodes": 60, "text_budget": 700}
 """TAGLAS's subgraph default (3 hops, at most 5 new nodes per hop, induced), within the paper's prompt of 1,024
 tokens. The paper published no code for its graph tasks, so this level reproduces what it describes."""
+
+DENSE = 0.02
+"""From this share of the nodes on, the neighbours of a node are counted one by one."""
 
 CK = TypeVar("CK", bound=ContextKnobs)
 
@@ -44,7 +50,8 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("graph")
 
     def prepare(self) -> None:
-        self.view = edge_view(self.source)
+        inductive = self.knobs.inductive and self.split == "train"
+        self.view = inductive_view(self.source) if inductive else edge_view(self.source)
 
     def cut(
         self,
@@ -66,12 +73,12 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         )
 
     def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
-        """What explains an example: local number → node, edges shown, node → pieces cut, and what the task adds."""
+        """What explains an example: local number → node, edges shown, node → characters cut, and what the task adds."""
         return {
             "nodes": {str(number): node for node, number in written.number.items()},
             "edges": self.source.edge_index[:, list(written.edges)].T.tolist(),
             "edges_dropped": len(subgraph.edges) - len(written.edges),
-            "dropped": {str(node): pieces for node, pieces in written.dropped.items()},
+            "dropped": {str(node): characters for node, characters in written.dropped.items()},
             **more,
         }
 
@@ -80,14 +87,34 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         intro = f"Part of a graph. Each node is {self.source.node_meaning}; an edge means {self.source.edge_meaning}."
         return ("\n".join((intro, *paragraphs)),)
 
-    def two_steps_from(self, node: int, rng: np.random.Generator) -> int | None:
-        """A random node two visible steps away that is not joined to ``node`` by any edge of the graph, if found."""
-        for _ in range(8):
-            middle = self._step(node, rng)
-            far = None if middle is None else self._step(middle, rng)
+    def steps_from(self, node: int, rng: np.random.Generator, steps: int = 2) -> int | None:
+        """A random node that many visible steps away which no edge of the graph joins to ``node``, if one is found."""
+        for _ in range(4):
+            far: int | None = node
+            for _ in range(steps):
+                far = None if far is None else self._step(far, rng)
             if far is not None and far != node and not len(self.view.full.between(node, far)):
                 return far
         return None
+
+    def is_spared(self, nodes: Sequence[int], rng: np.random.Generator) -> bool:
+        """Whether linked nodes are taken, as often as each could be the wrong answer elsewhere.
+
+        A node that is linked with most others is seldom a wrong answer. Were it right as often as its edges say, its
+        popularity would be the answer; in a sparse graph next to no node is passed over.
+        """
+        linked, full = self._num_linked, self.view.full
+        for node in nodes:
+            share = full.degree(node) / linked
+            if share > DENSE:
+                share = len(full.around(node)) / linked  # parallel edges count once
+            if rng.random() < share:
+                return False
+        return True
+
+    @cached_property
+    def _num_linked(self) -> int:
+        return int((self.view.full.degrees > 0).sum())
 
     def _step(self, node: int, rng: np.random.Generator) -> int | None:
         degree = self.view.visible.degree(node)

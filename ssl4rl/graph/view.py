@@ -10,7 +10,7 @@ import numpy as np
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, full_adjacency, pair_keys
+from ssl4rl.graph.splits import edge_split, full_adjacency, pair_keys, text_split
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,28 @@ def edge_view(graph: TextAttributedGraph) -> EdgeView:
         asked={"train": train, "val": split["val"], "test": split["test"]},
         dropped_train=len(split["train"]) - len(train),
     )
+
+
+@lru_cache(maxsize=2)
+def inductive_view(graph: TextAttributedGraph) -> EdgeView:
+    """The view of a training prompt that shows no val or test node: only edges between two others are left.
+
+    Val and test nodes are those of the tasks' own split, and those of the data's own where it brings one.
+
+    Raises:
+        NotApplicable: if no edge is left.
+    """
+    view = edge_view(graph)
+    allowed = np.ones(graph.num_nodes, dtype=bool)
+    for parts in (text_split(graph), graph.node_splits):
+        for split in ("val", "test"):
+            allowed[parts.get(split, np.zeros(0, dtype=np.int64))] = False
+    shown = allowed[graph.edge_index[0]] & allowed[graph.edge_index[1]]
+    train = view.asked["train"]
+    train = train[shown[train]]
+    if not len(train):
+        raise NotApplicable(
+            f"graph {graph.name}: task.inductive leaves no edge between two training nodes "
+            f"(there are {int(allowed.sum()):,}); set it to false, or bring a split with more of them"
+        )
+    return EdgeView(view.visible.only(shown), view.full, {**view.asked, "train": train}, view.dropped_train)

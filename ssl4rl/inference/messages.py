@@ -8,7 +8,10 @@ Messages: TypeAlias = list[dict[str, Any]]
 """Turns with ``role`` and ``content``: a string, or a list of parts of type ``text`` or ``image``."""
 
 ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
-"""The tags around a choice when its likelihood is computed."""
+"""The tags around an answer."""
+
+TAGS = ("<think>", "</think>", ANSWER_OPEN, ANSWER_CLOSE)
+"""The tags of a reply: text to us, whatever they are to a tokenizer."""
 
 
 def typed(messages: Messages) -> Messages:

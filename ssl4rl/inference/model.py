@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
-from ssl4rl.inference.messages import Messages, images_of
+from ssl4rl.inference import adapters, checks
+from ssl4rl.inference.messages import TAGS, Messages, images_of
 from ssl4rl.inference.processor import load_processor, scaled
-from ssl4rl.inference.tokens import encode
+from ssl4rl.inference.tokens import Encoder
 from ssl4rl.models import EMBEDDED, TINY_VISION, embedded_path
+from ssl4rl.source import SourceKind
 
 
 def resolve(path: str) -> str:
-    """The folder or hub name that transformers loads for a recipe's ``model.path``.
+    """The folder or hub name that transformers loads for a recipe's ``model.path``; of a run, its trained model.
 
     Raises:
         UserError: for a folder that does not exist or holds no model.
@@ -25,47 +30,69 @@ def resolve(path: str) -> str:
         return str(embedded_path(path))
     folder = Path(path).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if (folder / "config.json").is_file() or adapters.is_adapter(folder):
+            return str(folder)
+        if not (folder / "config.yaml").is_file():
             raise UserError(f"model folder {path} has no config.json; give a folder as transformers saves it")
-        return str(folder)
+        if not (folder / "model" / "config.json").is_file():
+            raise UserError(f"run {path} has no trained model (no {folder / 'model'}); finish it with --resume")
+        return str(folder / "model")
     if path.startswith((".", "/", "~")) or path.count("/") > 1:
         raise UserError(f"model folder {path} does not exist")
     return path
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def unfamiliar(model: str | None, sources: Iterable[tuple[SourceKind[Any], str]]) -> str | None:
+    """A line for a model that came with the package and is given other data than it was made on; None if it fits.
+
+    ``sources`` are their kinds and names.
+    """
+    if model not in EMBEDDED:
+        return None
+    side = "vision" if model == TINY_VISION else "graph"
+    known = "drawn scenes" if model == TINY_VISION else "the embedded graph"
+    others = [name for kind, name in sources if (kind.side, name) != (side, kind.default)]
+    if not others:
+        return None
+    return (
+        f"the embedded model {model} knows {known} only and will make little of {', '.join(dict.fromkeys(others))}; "
+        "give a real model with --model"
+    )
 
 
 class ModelFiles:
     """Configuration and tokenizer (or processor, for a vision-language model) of a model, without its weights.
 
     Images with fewer pixels than ``min_pixels`` or more than ``max_pixels`` are scaled before the processor gets them,
-    whatever bounds it has of its own.
+    whatever bounds it has of its own. ``chat_template_kwargs`` are variables of the chat template.
+
+    ``path`` is where configuration and weights are, ``adapter`` the folder of a LoRA adapter on top of them;
+    ``notes`` are lines to tell the user.
 
     Raises:
-        UserError: if they cannot be read, or the tokenizer has no chat template.
+        UserError: if they cannot be read, or are not what conversations and replies need.
     """
 
-    def __init__(self, path: str, *, min_pixels: int | None = None, max_pixels: int | None = None) -> None:
-        from transformers import AutoConfig, AutoTokenizer
-        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-
+    def __init__(
+        self,
+        path: str,
+        *,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = path
         self.path = resolve(path)
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
-        try:
-            self.config: Any = AutoConfig.from_pretrained(self.path)
-            self.reads_images = self.config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-            self.tokenizer: Any
-            self.processor: Any
-            if self.reads_images:
-                self.processor = load_processor(self.path, self.config.model_type)
-                self.tokenizer = self.processor.tokenizer
-            else:
-                self.processor = self.tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="left")
-        except (OSError, ValueError, ImportError) as error:
-            raise UserError(f"cannot load model {path!r}: {_first_line(error)}") from error
+        self.notes: list[str] = []
+        if self.path == str(Path(path).expanduser() / "model"):
+            self.notes.append(f"{path} is a run; its trained model is {self.path}")
+        self.adapter: Path | None = None
+        if adapters.is_adapter(Path(self.path)):
+            self.adapter = Path(self.path)
+            self.path = adapters.base_of(self.adapter)
+            self.notes.append(f"{path} is an adapter of {self.path}")
+        self._load()
         if not self.processor.chat_template:
             raise UserError(
                 f"model {path!r} has no chat template; use an instruct model, or save its tokenizer with one"
@@ -74,10 +101,33 @@ class ModelFiles:
             raise UserError(f"the tokenizer of model {path!r} has no end-of-sequence token; replies could not end")
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.encoder = Encoder(self.processor, chat_template_kwargs)
+        checks.check_form(self)
         self.eos_token_ids = self._eos_token_ids()
+        self._tag_ids = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.content in TAGS}
+
+    def _load(self) -> None:
+        from transformers import AutoConfig, AutoTokenizer
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+        with checks.one_line(self.name):
+            # Code that comes with a model is never run.
+            self.config: Any = AutoConfig.from_pretrained(self.path, trust_remote_code=False)
+            self.reads_images = self.config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+            self.tokenizer: Any
+            self.processor: Any
+            if self.reads_images:
+                self.processor = load_processor(self.path, self.config.model_type)
+                self.tokenizer = self.processor.tokenizer
+            else:
+                # An adapter may bring a tokenizer of its own, with another chat template.
+                own = self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file()
+                self.processor = self.tokenizer = AutoTokenizer.from_pretrained(
+                    self.adapter if own else self.path, padding_side="left", trust_remote_code=False
+                )
 
     def _eos_token_ids(self) -> list[int]:
-        """The tokens that end a reply: the tokenizer's, and those that the generation settings declare."""
+        """The tokens that end a reply: the tokenizer's, the declared ones, and what the template ends a turn with."""
         from transformers import GenerationConfig
 
         try:
@@ -85,13 +135,30 @@ class ModelFiles:
         except OSError:
             declared = self.config.get_text_config().eos_token_id
         ids = [declared] if isinstance(declared, int) else list(declared or [])
-        return list(dict.fromkeys([self.tokenizer.eos_token_id, *ids]))
+        turn = checks.end_of_turn(self.encoder)
+        return list(dict.fromkeys([self.tokenizer.eos_token_id, *ids, *([] if turn is None else [turn])]))
+
+    @property
+    def _special_tokens(self) -> set[int]:
+        special = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+        return special | set(self.tokenizer.all_special_ids)
 
     @property
     def suppressed_tokens(self) -> list[int]:
-        """Special tokens that end no reply (chat control, image placeholders); sampling one would break the step."""
-        special = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
-        return sorted((special | set(self.tokenizer.all_special_ids)) - set(self.eos_token_ids))
+        """Special tokens that no reply may hold (chat control, image placeholders), as they would break the step.
+
+        Those that end it and the tags of its form are not among them.
+        """
+        return sorted(self._special_tokens - set(self.eos_token_ids) - self._tag_ids)
+
+    @cached_property
+    def _hidden_tokens(self) -> frozenset[int]:
+        return frozenset(self._special_tokens - self._tag_ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """A reply as text: without special tokens, but with the tags of its form, also where those are special."""
+        shown = [token for token in ids if token not in self._hidden_tokens]
+        return str(self.tokenizer.decode(shown, skip_special_tokens=False))
 
     def context_length(self, configured: int | None = None) -> int:
         """Most tokens of prompt and reply together."""
@@ -99,10 +166,13 @@ class ModelFiles:
         return min(limit for limit in [*limits, 1 << 30] if limit)
 
     def messages(self, example: Example) -> Messages:
-        """The example in chat form, its images scaled into the bounds on their pixels."""
+        """The example in chat form: no control tokens in its texts, its images scaled into the bounds on their pixels.
+
+        (What the encoder does to texts is done here already for TRL, which applies the template to images itself.)
+        """
         return [
             {**turn, "content": [self._scaled(part) for part in turn["content"]]} if images_of([turn]) else turn
-            for turn in example.messages()
+            for turn in self.encoder.plain(example.messages())
         ]
 
     def _scaled(self, part: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +195,23 @@ class ModelFiles:
         """
         if images_of(messages):
             self.check_reads_images()
-        return encode(self.processor, [messages]).ids[0]
+        return self.encoder.encode([messages]).ids[0]
+
+    @cached_property
+    def weights(self) -> str:
+        """Where to load the whole model from: ``path``, or a temporary folder with the adapter merged into it.
+
+        Raises:
+            UserError: if the adapter does not fit the model.
+        """
+        if self.adapter is None:
+            return self.path
+        self._merged = TemporaryDirectory(prefix="ssl4rl-merged-")
+        folder = Path(self._merged.name)
+        # In bfloat16, much of what an adapter adds would be rounded away.
+        adapters.merged(self, "float32").save_pretrained(folder)
+        self.save(folder)
+        return str(folder)
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer or processor into a folder with the model's weights."""
@@ -141,14 +227,23 @@ class ModelFiles:
                     shutil.copyfile(original, folder / name)
 
     @property
+    def template_identity(self) -> dict[str, Any]:
+        """What replies depend on besides the model and the conversation: the template's variables, if any are set."""
+        settings = self.encoder.settings
+        return {"chat_template_kwargs": settings} if settings else {}
+
+    @property
     def fingerprint(self) -> str:
-        """Identifies the model by content: the hub's commit, or a hash of the folder's files."""
+        """Identifies the model by content: the hub's commit, or a hash of the folder's files; with that of adapters."""
         commit = getattr(self.config, "_commit_hash", None)
-        if commit:
-            return f"{self.name}@{commit}"
-        digest = hashlib.sha256()
-        for file in sorted(Path(self.path).iterdir()):
-            if file.is_file() and not file.name.startswith("."):
-                with file.open("rb") as content:
-                    digest.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
-        return digest.hexdigest()
+        base = f"{self.path if self.adapter else self.name}@{commit}" if commit else _content(Path(self.path))
+        return base if self.adapter is None else f"{base}+{_content(self.adapter)}"
+
+
+def _content(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and not file.name.startswith("."):
+            with file.open("rb") as content:
+                digest.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -5,9 +5,9 @@
 First the vision tower alone learns which side of an image is up and what its main object is (with two linear heads
 that are thrown away afterwards). Then the whole model learns to write replies to the tasks' prompts whose reasoning
 names what the images show, in stages (see ``STAGES``): mostly `position`, as matching a piece with an image is learned
-last; then mostly `rotation`; then the other tasks and the levels with other forms of answers, with little `rotation`,
-so that some of it is forgotten. In these last stages two thirds of the answers to `position` name the wrong side, left
-for right: where the piece was seen is learned, and which answer follows is left to GRPO.
+last; then mostly `rotation`; then the other tasks and the levels with other forms of answers. In these last stages two
+thirds of the answers to `position` and `rotation` are mirrored, left for right and clockwise for counter-clockwise:
+what is seen is learned, and which answer follows is left to GRPO.
 """
 
 from __future__ import annotations
@@ -65,19 +65,21 @@ class Stage:
     shares: tuple[float, ...]
     """Of the steps, by entry of ``MIXTURE``."""
     mirrored: float = 0.0
-    """Share of the answers to `position` that have left for right."""
+    """Share of the answers to `position` and `rotation` that are mirrored."""
 
 
 TOWER = Stage(2000, 1.5e-3, 5000, (1,))
 STAGES = (
     Stage(800, 1e-3, 1500, (0.1, 0.4, 0.5, 0, 0, 0, 0, 0)),
     Stage(100, 9e-4, 300, (0.55, 0.22, 0.13, 0.05, 0.05, 0, 0, 0)),
-    Stage(150, 6e-4, 150, (0.03, 0.38, 0.12, 0.15, 0.16, 0.03, 0.05, 0.08), mirrored=0.65),
-    Stage(300, 1.2e-3, 300, (0.02, 0.16, 0.02, 0.26, 0.34, 0.02, 0.12, 0.06), mirrored=0.65),
+    Stage(150, 6e-4, 150, (0.06, 0.36, 0.11, 0.15, 0.16, 0.03, 0.05, 0.08), mirrored=0.65),
+    Stage(300, 1.2e-3, 300, (0.06, 0.14, 0.02, 0.25, 0.33, 0.02, 0.12, 0.06), mirrored=0.65),
 )
 SCENES = 12_000
 """More than the embedded set has; an image that is held out there is held out here."""
 TOWER_BATCH, BATCH = 128, 64
+DIRECT_EVERY = 10
+"""One prompt of so many asks for the answer alone (`reasoning=false`)."""
 SIDES = ("above", "left", "below", "right")
 """Where the sky is after a turn counter-clockwise by 0, 90, 180 and 270 degrees."""
 
@@ -113,8 +115,9 @@ def phrases(source: ImageSet) -> list[str]:
     for kind in TASKS:
         for level in kind.levels:
             task = kind(source, level=level)
-            for index in range(3):
-                for part in task.example(index).parts:
+            direct = kind(source, level=level, knobs={"reasoning": False})
+            for example in (*map(task.example, range(3)), direct.example(0)):
+                for part in example.parts:
                     if isinstance(part, str):
                         distinct |= dict.fromkeys(split.split(part))
     return [phrase for phrase in distinct if len(phrase.strip()) > 5]
@@ -151,8 +154,12 @@ def name_content(task: VisionTask[Any], example: Example) -> str:
     return ", ".join(str(task.source.label_of(image)) for image in meta["images"])
 
 
-def mirror(task: Position, answer: str) -> str:
-    """The answer with left for right."""
+def mirror(task: VisionTask[Any], answer: str) -> str:
+    """The answer with left for right, or clockwise for counter-clockwise; of other tasks as it is."""
+    if isinstance(task, Rotation):
+        return str(-int(answer) % 360)
+    if not isinstance(task, Position):
+        return answer
     if task.knobs.named:
         row, column = answer.split()
         return f"{row} {'right' if column == 'left' else 'left'}"
@@ -169,23 +176,24 @@ class Rows:
     prompts: list[list[int]]
     replies: list[list[int]]
     mirrored: list[list[int]]
-    """The replies with mirrored answers; of tasks other than `position`, as they are."""
+    """The replies with mirrored answers, where there are such."""
     angles: torch.Tensor
     kinds: torch.Tensor
 
 
 def prepare(task: VisionTask[Any], processor: LlavaProcessor, count: int) -> Rows:
-    """The first ``count`` examples of a task, shrunk and tokenised."""
+    """The first ``count`` examples of a task, shrunk and tokenised; some ask for the answer alone."""
+    direct = type(task)(task.source, level=task.level, knobs={"reasoning": False})
     rows = Rows(torch.empty(0), [], [], [], torch.empty(0), torch.empty(0))
     images, angles, kinds = [], [], []
     for index in range(count):
-        example = task.example(index)
+        thinks = index % DIRECT_EVERY > 0
+        example = (task if thinks else direct).example(index)
         text = processor.apply_chat_template(example.messages(), add_generation_prompt=True, tokenize=False)
         rows.prompts.append(processor.tokenizer.encode(text.replace(IMAGE, IMAGE * PATCHES)))
-        other = mirror(task, example.gold) if isinstance(task, Position) else example.gold
-        for replies, answer in ((rows.replies, example.gold), (rows.mirrored, other)):
-            reply = f"<think>{name_content(task, example)}</think><answer>{answer}</answer><|im_end|>"
-            replies.append(processor.tokenizer.encode(reply))
+        for replies, answer in ((rows.replies, example.gold), (rows.mirrored, mirror(task, example.gold))):
+            reply = f"<think>{name_content(task, example)}</think><answer>{answer}</answer>" if thinks else answer
+            replies.append(processor.tokenizer.encode(f"{reply}<|im_end|>"))
         images.append(shrink(example.images))
         angles.append(example.meta.get("angle", 0))
         kinds.append(KINDS.index(str(task.source.label_of(example.meta["images"][0]))))

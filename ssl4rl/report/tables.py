@@ -28,7 +28,7 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     table.add_row(f"  lenient ({scores['lenient']['parsed']:.0%})", *_cells(scores["lenient"]))
     if scores["accuracy_parsed"] is not None:
         parsed = {"accuracy": scores["accuracy_parsed"], "low": scores["low_parsed"], "high": scores["high_parsed"]}
-        table.add_row(f"  among parsed ({scores['parsed']:.0%})", *_cells(parsed))
+        table.add_row(f"  among parsed ({scores['parsed']:.0%}; valid {scores['valid']:.0%})", *_cells(parsed))
     if rotated:
         table.add_row("  vanilla", *_cells(scores["readings"]["vanilla"]))
         table.add_row("  row mean", *_cells(scores["readings"]["row_mean"]))
@@ -96,7 +96,11 @@ def print_rescored(recorded: Mapping[str, Any], again: Mapping[str, Any], extrac
 
 
 def _readings(scores: Mapping[str, Any]) -> dict[str, str]:
-    readings = {"accuracy": _with_interval(scores), "parsed": f"{scores['parsed']:.1%}"}
+    readings = {
+        "accuracy": _with_interval(scores),
+        "parsed": f"{scores['parsed']:.1%}",
+        "valid": f"{scores['valid']:.1%}",
+    }
     if "macro_f1" in scores:
         readings["macro F1"] = f"{scores['macro_f1']:.3f}"
     for name, reading in scores.get("readings", {}).items():

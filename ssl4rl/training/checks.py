@@ -137,7 +137,14 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
                 f"grpo.save_steps={save}: a checkpoint between two generations cannot be resumed exactly; "
                 f"give a multiple of {plan.save_multiple}, such as {nearest}"
             )
-    return plan, _risks(recipe)
+    risks = _risks(recipe)
+    # A launcher's processes each hold a share of the batch.
+    if recipe.refill and plan.generation_batch_size // processes % plan.num_generations:
+        risks.append(
+            f"refill={recipe.refill}: flat groups are not refilled, because groups of {plan.num_generations} do not "
+            f"divide the {plan.generation_batch_size // processes} completions that each process samples"
+        )
+    return plan, risks
 
 
 def _risks(recipe: Recipe) -> list[str]:

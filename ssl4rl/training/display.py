@@ -14,24 +14,49 @@ from rich.table import Table
 FLAT_STEPS = 3
 """So many flat steps in a row are not chance."""
 
-TASK_REWARD = "reward/"
-"""What the names of the rewards of a mixture's tasks begin with."""
+COLLAPSED_STEPS, COLLAPSED = 10, 0.9
+"""A model that gives one answer to more than this share of its prompts, for so many steps, has collapsed to it."""
+
+COMMONEST = "answers/commonest"
+"""The share of the commonest answer, and what the names of those of a mixture's tasks begin with."""
+
+TASK_REWARD, OF_NO_TASK = "reward/", ("reward/sampled", "reward/selected")
+"""What the names of the rewards of a mixture's tasks begin with, and those that are no task's."""
 
 
-def explain_flat(rewards: Sequence[float], parsed: Sequence[float], levels: Sequence[str]) -> str:
+def explain_flat(
+    rewards: Sequence[float], parsed: Sequence[float], valid: Sequence[float], levels: Sequence[str]
+) -> str:
     """Why nothing can be learned when every completion of each group scores the same, and what to try.
 
-    ``rewards`` and ``parsed`` are the last steps' means; ``levels`` the task's levels from easy to hard.
+    ``rewards``, ``parsed`` and ``valid`` are the last steps' means; ``levels`` the task's levels from easy to hard.
     """
-    reward, readable = sum(rewards) / len(rewards), sum(parsed) / len(parsed)
+    reward, readable, allowed = (sum(means) / len(means) for means in (rewards, parsed, valid))
     start = "every completion of a group scores the same, so there is nothing to learn from"
     if readable < 0.1:
-        return f"{start}: no answer can be read from the replies; is this an instruct model? are replies cut off?"
+        return (
+            f"{start}: no answer can be read from the replies; if they are cut off, raise grpo.max_completion_length; "
+            "otherwise try task.reasoning=false, reward.format=0.2 or another instruct model"
+        )
+    if allowed < 0.1:
+        return (
+            f"{start}: answers can be read, but they are none of those to choose from; try task.reasoning=false, "
+            "reward.format=0.2 or another instruct model"
+        )
     if reward > 0.9:
         return f"{start}: the task is too easy; try --level {levels[-1] if levels else 'with a harder one'}"
     if reward < 0.1:
         return f"{start}: the task is too hard; try --level {levels[0] if levels else 'with an easier one'}"
     return f"{start}: the model always replies the same to a prompt; raise grpo.temperature or use another model"
+
+
+def explain_collapse(commonest: float) -> str:
+    """What it means that nearly all replies give the same answer, and what helps."""
+    return (
+        f"{commonest:.0%} of the replies give the same answer whatever the prompt, for {COLLAPSED_STEPS} steps: the "
+        "model has collapsed to it; go back to an earlier checkpoint and lower grpo.learning_rate, set "
+        "grpo.use_adaptive_entropy=true or grpo.beta, or sample more prompts per step"
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -50,8 +75,10 @@ class Display:
         self._live: Live | None = None
         self._times: deque[float] = deque(maxlen=10)
         self._last = time.monotonic()
-        self._flat: deque[tuple[float, float]] = deque(maxlen=FLAT_STEPS)
-        self._note = ""
+        self._flat: deque[tuple[float, float, float]] = deque(maxlen=FLAT_STEPS)
+        self._flat_note = ""
+        self._collapsed = 0
+        self._collapse_note = ""
 
     def __enter__(self) -> Display:
         self._last = time.monotonic()
@@ -70,7 +97,7 @@ class Display:
         self.console.print(line, markup=False)
 
     def step(self, step: int, logs: Mapping[str, Any]) -> None:
-        """Shows one step's metrics: TRL's, ``parsed``, and for a mixture the reward of each task."""
+        """Shows one step's metrics: TRL's, ``valid``, and for a mixture the reward of each task."""
         now = time.monotonic()
         self._times.append(now - self._last)
         self._last = now
@@ -79,43 +106,58 @@ class Display:
             "step": f"{step}/{self.total}",
             "reward": f"{_value(logs, 'reward'):.3f}",
             **_by_task(logs),
-            "flat groups": f"{_value(logs, 'frac_reward_zero_std'):.0%}",
-            "parsed": f"{_value(logs, 'parsed'):.0%}",
+            "flat groups": f"{_value(logs, 'flat/before'):.0%}",
+            **({"refilled to": f"{_value(logs, 'flat/after'):.0%}"} if logs.get("refill/rounds") else {}),
+            "valid": f"{_value(logs, 'valid'):.0%}",
             "reply length": f"{_value(logs, 'completions/mean_length'):.0f}",
             "s/step": f"{pace:.1f}",
             "left": _duration(pace * (self.total - step)),
         }
-        note = self._explain(logs)
+        notes = [note for note in (self._explain_flat(logs), self._explain_collapse(logs)) if note]
         if self._live is not None:
-            table = Table(*values, box=None, caption=self._note or None, caption_justify="left")
+            caption = "\n".join(note for note in (self._flat_note, self._collapse_note) if note)
+            table = Table(*values, box=None, caption=caption or None, caption_justify="left")
             table.add_row(*values.values())
             self._live.update(table, refresh=True)
             return
         self.say("  ".join(f"{name} {value}" for name, value in values.items()))
-        if note:
+        for note in notes:
             self.say(f"note: {note}")
 
-    def _explain(self, logs: Mapping[str, Any]) -> str:
-        """The explanation of a flat reward when it starts; the panel keeps it while the reward is flat."""
+    # A note is given when its cause has lasted for a while; the panel keeps it as long as the cause lasts.
+
+    def _explain_flat(self, logs: Mapping[str, Any]) -> str:
         if _value(logs, "frac_reward_zero_std") < 1:
             self._flat.clear()
-            self._note = ""
+            self._flat_note = ""
             return ""
-        self._flat.append((_value(logs, "reward"), _value(logs, "parsed")))
-        if len(self._flat) < FLAT_STEPS or self._note:
+        self._flat.append((_value(logs, "reward"), _value(logs, "parsed"), _value(logs, "valid")))
+        if len(self._flat) < FLAT_STEPS or self._flat_note:
             return ""
-        rewards, parsed = zip(*self._flat, strict=True)
-        self._note = explain_flat(rewards, parsed, self.levels)
-        return self._note
+        rewards, parsed, valid = zip(*self._flat, strict=True)
+        self._flat_note = explain_flat(rewards, parsed, valid, self.levels)
+        return self._flat_note
+
+    def _explain_collapse(self, logs: Mapping[str, Any]) -> str:
+        commonest = max((_value(logs, name) for name in logs if name.startswith(COMMONEST)), default=0.0)
+        if commonest <= COLLAPSED:
+            self._collapsed = 0
+            self._collapse_note = ""
+            return ""
+        self._collapsed += 1
+        if self._collapsed < COLLAPSED_STEPS or self._collapse_note:
+            return ""
+        self._collapse_note = explain_collapse(commonest)
+        return self._collapse_note
 
 
 def _by_task(logs: Mapping[str, Any]) -> dict[str, str]:
-    """Reward and parsed share of each task of a mixture: ``0.612 (98% parsed)``."""
+    """Reward and valid share of each task of a mixture: ``0.612 (98% valid)``."""
     columns = {}
     for name in logs:
-        if name.startswith(TASK_REWARD):
+        if name.startswith(TASK_REWARD) and name not in OF_NO_TASK:
             task = name.removeprefix(TASK_REWARD)
-            columns[task] = f"{_value(logs, name):.3f} ({_value(logs, f'parsed/{task}'):.0%} parsed)"
+            columns[task] = f"{_value(logs, name):.3f} ({_value(logs, f'valid/{task}'):.0%} valid)"
     return columns
 
 

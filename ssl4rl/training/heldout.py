@@ -1,45 +1,177 @@
-"""The held-out score: a task's examples of split ``val``, answered greedily."""
+"""The held-out scores of a run: the same examples of split ``val``, answered before, during and after training.
+
+Answers are greedy, and all are kept (heldout.jsonl), so that scores are compared example by example.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from ssl4rl.answers import Score
+from transformers import TrainerCallback
+
 from ssl4rl.example import Example
-from ssl4rl.statistics import Estimate
+from ssl4rl.records import HeldoutAnswer
+from ssl4rl.runs import HELDOUT, METRICS, Run
+from ssl4rl.statistics import Estimate, PairedDifference
 from ssl4rl.tasks import AnyTask
-from ssl4rl.training.tasks import PartNames, num_examples
+from ssl4rl.training.display import Display
+from ssl4rl.training.preparation import is_main_process
+from ssl4rl.training.summary import describe_estimate
+from ssl4rl.training.tasks import PartNames, num_examples, scored
 
 CHUNK = 512
 """Examples answered at once; more would hold too many images in memory."""
 
+Answer = Callable[[list[Example]], list[str]]
+"""What answers examples: the model that is trained."""
 
-def evaluate(task: AnyTask, answer: Callable[[list[Example]], list[str]], examples: int) -> dict[str, Any]:
-    """Scores ``answer``'s replies to the first ``examples`` examples; several processes share them.
 
-    Returns:
-        The estimate as JSON; for a mixture it has ``tasks``, the estimate of each task by its name.
-    """
+def evaluate(task: AnyTask, answer: Answer, examples: int, step: int) -> list[HeldoutAnswer]:
+    """``answer``'s replies to the first ``examples`` examples, scored; several processes share them, and get all."""
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
     state = PartialState()
-    names = PartNames(task)
-    examples = num_examples(task, examples)
     mine = range(state.process_index, examples, state.num_processes)
-    scores: list[tuple[str | None, Score]] = []
+    answers: list[HeldoutAnswer] = []
     # As many rounds in every process: an engine that spans several of them needs all to take part.
     for start in range(0, math.ceil(examples / state.num_processes), CHUNK):
-        chunk = [task.example(index) for index in mine[start : start + CHUNK]]
-        for reply, example in zip(answer(chunk), chunk, strict=True):
-            scores.append((names.of(example.id), task.score(reply, example)))
-    gathered: list[tuple[str | None, Score]] = gather_object(scores)
-    estimate = Estimate.of([score for _, score in gathered]).as_dict()
-    by_task = {}
-    for name in names:
-        own = [score for label, score in gathered if label == name]
-        if own:
-            by_task[name] = Estimate.of(own).as_dict()
-    return {**estimate, "tasks": by_task} if by_task else estimate
+        indices = mine[start : start + CHUNK]
+        chunk = [task.example(index) for index in indices]
+        for index, reply, example in zip(indices, answer(chunk), chunk, strict=True):
+            score = scored(task, reply, example)
+            answers.append(
+                HeldoutAnswer(
+                    step=step,
+                    index=index,
+                    id=example.id,
+                    items=example.source_items,
+                    reply=reply,
+                    answer=score.answer,
+                    score=score.value,
+                    outcome=score.outcome,
+                )
+            )
+    return sorted(gather_object(answers), key=lambda each: each.index)
+
+
+class Heldout:
+    """The held-out answers of a run, by step; those that it has recorded are not asked for again.
+
+    ``answer`` is given where the model is; a mixture's scores have ``tasks``, those of each task by its name.
+    """
+
+    def __init__(self, run: Run, task: AnyTask, examples: int, display: Display, seconds: Callable[[], float]) -> None:
+        self.run, self.task, self.display, self.seconds = run, task, display, seconds
+        self.examples = num_examples(task, examples)
+        self.names = PartNames(task)
+        self._answers = self._recorded()
+
+    def _recorded(self) -> dict[int, list[HeldoutAnswer]]:
+        """The steps whose answers are whole; the lines of others are dropped."""
+        from accelerate.utils import broadcast_object_list
+
+        found: dict[int, list[HeldoutAnswer]] = {}
+        if is_main_process():
+            lines = self.run.heldout()
+            for line in lines:
+                found.setdefault(line.step, []).append(line)
+            found = {step: answers for step, answers in found.items() if len(answers) == self.examples}
+            whole = [answer for answers in found.values() for answer in answers]
+            if len(whole) < len(lines) or self.run.is_torn(HELDOUT):
+                self.run.rewrite(HELDOUT, [answer.model_dump(mode="json") for answer in whole])
+        [shared] = broadcast_object_list([found])
+        return dict(shared)
+
+    def at(self, step: int, answer: Answer) -> dict[str, Any] | None:
+        """The score after ``step`` steps, from what is recorded or from ``answer``; None without held-out examples."""
+        if self.examples == 0:
+            return None
+        if step not in self._answers:
+            answers = evaluate(self.task, answer, self.examples, step)
+            self._answers[step] = answers
+            if is_main_process():
+                self.run.append(HELDOUT, *(each.model_dump(mode="json") for each in answers))
+                estimate = self.score(step)
+                self.run.append(METRICS, {"step": step, "seconds": self.seconds(), "heldout": estimate})
+                when = f"after step {step}" if step else "before training"
+                self.display.say(f"held out {when}: {describe_estimate(estimate)}")
+        return self.score(step)
+
+    def score(self, step: int) -> dict[str, Any]:
+        """The recorded score after ``step`` steps, as JSON."""
+
+        def estimate(answers: Sequence[HeldoutAnswer]) -> dict[str, Any]:
+            return Estimate.of([each.verdict for each in answers], [each.items for each in answers]).as_dict()
+
+        return self._with_tasks([self._answers[step]], estimate)
+
+    def paired(self, first: int, second: int) -> dict[str, Any]:
+        """How much better the model was after step ``second`` than after ``first``, on the same examples, as JSON."""
+
+        def difference(old: Sequence[HeldoutAnswer], new: Sequence[HeldoutAnswer]) -> dict[str, Any]:
+            items = [each.items for each in old]
+            return PairedDifference.of([each.score for each in old], [each.score for each in new], items).as_dict()
+
+        return self._with_tasks([self._answers[first], self._answers[second]], difference)
+
+    def _with_tasks(
+        self, answers: list[list[HeldoutAnswer]], statistic: Callable[..., dict[str, Any]]
+    ) -> dict[str, Any]:
+        """The statistic of all answers, and for a mixture of those to each of its tasks."""
+        of_task = [self.names.of(each.id) for each in answers[0]]
+        by_task = {}
+        for name in self.names:
+            own = [[each for each, label in zip(some, of_task, strict=True) if label == name] for some in answers]
+            if own[0]:
+                by_task[name] = statistic(*own)
+        return {**statistic(*answers), **({"tasks": by_task} if by_task else {})}
+
+    def best(self) -> int | None:
+        """The step after which the trained model scored best, the latest of several; None before the first."""
+        means = {
+            step: sum(each.score for each in answers) / len(answers) for step, answers in self._answers.items() if step
+        }
+        return max(means, key=lambda step: (means[step], step), default=None)
+
+    def summary(self, last: int) -> dict[str, Any]:
+        """What summary.json says: scores before and after ``last`` steps, the best one, and the gains in pairs."""
+        best = self.best()
+        if best is None:
+            return {"before": None, "after": None, "best": None, "paired": None}
+        return {
+            "before": self.score(0),
+            "after": self.score(last),
+            "best": {"step": best, **self.score(best), "paired": self.paired(0, best)},
+            "paired": self.paired(0, last),
+        }
+
+
+class HeldoutCallback(TrainerCallback):  # type: ignore[misc]
+    """Evaluates after every ``every`` steps, and keeps the checkpoint of the best model.
+
+    transformers deletes old checkpoints (``save_total_limit``), but never the one that its state calls the best.
+    """
+
+    def __init__(self, heldout: Heldout, answer: Answer, every: int, folder: Path) -> None:
+        self.heldout, self.answer, self.every, self.folder = heldout, answer, every, folder
+
+    def checkpoint(self, step: int) -> str:
+        """The checkpoint of a step."""
+        return str(self.folder / f"checkpoint-{step}")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        best = self.heldout.best()
+        state.best_model_checkpoint = None if best is None else self.checkpoint(best)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = state.global_step
+        if step % self.every or step >= state.max_steps or not self.heldout.examples:
+            return
+        self.heldout.at(step, self.answer)
+        if self.heldout.best() == step:
+            state.best_model_checkpoint = self.checkpoint(step)
+            control.should_save = True

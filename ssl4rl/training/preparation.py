@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import environment
+from ssl4rl.inference.checks import check_weights
 from ssl4rl.inference.engines import resolve_engine
 from ssl4rl.inference.lengths import Measured, measure
-from ssl4rl.inference.model import ModelFiles
+from ssl4rl.inference.model import ModelFiles, unfamiliar
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.tasks import Tasks, build_tasks, num_examples, parts_of
@@ -61,6 +62,8 @@ class Prepared:
     """Settings that are rarely intended, a line each."""
     longest: Measured
     """The longest of the measured prompts."""
+    notes: list[str]
+    """What else to tell the user, a line each."""
 
 
 def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
@@ -73,12 +76,24 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
     plan, risks = check(recipe, num_processes())
     tasks = tasks or build_tasks(recipe)
     quieten()
-    files = ModelFiles(recipe.model.path, min_pixels=recipe.model.min_pixels, max_pixels=recipe.model.max_pixels)
+    model = recipe.model
+    files = ModelFiles(
+        model.path,
+        min_pixels=model.min_pixels,
+        max_pixels=model.max_pixels,
+        chat_template_kwargs=model.chat_template_kwargs,
+    )
     if not files.reads_images:
         for name in ("freeze_vision", "min_pixels", "max_pixels"):
-            if getattr(recipe.model, name):
-                raise UserError(f"model.{name}: model {recipe.model.path!r} reads no images")
-    return Prepared(recipe, plan, tasks, files, risks, _longest_prompt(recipe, files, tasks))
+            if getattr(model, name):
+                raise UserError(f"model.{name}: model {model.path!r} reads no images")
+    check_weights(files)
+    if getattr(files.config, "quantization_config", None) is not None and model.lora is None:
+        raise UserError(f"the weights of model {model.path!r} are quantised and cannot be trained; set model.lora.r=16")
+    longest = _longest_prompt(recipe, files, tasks)
+    sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
+    notes = [line for line in (*files.notes, unfamiliar(model.path, sources)) if line]
+    return Prepared(recipe, plan, tasks, files, risks, longest, notes)
 
 
 def _longest_prompt(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured:

@@ -41,7 +41,8 @@ QUICKSTART_VISION_GRPO: dict[str, Any] = {**QUICKSTART_GRPO, "learning_rate": 2e
 QUICKSTART = {TINY: QUICKSTART_GRPO, TINY_VISION: QUICKSTART_VISION_GRPO}
 
 # For any other model if a recipe has no block of its own: the same 32 prompts x 8 completions per step, in small
-# micro-batches, with the usual learning rate for full fine-tuning of instruct models (the paper's, section 4.1).
+# micro-batches, with the usual learning rate for full fine-tuning of instruct models (the paper's, section 4.1). The
+# guard adds to the loss only while the mean entropy of a token is below the target: at 0.1 nat most groups are flat.
 MODEL_GRPO: dict[str, Any] = {
     "max_steps": 200,
     "learning_rate": 1e-6,
@@ -51,10 +52,16 @@ MODEL_GRPO: dict[str, Any] = {
     "max_completion_length": 512,
     "temperature": 1.0,
     "beta": 0.0,
+    "use_adaptive_entropy": True,
+    "entropy_target": 0.1,
+    "entropy_coef_max": 0.1,
     "save_steps": 50,
     "save_total_limit": 2,
 }
 LORA_LEARNING_RATE = 2e-5
+
+CONTROLS = ("format", "random")
+"""Rewards that know nothing of the task: what a run gains on them is not due to it."""
 
 
 class Section(BaseModel):
@@ -102,6 +109,8 @@ class ModelSettings(Section):
     """Type of the weights: float32, bfloat16, float16 or auto (the checkpoint's). float32 with grpo.bf16 is mixed."""
     attn_implementation: str | None = None
     """As in transformers; null is its default. The shared prompt needs sdpa (the usual default) or eager."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the model's chat template, such as ``enable_thinking: false``."""
     freeze_vision: bool = False
     """Train only the language part of a vision-language model."""
     min_pixels: int | None = Field(default=None, ge=1)
@@ -120,21 +129,34 @@ class Reward(Section):
     """What GRPO is given for a reply."""
 
     kind: str = "task"
-    """``task`` (the task's own score), or a registered reward."""
+    """``task`` (its own score), a registered reward, or a control: ``random`` (0 or 1) or ``format`` (1 if valid)."""
+    task: float = Field(default=1.0, ge=0)
+    """Weight of what ``kind`` names."""
+    format: float = Field(default=0.0, ge=0)
+    """Weight of a valid form: 1 for a reply whose answer could be read and is one of those to choose from, else 0."""
 
     @field_validator("kind")
     @classmethod
     def _registered(cls, kind: str) -> str:
-        if kind not in REWARDS.names():
-            raise unknown("reward", kind, REWARDS.names())
+        names = [*REWARDS.names(), *CONTROLS]
+        if kind not in names:
+            raise unknown("reward", kind, names)
         return kind
+
+    @model_validator(mode="after")
+    def _weighted(self) -> Reward:
+        if self.task + self.format <= 0:
+            raise ValueError("both weights are 0, so that every reply gets the same reward")
+        return self
 
 
 class Heldout(Section):
-    """The evaluation before and after training: the same task on split ``val``, greedy decoding."""
+    """The evaluation before, during and after training: the same task on split ``val``, greedy decoding."""
 
     examples: int = Field(default=500, ge=0)
     """How many examples; 0 leaves the evaluation out."""
+    every: int = Field(default=40, ge=0)
+    """Also after every so many steps, and the best model is kept; 0 is before and after only."""
     batch_size: int = Field(default=64, ge=1)
     """Prompts per batch of transformers' generation; vLLM batches by itself."""
 
@@ -153,9 +175,13 @@ class Recipe(Section):
     engine: str = "auto"
     """What samples the completions: vllm, transformers, or auto: vLLM if there is a GPU and vLLM is installed."""
     heldout: Heldout = Field(default_factory=Heldout)
-    """The evaluation before and after training."""
+    """The evaluation before, during and after training."""
     share_prompt: bool = True
     """Run each prompt once per group of completions instead of once per completion, if the model allows it."""
+    refill: int = Field(default=4, ge=0)
+    """Most rounds in which groups whose rewards are all equal are replaced by fresh examples' groups; 0 keeps them."""
+    scale_updates: bool = True
+    """Multiply the learning rate of each step by the share of its groups that are not flat."""
     log_completions_every: int = Field(default=10, ge=1)
     """The completions of every n-th step are written to completions.jsonl."""
     grpo: dict[str, Any] = Field(default_factory=lambda: dict(QUICKSTART_GRPO))

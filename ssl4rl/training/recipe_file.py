@@ -25,6 +25,7 @@ ELSEWHERE = {
     "seed": "the recipe's own `seed`",
     "use_vllm": "the recipe's own `engine`",
     "model_init_kwargs": "the recipe's own `model.dtype` and `model.attn_implementation`",
+    "chat_template_kwargs": "the recipe's own `model.chat_template_kwargs`",
     "resume_from_checkpoint": "--resume",
 }
 """Fields of trl.GRPOConfig that are set elsewhere, and where."""

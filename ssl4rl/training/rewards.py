@@ -1,16 +1,20 @@
-"""The reward function of a run: what GRPO is given for each completion, and the record of it."""
+"""The reward of a run: what GRPO is given for each completion, and the record of it."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl4rl.answers import Score, score
-from ssl4rl.example import Example
+from ssl4rl.example import Example, ExampleId
 from ssl4rl.records import Completion
 from ssl4rl.registry import REWARDS
+from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import AnyTask
+from ssl4rl.training.recipe import CONTROLS
+from ssl4rl.training.recipe import Reward as RewardSettings
 from ssl4rl.training.tasks import PartNames
 
 Reward = Callable[[str, Example], float]
@@ -22,51 +26,65 @@ def task_score(reply: str, example: Example) -> float:
     return score(reply, example.scoring).value
 
 
-class RewardFunction:
-    """TRL's reward function: the registered reward ``kind`` of each completion, ``index`` naming its example.
+def coin(example: ExampleId, number: int) -> float:
+    """0 or 1 with equal chances, for the ``number``-th reply to an example: the control called ``random``.
 
-    ``examples`` holds the examples of the current generation batch; ``records`` what its completions earned.
+    Equal chances vary the most, so this is the strongest push that a reward can give which knows nothing.
+    """
+    return float(seeded_rng("random reward", str(example), number).integers(2))
+
+
+class RewardFunction:
+    """Scores completions as the recipe says, each once, and hands TRL the rewards of those it trains on.
+
+    ``examples`` holds the examples of the current generation batch.
     """
 
     # TRL reports it by this name.
     __name__ = "score"
 
-    def __init__(self, task: AnyTask, kind: str, tokenizer: Any) -> None:
+    def __init__(self, task: AnyTask, settings: RewardSettings, decode: Callable[[Sequence[int]], str]) -> None:
         self.task = task
-        self.kind = kind
-        self.reward: Reward = REWARDS.get(kind)
-        self.tokenizer = tokenizer
+        self.settings = settings
+        self.reward: Reward | None = None
+        if settings.kind not in ("task", *CONTROLS):
+            self.reward = REWARDS.get(settings.kind)
+        self.decode = decode
         self.names = PartNames(task)
         self.examples: dict[int, Example] = {}
-        self.records: list[Completion] = []
+        self._selected: Sequence[Completion] = ()
+
+    def forget(self) -> None:
+        """Drops the examples of the last generation batch."""
+        self.examples = {}
 
     def load(self, indices: Sequence[int]) -> None:
-        """Builds the examples of a generation batch; those of the previous one are dropped."""
-        self.examples = {index: self.task.example(index) for index in dict.fromkeys(indices)}
+        """Builds the examples of these indices."""
+        for index in dict.fromkeys(indices):
+            if index not in self.examples:
+                self.examples[index] = self.task.example(index)
 
-    def __call__(
-        self,
-        completion_ids: Sequence[list[int]],
-        index: Sequence[int],
-        trainer_state: Any,
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float]:
-        # Not `completions`, from which the templates of some tokenizers have cut the reasoning.
-        replies = self.tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
-        self.records = []
-        for reply, row in zip(replies, index, strict=True):
-            example = self.examples[row]
+    def score(self, completion_ids: Sequence[list[int]], indices: Sequence[int], step: int) -> list[Completion]:
+        """The records of completions, which ``indices`` match with their examples."""
+        # Not TRL's `completions`, from which the templates of some tokenizers have cut the reasoning.
+        replies = [self.decode(ids) for ids in completion_ids]
+        numbers: Counter[int] = Counter()
+        records = []
+        for reply, index in zip(replies, indices, strict=True):
+            example = self.examples[index]
             verdict = self._score(reply, example)
-            reward = self._reward(reply, example)
+            reward = self._reward(reply, example, verdict, numbers[index])
+            numbers[index] += 1
             fields = Completion.fields_of(example, reply, verdict)
-            record = Completion(**fields, step=trainer_state.global_step + 1, reward=reward)
-            self.records.append(record)
-            log_metric("parsed", float(record.parsed))
-            if name := self.names.of(example.id):
-                log_metric(f"reward/{name}", reward)
-                log_metric(f"parsed/{name}", float(record.parsed))
-        return [record.reward for record in self.records]
+            records.append(Completion(**fields, step=step, reward=reward, selected=True))
+        return records
+
+    def select(self, records: Sequence[Completion]) -> None:
+        """Says which completions TRL trains on, and will ask about."""
+        self._selected = records
+
+    def __call__(self, **_: Any) -> list[float]:
+        return [record.reward for record in self._selected]
 
     # An exception is a bug of a task or a plug-in: it ends the run, and never counts as a reward of 0.
 
@@ -76,11 +94,23 @@ class RewardFunction:
         except Exception as error:
             raise RuntimeError(f"the scorer of {example.id.label} failed on example {example.id}") from error
 
-    def _reward(self, reply: str, example: Example) -> float:
+    def _reward(self, reply: str, example: Example, verdict: Score, number: int) -> float:
+        """The weighted sum of what ``kind`` names and of a valid form."""
+        kind, valid = self.settings.kind, float(verdict.valid)
+        if self.reward is not None:
+            main = self._registered(self.reward, reply, example)
+        elif kind == "random":
+            main = coin(example.id, number)
+        else:
+            main = valid if kind == "format" else verdict.value
+        return self.settings.task * main + self.settings.format * valid
+
+    def _registered(self, function: Reward, reply: str, example: Example) -> float:
+        kind = self.settings.kind
         try:
-            reward = float(self.reward(reply, example))
+            reward = float(function(reply, example))
         except Exception as error:
-            raise RuntimeError(f"reward {self.kind!r} failed on example {example.id}") from error
+            raise RuntimeError(f"reward {kind!r} failed on example {example.id}") from error
         if not math.isfinite(reward):
-            raise RuntimeError(f"reward {self.kind!r} is {reward} on example {example.id}; it has to be a number")
+            raise RuntimeError(f"reward {kind!r} is {reward} on example {example.id}; it has to be a number")
         return reward

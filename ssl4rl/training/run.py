@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.errors import UserError
+from ssl4rl.inference.checks import check_output
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.records import Completion
-from ssl4rl.runs import COMPLETIONS, METRICS, SUMMARY, Run, default_folder
-from ssl4rl.tasks import AnyTask, Task
+from ssl4rl.runs import COMPLETIONS, HELDOUT, METRICS, SUMMARY, Run, default_folder
+from ssl4rl.tasks import AnyTask, Task, describe_redrawn
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
+from ssl4rl.training.probe import REPLIES, probe
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
-from ssl4rl.training.summary import describe_estimate, reward_change
+from ssl4rl.training.summary import reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
     sampler = choose_sampler(recipe)
     display = Display(prepared.plan.max_steps, list(prepared.tasks.train.levels))
     if is_main_process():
-        for line in prepared.risks:
-            display.say(f"risky: {line}")
+        for line in [*prepared.notes, *(f"risky: {line}" for line in prepared.risks)]:
+            display.say(line)
         display.say(f"longest prompt measured: {prepared.longest}")
     run = _open_run(prepared, output, resume)
     return _Training(prepared, sampler, run, display).complete(resume)
@@ -131,17 +132,31 @@ class _Training:
 
     def complete(self, resume: bool) -> Run:
         """Trains, from the last checkpoint if the run is resumed, and writes the model and the summary."""
+        from ssl4rl.training.heldout import Heldout, HeldoutCallback
+        from ssl4rl.training.saving import save_best_and_last
+
         checkpoint = self._rewind() if resume else None
         trainer = self.make_trainer()
         if trainer.sharing is not None and self.recipe.share_prompt and self.main:
             self.display.say(f"prompts are not shared: {trainer.sharing}")
-        before = self._before(trainer)
+        settings, last = self.recipe.heldout, self.plan.max_steps
+        answer = partial(trainer.answer, batch_size=settings.batch_size)
+        heldout = Heldout(self.run, self.tasks.heldout, settings.examples, self.display, self._seconds)
+        if checkpoint is None:
+            self._probe(trainer)
+        heldout.at(0, answer)
+        if settings.every:
+            # Between two generations, where a checkpoint can be resumed exactly.
+            every = math.ceil(settings.every / self.plan.save_multiple) * self.plan.save_multiple
+            trainer.add_callback(HeldoutCallback(heldout, answer, every, self.run.path))
         with self.display:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        after = self._heldout(trainer)
-        self._save(trainer)
+        if self.main and (passed_over := describe_redrawn(self.tasks.train.redrawn)):
+            self.display.say(passed_over)
+        heldout.at(last, answer)
+        save_best_and_last(trainer, self.files, self.run.path, heldout.best(), last)
         if self.main:
-            self.run.write_json(SUMMARY, self._summary(before, after))
+            self.run.write_json(SUMMARY, self._summary(heldout.summary(last)))
         return self.run
 
     def _rewind(self) -> Path | None:
@@ -152,9 +167,18 @@ class _Training:
         if self.main:
             kept = self.run.cut(METRICS, step)
             self.run.cut(COMPLETIONS, step)
+            self.run.cut(HELDOUT, step)
             self.started -= kept[-1].get("seconds", 0.0) if kept else 0.0
             self.display.say(f"resuming after step {step} of {self.plan.max_steps}")
         return checkpoint
+
+    def _probe(self, trainer: TaskTrainer) -> None:
+        """Tells how the model replies before the first step."""
+        if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            check_output(self.files, trainer.accelerator.unwrap_model(trainer.model))
+        found = probe(self.tasks.train, partial(trainer.answer, batch_size=REPLIES, sampled=True))
+        for line in found.lines if self.main else ():
+            self.display.say(line)
 
     def make_trainer(self) -> TaskTrainer:
         """The trainer, with the model loaded."""
@@ -185,15 +209,17 @@ class _Training:
         import torch
 
         grpo = self.recipe.grpo
-        model = {"dtype": self.recipe.model.dtype}
+        model = {"dtype": self.recipe.model.dtype, "trust_remote_code": False}
         if self.recipe.model.attn_implementation is not None:
             model["attn_implementation"] = self.recipe.model.attn_implementation
         generation = dict(grpo.get("generation_kwargs") or {})
         suppressed = self.files.suppressed_tokens
         if self.sampler == "transformers":
             generation.setdefault("suppress_tokens", suppressed or None)
-        elif suppressed:
-            generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
+        else:
+            generation.setdefault("stop_token_ids", self.files.eos_token_ids)
+            if suppressed:
+                generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
         save_steps = math.ceil(100 / self.plan.save_multiple) * self.plan.save_multiple
         defaults = {
             "logging_steps": 1,
@@ -209,6 +235,7 @@ class _Training:
             **defaults,
             **grpo,
             "generation_kwargs": generation,
+            "chat_template_kwargs": self.recipe.model.chat_template_kwargs or None,
             "model_init_kwargs": model,
             "output_dir": str(self.run.path),
             "seed": self.recipe.seed,
@@ -232,45 +259,7 @@ class _Training:
     def _seconds(self) -> float:
         return round(time.monotonic() - self.started, 3)
 
-    def _before(self, trainer: TaskTrainer) -> dict[str, Any] | None:
-        """The held-out score before training; a resumed run reads the one that it recorded."""
-        for line in self.run.metrics():
-            if line["step"] == 0 and "heldout" in line:
-                recorded: dict[str, Any] = line["heldout"]
-                return recorded
-        estimate = self._heldout(trainer)
-        if estimate is not None and self.main:
-            self.run.append(METRICS, {"step": 0, "seconds": self._seconds(), "heldout": estimate})
-        return estimate
-
-    def _heldout(self, trainer: TaskTrainer) -> dict[str, Any] | None:
-        from ssl4rl.training.heldout import evaluate
-
-        settings = self.recipe.heldout
-        if settings.examples == 0:
-            return None
-        answer = partial(trainer.answer, batch_size=settings.batch_size)
-        estimate = evaluate(self.tasks.heldout, answer, settings.examples)
-        if self.main:
-            self.display.say(f"held out: {describe_estimate(estimate)}")
-        return estimate
-
-    def _save(self, trainer: TaskTrainer) -> None:
-        """Writes the trained model as a normal Hugging Face folder, adapters merged."""
-        unfinished, final = self.run.path / ".model.tmp", self.run.path / "model"
-        if self.recipe.model.lora is not None:
-            if self.main:
-                trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(unfinished)
-        else:
-            trainer.save_model(str(unfinished))
-            (unfinished / "training_args.bin").unlink(missing_ok=True)
-        if self.main:
-            self.files.save(unfinished)
-            # There is one already if the run was stopped between this and its summary.
-            shutil.rmtree(final, ignore_errors=True)
-            unfinished.replace(final)
-
-    def _summary(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+    def _summary(self, heldout: dict[str, Any]) -> dict[str, Any]:
         task = self.tasks.train
         return {
             "task": task.label,
@@ -279,5 +268,5 @@ class _Training:
             "steps": self.plan.max_steps,
             "seconds": self._seconds(),
             "reward": reward_change(self.run.metrics(), PartNames(task)),
-            "heldout": {"before": before, "after": after},
+            "heldout": heldout,
         }

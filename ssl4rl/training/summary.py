@@ -8,6 +8,9 @@ from typing import Any
 
 from ssl4rl.training.preparation import Prepared
 
+CLEAR = 0.05
+"""A paired p below this is called a change."""
+
 
 def reward_change(metrics: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, Any]:
     """The mean reward over the first and the last tenth of the steps, and that of each task of a mixture."""
@@ -33,6 +36,7 @@ def describe_plan(run: Prepared) -> list[str]:
     """What training would do."""
     plan = run.plan
     return [
+        *run.notes,
         *(f"risky: {line}" for line in run.risks),
         f"{run.tasks.train.label} on {run.tasks.train.source.name}, model {run.recipe.model.path}",
         f"{plan.max_steps} optimiser steps; {plan.prompts_per_generation} prompts x {plan.num_generations} completions "
@@ -42,10 +46,10 @@ def describe_plan(run: Prepared) -> list[str]:
 
 
 def describe_estimate(estimate: Mapping[str, Any]) -> str:
-    """A held-out score: ``0.638 (0.595 to 0.679, n=500, 99% parsed)``, and that of each task of a mixture."""
+    """A held-out score: ``0.638 (0.595 to 0.679, n=500, 99% valid)``, and that of each task of a mixture."""
     line = (
         f"{estimate['score']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f}, "
-        f"n={estimate['n']}, {estimate['parsed']:.0%} parsed)"
+        f"{_examples(estimate)}, {estimate['valid']:.0%} valid)"
     )
     tasks = [f"{name} {own['score']:.3f}" for name, own in estimate.get("tasks", {}).items()]
     return f"{line}: {', '.join(tasks)}" if tasks else line
@@ -54,31 +58,52 @@ def describe_estimate(estimate: Mapping[str, Any]) -> str:
 def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
     """What a finished run learned."""
     lines = [f"{summary['task']} on {summary['dataset']}: {summary['steps']} steps in {_minutes(summary['seconds'])}"]
-    before, after = summary["heldout"]["before"], summary["heldout"]["after"]
-    if before is not None and after is not None:
-        lines.append(f"held-out score {_range(before, '')} before, {_range(after, '')} after (n={after['n']})")
+    before, after, best, paired = (summary["heldout"][name] for name in ("before", "after", "best", "paired"))
+    model, model_lines = "the last", []
+    if before is not None:
+        lines.append(f"held-out score {_range(before)} before, {_range(after)} after ({_examples(after)})")
         if before["score_parsed"] is not None and after["score_parsed"] is not None:
             lines.append(
                 f"among replies that could be read: {_range(before, '_parsed')} before, {_range(after, '_parsed')} "
                 f"after ({before['parsed']:.1%} and {after['parsed']:.1%} of the replies)"
             )
         for name, own in after.get("tasks", {}).items():
-            lines.append(f"{name}: {_range(before['tasks'][name], '')} before, {_range(own, '')} after (n={own['n']})")
-        lines.append(_verdict(before, after))
-    lines += [f"run: {run}", f"model: {run / 'model'}", f"its replies: ssl4rl log {run}"]
-    return lines
+            gain = describe_difference(paired["tasks"][name])
+            lines.append(
+                f"{name}: {_range(before['tasks'][name])} before, {_range(own)} after ({_examples(own)}): {gain}"
+            )
+        lines.append(_verdict(paired))
+        model = "the last, and the best by held-out score"
+        if best["step"] != summary["steps"]:
+            gain = describe_difference(best["paired"])
+            lines.append(f"best after step {best['step']}: {_range(best)}, {gain}; chosen by this very score")
+            model = f"the best by held-out score, of step {best['step']}"
+            model_lines = [f"last model: {run / 'last'}"]
+    lines += [f"run: {run}", f"model: {run / 'model'} ({model})", *model_lines]
+    return lines if "loss" in summary else [*lines, f"its replies: ssl4rl log {run}"]
 
 
-def _verdict(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    gain = 100 * (after["score"] - before["score"])
-    if after["low"] > before["high"]:
-        return f"learned: {gain:+.1f} points, the 95% intervals do not overlap"
-    if after["high"] < before["low"]:
-        return f"got worse: {gain:+.1f} points, the 95% intervals do not overlap"
-    return f"no clear change: {gain:+.1f} points, the 95% intervals overlap"
+def describe_difference(paired: Mapping[str, Any]) -> str:
+    """A paired difference: ``+14.0 points [+9.8, +18.1], paired p < 0.001``."""
+    gain, low, high = (100 * paired[name] for name in ("difference", "low", "high"))
+    p = f"p = {paired['p']:.3f}" if paired["p"] >= 0.001 else "p < 0.001"
+    return f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}], paired {p}"
 
 
-def _range(estimate: Mapping[str, Any], suffix: str) -> str:
+def _verdict(paired: Mapping[str, Any]) -> str:
+    word = "no clear change"
+    if paired["p"] < CLEAR:
+        word = "learned" if paired["difference"] > 0 else "got worse"
+    return f"{word}: {describe_difference(paired)}"
+
+
+def _examples(estimate: Mapping[str, Any]) -> str:
+    """``n=500``, and how many are distinct where several are on the same node, pair or image."""
+    n, distinct = estimate["n"], estimate["distinct"]
+    return f"n={n}" if n == distinct else f"n={n}, {distinct} distinct"
+
+
+def _range(estimate: Mapping[str, Any], suffix: str = "") -> str:
     low, high = estimate[f"low{suffix}"], estimate[f"high{suffix}"]
     return f"{estimate[f'score{suffix}']:.3f} [{low:.3f}, {high:.3f}]"
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ssl4rl.answers import Score
 from ssl4rl.benchmarks import Benchmark, versioned_name
 from ssl4rl.errors import UserError
-from ssl4rl.example import ExampleId
+from ssl4rl.example import Example, ExampleId
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import UsedSource
@@ -46,6 +47,18 @@ class Tasks:
     def versions(self) -> dict[str, int]:
         """The version of each task, by name."""
         return {versioned_name(part): part.version for part in [*parts_of(self.train), *parts_of(self.heldout)]}
+
+
+def scored(task: AnyTask, reply: str, example: Example) -> Score:
+    """The task's score of a reply.
+
+    Raises:
+        RuntimeError: naming the example, if the scorer fails: a bug of a task or a plug-in, never a score of 0.
+    """
+    try:
+        return task.score(reply, example)
+    except Exception as error:
+        raise RuntimeError(f"the scorer of {example.id.label} failed on example {example.id}") from error
 
 
 def parts_of(task: AnyTask) -> list[AnyTask]:

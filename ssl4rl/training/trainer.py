@@ -1,21 +1,21 @@
 """TRL's GRPO trainer on a task: examples are built as they are used, and each prompt is run once per group.
 
-It differs from ``trl.GRPOTrainer`` (1.16) in where prompts come from, in its one reward function, in groups that stay
-whole when a generation batch is shuffled, in the shared prompt in the training forward and in transformers' generation,
-and in vLLM in process on the CPU.
+It differs from ``trl.GRPOTrainer`` (1.16) in where prompts come from, in its one reward function, in flat groups that
+are replaced, in updates that are scaled by the share of the others, in groups that stay whole when a generation batch
+is shuffled, in the shared prompt in the training forward and in transformers' generation, and in vLLM in process on the
+CPU.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import split_pixel_values_by_grid, split_tensor_dict, unsplit_pixel_values_by_grid
@@ -26,28 +26,23 @@ from ssl4rl.inference.engines.transformers import TransformersEngine
 from ssl4rl.inference.lengths import check_example
 from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import Encoded, encode
+from ssl4rl.inference.tokens import Encoded
 from ssl4rl.records import Completion
 from ssl4rl.tasks import AnyTask
-from ssl4rl.training import shared_prompt, vllm_sync
+from ssl4rl.training import shared_prompt, trainable, vllm_sync
+from ssl4rl.training.callbacks import ScaledUpdates, StepCallback
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.recipe import ModelSettings, Recipe
+from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.refill import FreshExamples, Refilled, Sampled, batch_metrics, refill
 from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, sample_groups
-from ssl4rl.training.shared_images import Images, bare
+from ssl4rl.training.shared_images import Images
 
-VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
-"""The names of the parameters of a vision-language model that read images, in transformers."""
+FRESH = "ssl4rl.fresh_examples"
+"""Where a checkpoint's trainer_state.json keeps the position among the examples of refills."""
 
-
-class _StepCallback(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, on_step: Callable[[int, dict[str, Any]], None]) -> None:
-        self.on_step = on_step
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        # The trainer also logs its run time at the end, which is not a step.
-        if state.is_world_process_zero and logs and "reward" in logs:
-            self.on_step(state.global_step, logs)
+COUNTS = ("sampled", "selected", "refill/rounds")
+"""Metrics of a generation batch that are not repeated for its later steps: their sum over the steps is the run's."""
 
 
 def _reordered(value: Any, order: torch.Tensor) -> Any:
@@ -55,31 +50,6 @@ def _reordered(value: Any, order: torch.Tensor) -> Any:
     if isinstance(value, torch.Tensor) and value.ndim:
         return value[order.to(value.device)]
     return [value[row] for row in order.tolist()] if isinstance(value, list) else value
-
-
-def _adapters(model: ModelSettings) -> Any:
-    """The recipe's adapters as PEFT configures them; None if all weights are trained."""
-    if model.lora is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=model.lora.r,
-        lora_alpha=model.lora.alpha,
-        lora_dropout=model.lora.dropout,
-        target_modules=model.lora.target_modules,
-        exclude_modules=VISION_TOWER.pattern if model.freeze_vision else None,
-        task_type="CAUSAL_LM",
-    )
-
-
-def _without_empty_inputs(module: Any, arguments: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Drops image inputs of no images, which TRL makes of those rows of a mixed batch that have none."""
-    kept = {}
-    for name, value in inputs.items():
-        if not (isinstance(value, torch.Tensor) and value.ndim and len(value) == 0):
-            kept[name] = value
-    return arguments, kept
 
 
 class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -90,7 +60,10 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     ``sharing`` says after construction why prompts are not shared, or is None if they are.
     """
 
+    use_vllm: bool
     _buffered_inputs: list[dict[str, Any]] | None
+    _refilled: Refilled
+    """The current generation batch."""
 
     def __init__(
         self,
@@ -104,7 +77,9 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         on_step: Callable[[int, dict[str, Any]], None] | None = None,
         on_generation: Callable[[int, list[Completion]], None] | None = None,
     ) -> None:
-        self._reward = RewardFunction(task, recipe.reward.kind, files.tokenizer)
+        self._reward = RewardFunction(task, recipe.reward, files.decode)
+        self._fresh = FreshExamples(task, plan.num_prompts)
+        self._repeated: dict[str, float] = {}
         self._files = files
         self._on_generation = on_generation
         self._context_length = files.context_length(args.vllm_max_model_length)
@@ -112,22 +87,31 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         # its completions are sampled (TRL reads each row many times).
         rows = Dataset.from_dict({"index": list(range(plan.num_prompts))})
         super().__init__(
-            model=files.path,
+            model=files.weights,
             reward_funcs=self._reward,
             args=args,
             train_dataset=rows,
             processing_class=files.processor,
-            callbacks=[_StepCallback(on_step)] if on_step else None,
-            peft_config=_adapters(recipe.model),
+            callbacks=[StepCallback(on_step)] if on_step else None,
+            peft_config=trainable.adapters(recipe.model),
         )
+        # A group that is spread over processes is not refilled (the recipe's checks say so).
+        whole = args.per_device_train_batch_size * args.steps_per_generation % self.num_generations == 0
+        self._rounds = recipe.refill if whole else 0
+        self._scaled: ScaledUpdates | None = None
+        if recipe.scale_updates:
+            self._scaled = ScaledUpdates(self.accelerator, guarded=self.beta != 0 or self._entropy_bonus_enabled)
+            self.add_callback(self._scaled)
         base = self.accelerator.unwrap_model(self.model)
+        # TRL knows the ends that the model and the tokenizer declare, and not what the chat template ends a turn with.
+        self.eos_token_ids = base.generation_config.eos_token_id = list(files.eos_token_ids)
+        if not args.use_vllm:
+            self.generation_config.eos_token_id = list(files.eos_token_ids)
         for model in (base, self.ref_model) if files.reads_images else ():
             if model is not None:
-                bare(model).register_forward_pre_hook(_without_empty_inputs, with_kwargs=True)
+                trainable.take_rows_without_images(model)
         if recipe.model.freeze_vision:
-            for name, parameter in base.named_parameters():
-                if VISION_TOWER.fullmatch(name):
-                    parameter.requires_grad_(False)
+            trainable.freeze_vision(base)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         self.sharing = shared_prompt.unsupported(base) if recipe.share_prompt else "share_prompt is off"
         self._share = self.sharing is None
@@ -148,51 +132,116 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Writes none: the run says how the model was made."""
 
-    def answer(self, examples: Sequence[Example], batch_size: int) -> list[str]:
-        """The greedy reply to each example, from the vLLM that training samples from or from the model itself."""
+    def answer(self, examples: Sequence[Example], batch_size: int, *, sampled: bool = False) -> list[str]:
+        """The reply to each example, from the vLLM that training samples from or from the model itself.
+
+        It is the greedy one, unless it is to be ``sampled`` as in training.
+        """
         conversations = [self._files.messages(example) for example in examples]
         if not self.use_vllm:
             model = self.accelerator.unwrap_model(self.model)
             engine = TransformersEngine(model, self._files, batch_size=batch_size)
-            sampling = engines.Sampling(max_new_tokens=self.max_completion_length)
+            sampling = engines.Sampling(self.max_completion_length)
+            if sampled:
+                sampling = replace(sampling, temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
             return [reply.text for reply in engines.generate(engine, conversations, sampling)]
         if self.state.global_step != self._last_loaded_step:
             self.vllm_generation.sync_weights()
             self._last_loaded_step = self.state.global_step
         prompts = [self._vllm_prompt(conversation) for conversation in conversations]
         images = [images_of(conversation) or None for conversation in conversations]
-        replies = vllm_sync.generate_greedily(self.vllm_generation, prompts, images)
-        return list(self._files.tokenizer.batch_decode(replies, skip_special_tokens=True))
+        replies = vllm_sync.generate(self.vllm_generation, prompts, images, greedily=not sampled)
+        return [self._files.decode(reply) for reply in replies]
 
     def _vllm_prompt(self, messages: Messages) -> list[int]:
-        return vllm_sync.vllm_prompt(self._files.processor, messages, self.args.vllm_mode)
+        return vllm_sync.vllm_prompt(self._files.encoder, messages, self.args.vllm_mode)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._indices = [row["index"] for row in inputs]
-        self._reward.load(self._indices)
-        # The completions of an example share its prompt, images included. TRL applies the template of a processor, too.
-        prompts = {index: self._files.messages(example) for index, example in self._reward.examples.items()}
-        if self._files.reads_images:
-            prompts = {index: typed(messages) for index, messages in prompts.items()}
-        rows = [{"prompt": prompts[index], "index": index} for index in self._indices]
-        output: dict[str, Any] = super()._generate_and_score_completions(rows)
+        self._reward.forget()
+        # `_generate` fills in the prompts, and changes the rows whose group it replaces: rewards come after it.
+        self._rows = [{"prompt": [], "index": row["index"]} for row in inputs]
+        metrics = self._metrics["train"]
+        recorded = {name: len(values) for name, values in metrics.items()}
+        output: dict[str, Any] = super()._generate_and_score_completions(self._rows)
+        # TRL's reward is that of the selected completions.
+        metrics["reward/selected"].append(metrics["reward"].pop())
+        counts = batch_metrics(self._refilled, self._reward.names.of)
+        for name, value in counts.items():
+            metrics[name].append(value)
+        self._repeated = {
+            name: values[-1]
+            for name, values in metrics.items()
+            if len(values) > recorded.get(name, 0) and name not in COUNTS
+        }
+        output["moving"] = torch.tensor(
+            [float(not flat) for flat in self._refilled.flat], device=output["completion_ids"].device
+        )
         if self._on_generation is not None:
-            self._on_generation(self.state.global_step + 1, self._reward.records)
+            self._on_generation(self.state.global_step + 1, self._refilled.everything)
         return output
 
+    def _generate(self, prompts: list[Messages]) -> Any:
+        """As TRL does, of completions that are sampled and refilled before."""
+        first = self._sample([row["index"] for row in self._rows])
+        self._refilled = refill(first, self._sample_groups, self._fresh, self.num_generations, self._rounds)
+        batch = self._refilled.batch
+        prompts[:] = batch.prompts
+        for row, prompt, index in zip(self._rows, batch.prompts, batch.indices, strict=True):
+            row.update(prompt=prompt, index=index)
+        self._reward.select(batch.records)
+        return super()._generate(prompts)
+
+    def _sample_groups(self, indices: Sequence[int]) -> Sampled:
+        return self._sample([index for index in indices for _ in range(self.num_generations)])
+
+    def _sample(self, indices: list[int]) -> Sampled:
+        """A completion of each of these examples, scored. Prompts are encoded once per example, and have to fit."""
+        self._reward.load(indices)
+        prompts, encoded, short = {}, {}, {}
+        for index in dict.fromkeys(indices):
+            example = self._reward.examples[index]
+            messages = self._files.messages(example)
+            # TRL applies the template of a processor, too.
+            prompts[index] = typed(messages) if self._files.reads_images else messages
+            encoded[index] = self._files.encoder.encode([prompts[index]])
+            length = len(encoded[index].ids[0])
+            check_example(self._files, example, length, self.max_completion_length, self._context_length)
+            if self.use_vllm and images_of(messages):
+                short[index] = self._vllm_prompt(prompts[index])
+        rows = [encoded[index] for index in indices]
+        prompt_ids = [row.ids[0] for row in rows]
+        images = [images_of(prompts[index]) for index in indices]
+        self._vllm_prompts = [short.get(index, encoded[index].ids[0]) for index in indices]
+        completion_ids, logprobs = self._generate_single_turn(
+            prompt_ids, images if any(images) else None, _image_fields(rows), self.num_generations
+        )
+        records = self._reward.score(completion_ids, indices, self.state.global_step + 1)
+        conversations = [prompts[index] for index in indices]
+        return Sampled(indices, conversations, prompt_ids, images, list(completion_ids), logprobs, records)
+
     def _tokenize_prompts(self, prompts: list[Messages]) -> tuple[list[list[int]], Any, dict[str, Any]]:
-        """As TRL does, but once per example instead of once per completion; and it checks that prompts fit."""
-        by_index = dict(zip(self._indices, prompts, strict=True))
-        encoded = {index: encode(self._files.processor, [messages]) for index, messages in by_index.items()}
-        for index, prompt in encoded.items():
-            example, [ids] = self._reward.examples[index], prompt.ids
-            check_example(self._files, example, len(ids), self.max_completion_length, self._context_length)
-        images = [images_of(messages) for messages in prompts]
-        if any(images) and self.use_vllm:
-            short = {index: self._vllm_prompt(messages) for index, messages in by_index.items()}
-            self._vllm_prompts = [short[index] for index in self._indices]
-        rows = [encoded[index] for index in self._indices]
-        return [row.ids[0] for row in rows], images if any(images) else None, _image_fields(rows)
+        images = self._refilled.batch.images
+        return self._refilled.batch.prompt_ids, images if any(images) else None, {}
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if self._scaled is not None and self.model.training:
+            factor = self._scaled.add(inputs["moving"], self.optimizer)
+            if factor is not None:
+                self._metrics["train"]["update_scale"].append(factor)
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As TRL does; a step that uses a generation batch again repeats its reward, which TRL leaves out."""
+        super().log({**self._repeated, **logs} if "loss" in logs else logs, start_time)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.state.stateful_callbacks[FRESH] = {"position": self._fresh.position}
+        super()._save_checkpoint(model, trial)
+
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self._fresh.position = self.state.stateful_callbacks.get(FRESH, {}).get("position", self._fresh.position)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         whole = len(generation_batch) % self.num_generations == 0 if isinstance(generation_batch, list) else False
@@ -248,6 +297,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         num_generations: int,
         has_tool_images: bool = False,
     ) -> tuple[list[list[int]], Any]:
+        if hasattr(self, "_refilled") and prompt_ids is self._refilled.batch.prompt_ids:
+            return self._refilled.batch.completion_ids, self._refilled.batch.logprobs
         # A process may hold only a part of a group.
         group = math.gcd(len(prompt_ids), num_generations)
         distinct = Images.none(len(prompt_ids))

@@ -10,21 +10,23 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 from ssl4rl.inference.engines.vllm import start, uncompiled
 from ssl4rl.inference.messages import Messages
-from ssl4rl.inference.tokens import encode, unexpanded
+from ssl4rl.inference.tokens import Encoder
 
 
-def vllm_prompt(processor: Any, messages: Messages, mode: str) -> list[int]:
+def vllm_prompt(encoder: Encoder, messages: Messages, mode: str) -> list[int]:
     """A prompt as TRL's vLLM takes it: only its server needs images expanded to their tokens."""
-    return encode(processor, [messages]).ids[0] if mode == "server" else unexpanded(processor, messages)
+    return encoder.encode([messages]).ids[0] if mode == "server" else encoder.unexpanded(messages)
 
 
-def generate_greedily(
-    generation: Any, prompts: Sequence[list[int]], images: Sequence[list[Any] | None]
+def generate(
+    generation: Any, prompts: Sequence[list[int]], images: Sequence[list[Any] | None], *, greedily: bool
 ) -> list[list[int]]:
-    """The likeliest reply to each prompt, as token ids, from the vLLM that training samples from."""
+    """A reply to each prompt, as token ids, from the vLLM that training samples from: likeliest or sampled."""
     if not prompts:
         return []
-    temperature, generation.temperature = generation.temperature, 0.0
+    temperature = generation.temperature
+    if greedily:
+        generation.temperature = 0.0
     try:
         _, replies, _, _ = generation.generate(
             prompts=list(prompts), images=list(images) if any(images) else None, num_generations=1

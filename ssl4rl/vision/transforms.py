@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 Box = tuple[float, float, float, float]
@@ -39,8 +40,31 @@ JITTERS: Sequence[tuple[str, Callable[[Image.Image], Any] | None, float]] = (
 BLUR = (0.1, 2.0)
 """Standard deviation of the Gaussian blur in pixels of an image of side 224 (SimCLR: Chen et al. 2020, app. A)."""
 SOLARIZE_FROM = 128
+LEAST_DIFFERENCE = 3.0
+"""Mean difference of two images' pixels, of 255, below which nobody can tell them apart."""
+SEEN = 32
+"""Pixels a side at which images are compared: what is finer than that is noise as often as not."""
 ASPECTS = (3 / 4, 4 / 3)
 """Width over height of a random crop (Szegedy et al. 2015, §6; torchvision's default)."""
+
+
+def differences(images: Sequence[Image.Image]) -> NDArray[np.float64]:
+    """The mean difference of each two images' pixels, of 255, with all images scaled to one size; infinite with itself.
+
+    Returns:
+        [N, N], symmetric.
+    """
+    small = [image.convert("RGB").resize((SEEN, SEEN), Image.Resampling.BOX) for image in images]
+    pixels = np.stack([np.asarray(image, dtype=np.float64).reshape(-1) for image in small])
+    result = np.stack([np.abs(pixels - row).mean(axis=1) for row in pixels])
+    np.fill_diagonal(result, np.inf)
+    return result
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether there is nothing to be seen but one colour."""
+    colour = Image.new("RGB", image.size, image.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)))
+    return bool(differences([image, colour]).min() < LEAST_DIFFERENCE)
 
 
 def central(image: Image.Image) -> Image.Image:

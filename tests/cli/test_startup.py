@@ -11,6 +11,7 @@ import pytest
     [
         ["--help"],
         ["graph", "train", "--help"],
+        ["graph", "warmup", "--help"],
         ["graph", "eval", "--help"],
         ["vision", "eval", "--help"],
         ["vision", "export", "--help"],

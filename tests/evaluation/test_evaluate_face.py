@@ -12,6 +12,7 @@ from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.inference.engines import Reply
 from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.runs import UsedSource
 from ssl4rl.tasks import Knobs
 
 
@@ -44,13 +45,8 @@ def test_by_name(tmp_path):
     assert (run.config["benchmark"], run.config["dataset"], run.config["limit"]) == ("link", None, 6)
     (used,) = run.used_sources
     source = ssl4rl.load("citations")
-    assert (used.kind, used.name, used.dataset, used.fingerprint) == (
-        "graph",
-        "citations",
-        "citations",
-        source.fingerprint,
-    )
-    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"benchmark link": 1})
+    assert used == UsedSource("graph", "citations", "citations", source.fingerprint)
+    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"benchmark link": 2})
     # What was recorded rebuilds the example, and scores its reply alike.
     prediction = run.predictions()[0]
     benchmark, example = ssl4rl.rebuild(prediction.id, run=run)

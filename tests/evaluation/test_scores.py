@@ -2,7 +2,9 @@
 
 import pytest
 
-from ssl4rl.evaluation.scores import MAX_CONFUSION, scores
+from ssl4rl.answers import Scoring, score
+from ssl4rl.evaluation.rescore import rescore
+from ssl4rl.evaluation.scores import MAX_CONFUSION, per_question, scores
 from ssl4rl.statistics import wilson
 
 
@@ -23,6 +25,8 @@ def test_scores_of_a_hand_counted_run(prediction) -> None:
         ]
     )
     assert (found["n"], found["accuracy"], found["parsed"], found["truncated"]) == (8, 4 / 8, 6 / 8, 1 / 8)
+    # Scored before a scoring said what may be answered: whatever was read is valid.
+    assert found["valid"] == 6 / 8
     assert (found["low"], found["high"]) == wilson(4, 8)
     assert found["accuracy_parsed"] == 4 / 6 and (found["low_parsed"], found["high_parsed"]) == wilson(4, 6)
     low, high = wilson(6, 8)
@@ -44,6 +48,30 @@ def test_scores_of_a_hand_counted_run(prediction) -> None:
         {"label": "B", "gold": 4, "picked": 2, "right": 1},
         {"label": "C", "gold": 1, "picked": 1, "right": 1},
     ]
+
+
+def test_an_answer_that_is_no_option_is_read_but_not_valid(prediction) -> None:
+    names = {"A": "cat", "B": "dog"}
+    scoring = Scoring("score_any_of", {"accepted": ["A"], "choices": ["A", "B"], "bare": True})
+    replies = ["A", "b.", "cat", "7", "", "<think>A"]
+    rows = []
+    for number, reply in enumerate(replies):
+        verdict = score(reply, scoring)
+        recorded = {"answer": verdict.answer, "score": verdict.value, "outcome": verdict.outcome}
+        rows.append(prediction(str(number), ["A"], reply, names, scoring=scoring, **recorded))
+    assert [row.outcome for row in rows] == ["correct", "wrong", "invalid", "invalid", "unparsed", "unparsed"]
+    found = scores(rows)
+    assert (found["accuracy"], found["parsed"], found["valid"]) == (1 / 6, 4 / 6, 2 / 6)
+    # A name is read leniently, and so is a thought that was cut off; in the table of classes it is no option.
+    assert found["lenient"]["accuracy"] == 3 / 6 and found["confusion"]["rows"][0] == [1, 1, 2, 2]
+    strict = rescore(rows, "strict")
+    assert strict.changed == 0 and strict.scores == strict.recorded == found
+    assert rescore(rows, "lenient").scores["valid"] == 4 / 6
+    # Of a question asked several times, a reply that was not valid decides over one that was wrong.
+    twice = [row.model_copy(update={"question": "q"}) for row in rows]
+    assert per_question(twice[:2])["q"].outcome == "wrong"
+    assert per_question(twice[:4])["q"].outcome == "invalid"
+    assert per_question(twice)["q"].outcome == "unparsed"
 
 
 def test_many_classes_have_no_confusion_and_a_class_never_picked_no_precision(prediction) -> None:

@@ -1,11 +1,11 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Subgraph
-from ssl4rl.graph.text import count_pieces, cut, fair_shares, fit_texts, write_subgraph
+from ssl4rl.graph.text import FEWEST_WORDS, count_pieces, cut, fair_shares, read_head, write_subgraph
 
 
 def test_pieces_are_about_tokens_and_bounded_in_any_script():
@@ -30,6 +30,7 @@ def test_cut_ends_at_a_word():
     assert cut("one two", 0) == "…"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), max_size=8), st.integers(0, 200))
 def test_fair_shares_use_the_budget_and_favour_nobody(lengths, budget):
     shares = fair_shares(lengths, budget)
@@ -40,11 +41,67 @@ def test_fair_shares_use_the_budget_and_favour_nobody(lengths, budget):
         assert min(cut_ones) >= max(shares) - 1 and sum(shares) == budget
 
 
-def test_kept_texts_are_cut_last_but_leave_the_others_a_quarter():
-    texts = {0: "word " * 50, 1: "word " * 50, 2: "word " * 50}
-    fitted = fit_texts(texts, 100, keep=[0])
-    assert fitted.dropped == {1: 25, 2: 25}
-    assert fit_texts(texts, 60, keep=[0]).dropped == {0: 5, 1: 43, 2: 42}
+def test_a_cut_never_falls_inside_a_word():
+    assert cut("graph-based methods", 2) == "…"
+    assert cut("see state-of-the-art results", 4) == "see …"
+    assert cut("naïve café owners", 2) == "…"
+    assert cut("グラフの学習", 3) == "グラフ …"
+    assert cut("x" * 500, 20) == "x" * 160 + " …"
+
+
+def test_the_beginning_of_a_long_text_is_read_without_the_rest():
+    class Long(str):
+        def split(self, *args):
+            raise AssertionError("the whole text was read")
+
+    head = read_head(Long("many words " * 100_000), 40)
+    assert head.pieces == 40 and head.text.endswith("…") and head.length == 1_100_000
+    assert read_head("two words", 40) == ("two words", 2, 2, 2, 9)
+    assert read_head("", 40) == ("", 0, 0, 0, 0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=8), st.integers(0, 200))
+def test_no_share_is_below_its_least(pairs, budget):
+    lengths, least = [length for length, _ in pairs], [min(pair) for pair in pairs]
+    shares = fair_shares(lengths, budget, least)
+    assert all(low <= share <= length for low, share, length in zip(least, shares, lengths, strict=True))
+    assert sum(shares) <= max(budget, sum(least))
+
+
+def star(leaves: int, words: int) -> TextAttributedGraph:
+    texts = [" ".join(f"n{node}w{word}" for word in range(words)) for node in range(leaves + 1)]
+    ends = np.array([[0] * leaves, range(1, leaves + 1)])
+    return TextAttributedGraph.from_edges("star", texts, ends)
+
+
+def test_the_budget_decides_how_many_nodes_are_shown_not_how_little_of_each():
+    graph = star(30, words=60)
+    written = whole(graph, text_budget=240, keep=[0])
+    lines = [line for line in written.text.splitlines() if line.startswith("[")]
+    assert 4 <= len(lines) < 31
+    assert all(len(line.removesuffix(" …").split()) - 1 >= FEWEST_WORDS for line in lines)
+    assert len(written.edges) == len(lines) - 1 == len(written.number) - 1
+    assert set(written.dropped) == {node for node, text in written.shown.items() if text.endswith("…")}
+
+
+def test_each_asked_node_has_an_edge_even_where_the_budget_is_spent():
+    chain = TextAttributedGraph.from_edges("chain", ["word " * 40] * 6, np.array([[0, 2, 4], [1, 3, 5]]))
+    written = whole(chain, text_budget=16, keep=[0, 2], masked=[4])
+    ends = {int(node) for node in chain.edge_index[:, list(written.edges)].reshape(-1)}
+    assert {0, 2, 4} <= ends
+
+
+def test_asked_texts_are_cut_at_the_same_place_whatever_is_around_them():
+    graph = star(12, words=60)
+    alone = Subgraph((0,), (0,), ())
+    removed = write_subgraph(graph, alone, np.random.default_rng(0), text_budget=120, keep=[0], options=[1, 2, 3])
+    around = Subgraph((0, *range(4, 12)), (0,) + (1,) * 8, tuple(range(3, 11)))
+    written = write_subgraph(graph, around, np.random.default_rng(0), text_budget=120, keep=[0], options=[1, 2, 3])
+    assert written.shown[0] == removed.shown[0]
+    # Options and context share what is left.
+    lengths = [count_pieces(text) for node, text in written.shown.items() if node != 0]
+    assert max(lengths) <= 2 * min(lengths)
 
 
 def whole(graph: TextAttributedGraph, **options):

@@ -13,7 +13,6 @@ from ssl4rl.inference.engines import Sampling, generate, open_engine
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.processor import scaled
-from ssl4rl.inference.tokens import choice_ids, encode, unexpanded
 
 CHOICES = ["90", "180", "1,2,3"]
 
@@ -66,7 +65,7 @@ def test_likelihoods_are_those_of_the_whole_text(model: Path) -> None:
             for turn in conversation
         ]  # fmt: skip
         prompt = files.processor.apply_chat_template(typed, tokenize=False, add_generation_prompt=True)
-        common = choice_ids(files.processor, conversation, CHOICES).common
+        common = files.encoder.choice_ids(conversation, CHOICES).common
         for choice, said in zip(CHOICES, found[index], strict=True):
             text = f"{prompt}<answer>{choice}</answer>"
             inputs = files.processor(text=[text], images=[images] if images else None, return_tensors="pt")
@@ -77,9 +76,10 @@ def test_likelihoods_are_those_of_the_whole_text(model: Path) -> None:
 
 
 def test_one_placeholder_per_image(model: Path) -> None:
-    processor = ModelFiles(str(model)).processor
+    files = ModelFiles(str(model))
+    processor, encoder = files.processor, files.encoder
     for conversation, images in zip(_asked(), [1, 2, 0, 2], strict=True):
-        short, whole = unexpanded(processor, conversation), encode(processor, [conversation]).ids[0]
+        short, whole = encoder.unexpanded(conversation), encoder.encode([conversation]).ids[0]
         assert short.count(processor.image_token_id) == images
         rest = [token for token in whole if token != processor.image_token_id]
         assert rest == [token for token in short if token != processor.image_token_id]

@@ -72,7 +72,7 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
         (["graph", "train", "--resume"], "--resume needs the run"),
         (["graph", "train", "--resume", "--output", "none", "--task", "link"], "only --set"),
         (["graph", "train", "--resume", "--output", "none"], "none does not exist"),
-        (["graph", "train", "--set", "reward.kind=x"], "unknown reward 'x'; there are: task"),
+        (["graph", "train", "--set", "reward.kind=x"], "unknown reward 'x'; there are: format, random, task"),
         (["graph", "train", "--task", "rotation"], "rotation is for ssl4rl vision, not for ssl4rl graph"),
         (
             ["vision", "train", "--task", "rotation", "--task", "link", "--dataset", "citations"],
@@ -107,26 +107,32 @@ def test_a_model_folder_without_a_chat_template(tmp_path: Path, monkeypatch, cap
 
 
 def test_what_was_learned_in_words() -> None:
-    def estimate(score: float) -> dict[str, float]:
+    def estimate(score: float, distinct: int = 500) -> dict[str, float]:
         low, high = score - 0.04, score + 0.04
-        return {
-            "score": score,
-            "low": low,
-            "high": high,
-            "n": 500,
-            "parsed": 0.98,
-            "score_parsed": score + 0.01,
-            "low_parsed": low,
-            "high_parsed": high,
-        }
+        bounds = {"low": low, "high": high, "low_parsed": low, "high_parsed": high}
+        counts = {"n": 500, "distinct": distinct, "parsed": 0.98, "valid": 0.95}
+        return {"score": score, "score_parsed": score + 0.01, **counts, **bounds}
 
-    summary = {"task": "link@medium", "dataset": "citations", "steps": 80, "seconds": 188.0}
-    text = "\n".join(
-        describe_result({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.87)}}, Path("r"))
+    def paired(difference: float, p: float) -> dict[str, float]:
+        return {"difference": difference, "low": difference - 0.03, "high": difference + 0.03, "p": p}
+
+    def described(heldout: dict[str, object]) -> str:
+        summary = {"task": "link@medium", "dataset": "citations", "steps": 80, "seconds": 188.0, "heldout": heldout}
+        return "\n".join(describe_result(summary, Path("r")))
+
+    last = {"step": 80, **estimate(0.87), "paired": paired(0.23, 0.0001)}
+    text = described({"before": estimate(0.64), "after": estimate(0.87), "best": last, "paired": last["paired"]})
+    assert "80 steps in 3.1 min" in text and "0.640 [0.600, 0.680] before, 0.870 [0.830, 0.910] after (n=500)" in text
+    assert "learned: +23.0 points [+20.0, +26.0], paired p < 0.001" in text
+    assert "model: r/model (the last, and the best by held-out score)" in text and "r/last" not in text
+    best = {"step": 40, **estimate(0.7), "paired": paired(0.06, 0.02)}
+    text = described(
+        {"before": estimate(0.64, 36), "after": estimate(0.65, 36), "best": best, "paired": paired(0.01, 0.412)}
     )
-    assert "80 steps in 3.1 min" in text and "0.640 [0.600, 0.680] before, 0.870 [0.830, 0.910] after" in text
-    assert "learned: +23.0 points" in text
-    same = describe_result({**summary, "heldout": {"before": estimate(0.64), "after": estimate(0.65)}}, Path("r"))
-    assert any("no clear change" in line for line in same)
-    none = describe_result({**summary, "heldout": {"before": None, "after": None}}, Path("r"))
-    assert not any("held-out" in line for line in none)
+    assert "no clear change: +1.0 points [-2.0, +4.0], paired p = 0.412" in text and "n=500, 36 distinct" in text
+    assert "best after step 40: 0.700 [0.660, 0.740], +6.0 points [+3.0, +9.0], paired p = 0.020" in text
+    assert "model: r/model (the best by held-out score, of step 40)" in text and "last model: r/last" in text
+    worse = {"before": estimate(0.64), "after": estimate(0.5), "best": best, "paired": paired(-0.14, 0.0004)}
+    assert "got worse: -14.0 points" in described(worse)
+    none = described(dict.fromkeys(("before", "after", "best", "paired")))
+    assert "held-out" not in none and "model: r/model (the last)" in none

@@ -10,8 +10,21 @@ from ssl4rl.training.display import Display, explain_flat
 LEVELS = ["easy", "medium", "hard"]
 
 
-def logs(reward: float, flat: float = 0.25, parsed: float = 1.0) -> dict[str, float]:
-    return {"reward": reward, "frac_reward_zero_std": flat, "parsed": parsed, "completions/mean_length": 21.4}
+def logs(reward: float, flat: float = 0.25, **more: float) -> dict[str, float]:
+    return {
+        "reward": reward,
+        "reward/selected": 0.9,
+        "reward/sampled": 0.9,
+        "frac_reward_zero_std": flat,
+        "flat/before": flat,
+        "flat/after": flat,
+        "refill/rounds": 0,
+        "parsed": 1.0,
+        "valid": 1.0,
+        "answers/commonest": 0.5,
+        "completions/mean_length": 21.4,
+        **more,
+    }
 
 
 def shown(*steps: dict[str, float], terminal: bool = False) -> str:
@@ -24,16 +37,32 @@ def shown(*steps: dict[str, float], terminal: bool = False) -> str:
 
 def test_one_line_per_step_where_there_is_no_terminal() -> None:
     [line] = shown(logs(0.5)).splitlines()
-    assert line.startswith(
-        "step 1/10  reward 0.500  flat groups 25%  parsed 100%  reply length 21  s/step 0.0  left 0:"
-    )
+    assert line.startswith("step 1/10  reward 0.500  flat groups 25%  valid 100%  reply length 21  s/step 0.0  left 0:")
 
 
 def test_the_reward_of_each_task_of_a_mixture() -> None:
     [line] = shown(
-        {**logs(0.5), "reward/link@medium": 0.25, "parsed/link@medium": 0.9, "rewards/score/mean": 0.5}
+        {**logs(0.5), "reward/link@medium": 0.25, "valid/link@medium": 0.9, "rewards/score/mean": 0.5}
     ).splitlines()
-    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250 (90% parsed)  flat groups 25%")
+    assert line.startswith("step 1/10  reward 0.500  link@medium 0.250 (90% valid)  flat groups 25%")
+
+
+def test_what_a_refill_left() -> None:
+    [line] = shown(logs(0.5, **{"flat/before": 0.75, "flat/after": 0.125, "refill/rounds": 4})).splitlines()
+    assert "flat groups 75%  refilled to 12%  valid" in line
+
+
+def test_a_collapse_to_one_answer_is_said_after_ten_steps() -> None:
+    collapsed = logs(0.25, **{"answers/commonest": 0.95})
+    assert shown(*[collapsed] * 9).count("note:") == 0
+    text = " ".join(shown(*[collapsed] * 15).split())
+    assert text.count("note:") == 1 and "95% of the replies give the same answer" in text
+    assert "lower grpo.learning_rate" in text and "grpo.use_adaptive_entropy=true" in text
+    assert shown(*[collapsed] * 9, logs(0.5), *[collapsed] * 9).count("note:") == 0
+    # One task of a mixture can collapse while the others do not.
+    one = logs(0.25, **{"answers/commonest/link@medium": 0.99})
+    assert shown(*[one] * 10).count("note:") == 1
+    assert "collapsed to it" in shown(*[collapsed] * 10, terminal=True).replace("\n", " ")
 
 
 def test_a_live_panel_on_a_terminal() -> None:
@@ -50,14 +79,15 @@ def test_a_flat_reward_is_explained_once_and_again_after_it_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reward", "parsed", "words"),
+    ("reward", "parsed", "valid", "words"),
     [
-        (0.0, 0.0, "no answer can be read"),
-        (0.97, 1.0, "too easy; try --level hard"),
-        (0.02, 0.9, "too hard; try --level easy"),
-        (0.5, 1.0, "temperature"),
+        (0.0, 0.0, 0.0, "no answer can be read"),
+        (0.0, 0.9, 0.05, "none of those to choose from; try task.reasoning=false"),
+        (0.97, 1.0, 1.0, "too easy; try --level hard"),
+        (0.02, 0.9, 0.9, "too hard; try --level easy"),
+        (0.5, 1.0, 1.0, "temperature"),
     ],
 )
-def test_why_a_reward_is_flat(reward: float, parsed: float, words: str) -> None:
-    assert words in explain_flat([reward] * 3, [parsed] * 3, LEVELS)
-    assert explain_flat([reward], [parsed], [])
+def test_why_a_reward_is_flat(reward: float, parsed: float, valid: float, words: str) -> None:
+    assert words in explain_flat([reward] * 3, [parsed] * 3, [valid] * 3, LEVELS)
+    assert explain_flat([reward], [parsed], [valid], [])

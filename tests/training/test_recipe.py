@@ -194,6 +194,29 @@ def test_risky_settings_are_one_line_each(recipe: Recipe, word: str) -> None:
     assert len(risks) == 1 and word in risks[0] and "\n" not in risks[0]
 
 
+def test_groups_that_are_spread_over_processes_are_said_not_to_be_refilled() -> None:
+    recipe = with_grpo(per_device_train_batch_size=12)
+    _, risks = check(recipe, processes=2)
+    assert risks == [
+        "refill=4: flat groups are not refilled, because groups of 8 do not divide the 12 completions that each "
+        "process samples"
+    ]
+    recipe.refill = 0
+    assert check(recipe, processes=2)[1] == []
+
+
+def test_real_models_have_a_guard_on_entropy_and_the_paper_none() -> None:
+    laptop = load_recipe(CONFIGS / "laptop-graph.yaml", model="x")
+    plan, risks = check(laptop)
+    assert (plan.prompts_per_generation, plan.num_generations, plan.max_steps >= 60, risks) == (8, 8, True, [])
+    assert laptop.tasks[0].knobs["reasoning"] is False and laptop.refill > 0
+    for grpo in (laptop.grpo, MODEL_GRPO):
+        assert grpo["use_adaptive_entropy"] and grpo["entropy_target"] == 0.1
+    for name in ("paper-graph", "paper-vision"):
+        paper = load_recipe(CONFIGS / f"{name}.yaml", side=name.removeprefix("paper-"))
+        assert (paper.refill, paper.scale_updates, "use_adaptive_entropy" in paper.grpo) == (0, False, False)
+
+
 def test_steps_of_a_generation() -> None:
     plan = plan_batches(with_grpo(steps_per_generation=4, gradient_accumulation_steps=2, num_iterations=2))
     assert list(plan.steps_of_generation(5)) == [5, 6, 7, 8] and plan.save_multiple == 4

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import Letters, build_model, toy_recipe, toy_tasks, train_toys
+from toys import Letters, build_model, score_letters, toy_recipe, toy_tasks, train_toys
 
-from ssl4rl.answers import FUNCTIONS, Scoring
+from ssl4rl.answers import FUNCTIONS, Score, Scoring
 from ssl4rl.errors import UserError
 from ssl4rl.records import read_lines
 
@@ -42,6 +44,7 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
         "completions.jsonl",
         "config.yaml",
         "environment.json",
+        "heldout.jsonl",
         "metrics.jsonl",
         "model",
         "summary.json",
@@ -49,16 +52,21 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
     summary = json.loads((finished / "summary.json").read_text())
     assert list(summary) == ["task", "dataset", "model", "steps", "seconds", "reward", "heldout"]
     assert (summary["task"], summary["dataset"], summary["steps"]) == ("toy@medium", "toys", 4)
-    assert list(summary["reward"]) == ["first", "last"] and list(summary["heldout"]) == ["before", "after"]
-    assert list(summary["heldout"]["after"])[:5] == ["score", "low", "high", "n", "parsed"]
-    assert summary["heldout"]["after"]["n"] == 8
-    assert [line["step"] for line in metrics(finished)] == [1, 2, 3, 4]
+    assert list(summary["reward"]) == ["first", "last"]
+    assert list(summary["heldout"]) == ["before", "after", "best", "paired"]
+    assert list(summary["heldout"]["after"])[:7] == ["score", "low", "high", "n", "distinct", "parsed", "valid"]
+    assert summary["heldout"]["after"]["n"] == summary["heldout"]["after"]["distinct"] == 8
+    assert summary["heldout"]["best"]["step"] == 4
+    assert {"difference", "low", "high", "p"} <= summary["heldout"]["paired"].keys()
+    lines = metrics(finished)
+    assert [line["step"] for line in lines if "heldout" not in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "heldout" in line] == [4]
     # log_completions_every=2: the first step and each second one, 16 completions each.
     completions = list(read_lines(finished / "completions.jsonl"))
     assert [line["step"] for line in completions] == [1] * 16 + [2] * 16 + [4] * 16
     assert set(completions[0]) == {
         *("id", "prompt", "reply", "answer", "score", "outcome", "gold", "chance", "scoring"),
-        *("step", "reward"),
+        *("step", "reward", "selected"),
     }
     assert all(line["reward"] == line["score"] for line in completions)
     assert json.loads((finished / "environment.json").read_text())["packages"]["trl"]
@@ -82,7 +90,7 @@ def test_the_reward_rises(model_folder: Path, tmp_path: Path) -> None:
     run = train_toys(recipe, tmp_path / "run").path
     summary = json.loads((run / "summary.json").read_text())
     assert summary["reward"]["last"] > summary["reward"]["first"] + 0.2
-    assert summary["heldout"] == {"before": None, "after": None}
+    assert summary["heldout"] == {"before": None, "after": None, "best": None, "paired": None}
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(
@@ -145,6 +153,115 @@ def test_lora_trains_adapters_and_saves_a_merged_model(model_folder: Path, tmp_p
     assert before.keys() == after.keys()
     moved = {name for name, value in after.items() if not torch.allclose(before[name], value, atol=1e-7)}
     assert moved and all("_proj" in name for name in moved)
+
+
+def score_others(reply: str) -> Score:
+    """The contrary of ``score_letters``."""
+    return Score.of(1 - score_letters(reply).value, reply)
+
+
+class Fading(Letters):
+    """What is learned on split train makes held-out replies worse."""
+
+    def scoring(self, gold):
+        return Scoring("score_others" if self.split == "val" else "score_letters", {})
+
+
+@pytest.fixture
+def fading(model_folder: Path, monkeypatch) -> Callable[..., Path]:
+    """Trains on it for eight steps, held-out scores after every second one."""
+    monkeypatch.setitem(FUNCTIONS, "score_others", score_others)
+
+    def run(output: Path, *, resume: bool = False, lora: bool = False, **settings: Any) -> Path:
+        changed: dict[str, Any] = {
+            "grpo__max_steps": 8,
+            "grpo__learning_rate": 1e-2,
+            "heldout": {"examples": 8, "every": 2},
+        }
+        if lora:
+            changed["model"] = {"path": str(model_folder), "lora": {"r": 16, "alpha": 128}}
+            changed |= {"grpo__learning_rate": 3e-2, "grpo__per_device_train_batch_size": 32}
+        recipe = toy_recipe(model_folder, **{**changed, **settings})
+        return train_toys(recipe, output, toy_tasks(Fading), resume=resume).path
+
+    return run
+
+
+def killed(finished: Path, run: Path, step: int) -> Path:
+    """A copy of a run as it looks if it was killed right after ``step``."""
+    kept = {f"checkpoint-{step}"} | {f"checkpoint-{best}" for best in range(step)}
+    shutil.copytree(finished, run)
+    for folder in run.iterdir():
+        if folder.is_dir() and folder.name not in kept:
+            shutil.rmtree(folder)
+    (run / "summary.json").unlink()
+    return run
+
+
+def test_the_best_model_is_kept_beside_the_last(fading, tmp_path: Path, capsys) -> None:
+    from ssl4rl.training.summary import describe_result
+
+    run = fading(tmp_path / "run", grpo__save_total_limit=1)
+    summary = json.loads((run / "summary.json").read_text())
+    heldout = summary["heldout"]
+    step = heldout["best"]["step"]
+    assert 0 < step < 8 and heldout["best"]["score"] > heldout["after"]["score"]
+    scores = {line["step"]: line["heldout"]["score"] for line in read_lines(run / "metrics.jsonl") if "heldout" in line}
+    assert list(scores) == [0, 2, 4, 6, 8] and scores[step] == max(scores[each] for each in (2, 4, 6, 8))
+    answers = list(read_lines(run / "heldout.jsonl"))
+    assert [line["index"] for line in answers] == [*range(8)] * 5
+    assert heldout["paired"]["difference"] == pytest.approx(scores[8] - scores[0])
+    assert heldout["best"]["paired"]["difference"] == pytest.approx(scores[step] - scores[0])
+    # transformers may keep one checkpoint only, and keeps this one.
+    best = load_file(run / f"checkpoint-{step}" / "model.safetensors")
+    assert all(torch.equal(value, best[name]) for name, value in weights(run).items())
+    last = load_file(run / "last" / "model.safetensors")
+    assert any(not torch.equal(value, best[name]) for name, value in last.items())
+    lines = describe_result(summary, run)
+    assert f"model: {run / 'model'} (the best by held-out score, of step {step})" in lines
+    assert f"last model: {run / 'last'}" in lines
+    assert "held out after step 2: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_resumed_run_remembers_the_best_model(fading, lora: bool, tmp_path: Path) -> None:
+    settings = {"lora": lora, "grpo__save_total_limit": 3}
+    whole = fading(tmp_path / "whole", **settings)
+    run = killed(whole, tmp_path / "killed", 6)
+    fading(run, resume=True, **settings)
+    assert metrics(run) == metrics(whole)
+    assert (run / "heldout.jsonl").read_bytes() == (whole / "heldout.jsonl").read_bytes()
+    summaries = [json.loads((path / "summary.json").read_text()) for path in (run, whole)]
+    assert summaries[0]["heldout"] == summaries[1]["heldout"] and summaries[0]["heldout"]["best"]["step"] < 8
+    for name in ("model", "last"):
+        one, other = (load_file(path / name / "model.safetensors") for path in (run, whole))
+        assert all(torch.equal(value, one[key]) for key, value in other.items())
+
+
+def test_a_run_that_was_stopped_at_its_end_asks_nothing_again(fading, tmp_path: Path, monkeypatch) -> None:
+    from ssl4rl.training.trainer import TaskTrainer
+
+    whole = fading(tmp_path / "whole")
+    run = killed(whole, tmp_path / "killed", 8)
+    monkeypatch.setattr(TaskTrainer, "answer", lambda *_, **__: 1 / 0)
+    fading(run, resume=True)
+    assert (run / "heldout.jsonl").read_bytes() == (whole / "heldout.jsonl").read_bytes()
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(run).items())
+
+
+def test_the_adapters_of_both_models_are_saved_beside_them(fading, tmp_path: Path) -> None:
+    from ssl4rl.inference.engines.transformers import load
+    from ssl4rl.inference.model import ModelFiles
+
+    run = fading(tmp_path / "run", lora=True)
+    for adapter, model in (("adapter", "model"), ("last-adapter", "last")):
+        merged = load_file(run / model / "model.safetensors")
+        again = load(ModelFiles(str(run / adapter)), "float32").state_dict()
+        assert all(torch.allclose(again[name].cpu(), value, atol=1e-6) for name, value in merged.items())
+    assert not torch.equal(
+        load_file(run / "adapter" / "adapter_model.safetensors").popitem()[1],
+        load_file(run / "last-adapter" / "adapter_model.safetensors").popitem()[1],
+    )
 
 
 def test_trls_own_path_without_sharing_and_with_gradient_checkpointing(model_folder: Path, tmp_path: Path) -> None:

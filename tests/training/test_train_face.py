@@ -39,7 +39,7 @@ def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_three_steps_on_a_task(tmp_path: Path) -> None:
     task = ssl4rl.task("link", level="easy", seed=5, num_hops=1)
     run = ssl4rl.train(task, tmp_path / "run", **SMALL)
-    assert [line["step"] for line in run.metrics()] == [0, 1, 2, 3]
+    assert [line["step"] for line in run.metrics()] == [0, 1, 2, 3, 3]
     assert run.summary is not None and run.summary["heldout"]["after"]["n"] == 8
     # The recipe describes the task and has the defaults of its model, so that it repeats the run.
     assert run.config["tasks"] == [
@@ -58,7 +58,7 @@ def test_three_steps_on_a_task(tmp_path: Path) -> None:
 def test_a_mixture_of_a_graph_and_a_vision_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mixture = ssl4rl.mix([ssl4rl.task("link"), ssl4rl.task("rotation")], weights=[1, 2])
     settings = {**SMALL, "grpo": {**SMALL["grpo"], "max_steps": 2, "save_steps": 2}, "heldout_examples": 16}
-    run = ssl4rl.train(mixture, tmp_path / "run", log_completions_every=1, **settings)
+    run = ssl4rl.train(mixture, tmp_path / "run", log_completions_every=1, refill=0, **settings)
     assert run.config["model"]["path"] == "tiny-vision" and run.config["grpo"]["adam_beta2"] == 0.98
     assert [entry["weight"] for entry in run.config["tasks"]] == [1.0, 2.0]
     assert [(source.kind, source.name) for source in run.used_sources] == [("graph", "citations"), ("images", "scenes")]
@@ -66,7 +66,7 @@ def test_a_mixture_of_a_graph_and_a_vision_task(tmp_path: Path, capsys: pytest.C
     names = {"link@medium", "rotation@medium"}
     completions = run.completions()
     shown = dict.fromkeys(names, 0)
-    for line in run.metrics():
+    for line in (line for line in run.metrics() if "loss" in line):
         own = [completion for completion in completions if completion.step == line["step"]]
         for name in names & {completion.id.label for completion in own}:
             rewards = [completion.reward for completion in own if completion.id.label == name]
@@ -78,7 +78,9 @@ def test_a_mixture_of_a_graph_and_a_vision_task(tmp_path: Path, capsys: pytest.C
 
     assert run.summary is not None
     assert set(run.summary["reward"]["tasks"]) == names
-    for estimate in run.summary["heldout"].values():
+    heldout = run.summary["heldout"]
+    assert set(heldout["paired"]["tasks"]) == set(heldout["best"]["paired"]["tasks"]) == names
+    for estimate in (heldout["before"], heldout["after"], heldout["best"]):
         assert set(estimate["tasks"]) == names
         assert sum(own["n"] for own in estimate["tasks"].values()) == estimate["n"] == 16
         total = sum(own["n"] * own["score"] for own in estimate["tasks"].values())

@@ -31,7 +31,7 @@ def test_log_probabilities_agree_while_the_weights_move(tmp_path: Path, kind: st
         grpo__generation_kwargs={"logit_bias": None},
     )
     run = train_toys(recipe, tmp_path / "run").path
-    steps = [line for line in read_lines(run / "metrics.jsonl") if line["step"] > 0]
+    steps = [line for line in read_lines(run / "metrics.jsonl") if "loss" in line]
     differences = [step["sampling/sampling_logp_difference/mean"] for step in steps]
     assert len(differences) == 3 and max(differences) < 1e-3
     # The weights that the engine was started with would no longer do.

@@ -147,6 +147,7 @@ def toy_recipe(folder: Path, /, **overrides: Any) -> Any:
         "engine": "transformers",
         "heldout": {"examples": 8},
         "log_completions_every": 2,
+        "refill": 0,
         "grpo": {
             "max_steps": 4,
             "learning_rate": 1e-3,

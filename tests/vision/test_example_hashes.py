@@ -15,22 +15,26 @@ VISION_TASKS = [name for name in TASKS.names() if TASKS.get(name).source_kind.si
 VISION_BENCHMARKS = [name for name in BENCHMARKS.names() if BENCHMARKS.get(name).source_kind.side == "vision"]
 
 
-class Plain:
-    """Images of one colour each."""
+class Noise:
+    """Images of 48×48 coloured squares each."""
 
     def open(self, index, side):
-        return Image.new("RGB", (480, 480), (index % 256, 80, 80))
+        squares = np.random.default_rng(index).integers(256, size=(48, 48, 3), dtype=np.uint8)
+        return Image.fromarray(squares).resize((480, 480), Image.Resampling.NEAREST)
 
     def describe(self, index):
-        return f"plain {index}"
+        return f"noise {index}"
 
 
-def plain(*contents: str) -> ImageSet:
-    return ImageSet("plain", Plain(), [content.ljust(64, "0") for content in contents])
+def noise(*contents: str) -> ImageSet:
+    return ImageSet("noise", Noise(), [content.ljust(64, "0") for content in contents])
 
 
 class FixedAngle(Rotation):
     """Turns image 0 by 180 degrees, in every example."""
+
+    def slot(self, index, k):
+        return 2
 
     def draft(self, index, rng):
         rng.bit_generator.state = np.random.default_rng(1).bit_generator.state
@@ -38,23 +42,23 @@ class FixedAngle(Rotation):
 
 
 def test_the_same_turn_of_two_images_has_two_hashes():
-    one, other = (FixedAngle(plain(content)).example(0) for content in ("aa", "bb"))
+    one, other = (FixedAngle(noise(content)).example(0) for content in ("aa", "bb"))
     assert (one.parts[0], one.parts[4:], one.scoring) == (other.parts[0], other.parts[4:], other.scoring)
     assert one.id.hash != other.id.hash
     assert one.source_items == ("image:aa00000000000000",) and other.source_items == ("image:bb00000000000000",)
 
 
 def test_the_same_turn_of_the_same_image_has_one_hash():
-    one, again, other_index = FixedAngle(plain("aa")).example(0), FixedAngle(plain("aa")).example(0), 5
-    assert one.id.hash == again.id.hash == FixedAngle(plain("aa")).example(other_index).id.hash
+    one, again, other_index = FixedAngle(noise("aa")).example(0), FixedAngle(noise("aa")).example(0), 5
+    assert one.id.hash == again.id.hash == FixedAngle(noise("aa")).example(other_index).id.hash
     # Whatever else is in the set, and at whatever place.
-    larger = FixedAngle(plain("aa", *(f"{number:02}" for number in range(10))))
+    larger = FixedAngle(noise("aa", *(f"{number:02}" for number in range(10))))
     larger.members = np.array([0])
     assert larger.example(0).id.hash == one.id.hash
 
 
 def test_a_view_is_its_image_and_its_turn():
-    rotation = Rotation(plain("aa"), level="hard")
+    rotation = Rotation(noise("aa"), level="hard")
     before, after = (part for part in rotation.draft(0, np.random.default_rng(0)).parts if isinstance(part, ShownImage))
     assert before.content == {
         "image": "aa" + "0" * 62,
@@ -65,14 +69,14 @@ def test_a_view_is_its_image_and_its_turn():
         "turn": before.content["turn"],
     }
     assert after.content["turn"] - before.content["turn"] in range(-360, 361, 45)
-    quarter = Rotation(plain("aa")).draft(0, np.random.default_rng(0))
+    quarter = Rotation(noise("aa")).draft(0, np.random.default_rng(0))
     assert "-0.0" not in str([part.content for part in quarter.parts if isinstance(part, ShownImage)])
 
 
 @pytest.mark.parametrize("name", VISION_TASKS)
 def test_every_image_of_every_level_says_what_it_shows(name):
     kind = TASKS.get(name)
-    source = plain(*(f"{number:02}" for number in range(60)))
+    source = noise(*(f"{number:04}" for number in range(2000)))
     for level in kind.levels:
         task = kind(source, level=level)
         for index in range(5):
@@ -101,7 +105,7 @@ def test_shown_blank_and_no_image_of_every_size_have_hashes_of_their_own(name):
 
 
 def test_two_images_of_one_class_have_two_hashes():
-    images = [ImageSet("plain", Plain(), [content * 64], given_splits=np.array([2])) for content in ("a", "b")]
+    images = [ImageSet("noise", Noise(), [content * 64], given_splits=np.array([2])) for content in ("a", "b")]
     one, other = (
         ImageNet(ClassifiedImages(image, [["cat"], ["dog"]], np.array([0])), split="test", level="completion").draft(
             0, np.random.default_rng(0)

@@ -11,7 +11,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
-from ssl4rl.prompts import reply_form
+from ssl4rl.prompts import label_noun
 from ssl4rl.tasks import Draft, Redraw
 
 
@@ -42,16 +42,15 @@ class Common(CandidateTask[CandidateKnobs]):
         if not others:
             raise Redraw("the node in the middle has one neighbour only")
         ends = [int(node) for node in rng.permutation([first, rng.choice(others)])]
-        candidates = self.mix([middle], ends, rng, taken=ends)
+        candidates = self.mix([middle], ends, rng, taken=ends, slot=self.slot(index, self.num_slots))
         subgraph = self.cut(ends, rng, hidden_nodes=candidates)
         written = self.write(subgraph, candidates, rng, keep=ends)
         numbers = [written.number[node] for node in ends]
         question = f"Not every node is shown. Which of these is linked with both [{numbers[0]}] and [{numbers[1]}]?"
-        gold = self.letter_of(candidates)[middle]
         return Draft.any_of(
-            self.prompt(written.text, question, written.options, reply_form("one letter")),
-            accepted=[gold],
-            num_choices=len(candidates),
+            parts=self.prompt(written.text, question, written.options, self.form(label_noun(self.letters))),
+            accepted=[self.letter_of(candidates)[middle]],
+            choices=list(self.letters),
             source_items=tuple(node_item(node) for node in ends),
             meta=self.meta(subgraph, written, ends=ends, candidates=candidates, middle=middle),
         )

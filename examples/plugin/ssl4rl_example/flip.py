@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from ssl4rl.answers import Scoring
-from ssl4rl.prompts import OPTION_LETTERS, reply_form, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
 from ssl4rl.tasks import Draft, Redraw
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 
@@ -43,6 +42,11 @@ class Flip(VisionTask[FlipKnobs]):
         "hard": {"num_changes": 4},
     }
 
+    @property
+    def num_slots(self) -> int:
+        """Each change comes once in so many examples, so that a batch of them does not favour one by chance."""
+        return self.knobs.num_changes
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         image = self.pick(rng)
         first = self.whole(image)
@@ -51,16 +55,15 @@ class Flip(VisionTask[FlipKnobs]):
         # Whatever the answer is: were symmetric images passed over for some answers only, they would give it away.
         if any(difference(*pair) < LEAST_DIFFERENCE for pair in combinations(results, 2)):
             raise Redraw("the image is too symmetric")
-        place = int(rng.integers(len(changes)))
+        place = self.slot(index, self.num_slots)
         # What an image's pixels follow from is recorded with it: the example's hash covers that.
         second = derive(first, results[place], change=changes[place])
-        gold = OPTION_LETTERS[place]
         question = f"Which of these is true of the second image?\n{write_options(changes)}"
-        return Draft(
-            parts=("The first image:", first, "The second image:", second, question, reply_form("one letter")),
-            scoring=Scoring("score_any_of", {"accepted": [gold]}),
-            gold=gold,
-            chance=1 / len(changes),
+        letters = OPTION_LETTERS[: len(changes)]
+        return Draft.any_of(
+            parts=("The first image:", first, "The second image:", second, question, self.form(label_noun(letters))),
+            accepted=[letters[place]],
+            choices=list(letters),
             source_items=self.items([image]),
             meta=self.meta([image], change=changes[place]),
         )

@@ -9,12 +9,11 @@ import numpy as np
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
 from ssl4rl.graph.text import write_subgraph
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import Draft
 
 
@@ -58,7 +57,7 @@ class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextK
         first, second = (written.number[node] for node in pair)
         question = f"Do nodes [{first}] and [{second}] belong to the same class?"
         return self.closed(
-            self.prompt(written.text, question, reply_form("yes or no")),
+            self.prompt(written.text, question, self.form("yes or no")),
             accepted=[answer],
             choices=self.vocabulary,
             item=f"{self.name}:{index}",
@@ -72,7 +71,7 @@ class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextK
 
         Classes are drawn alike for both answers, so that a large class does not mean "yes".
         """
-        rng = items_rng(self, index)
+        rng = self.item_rng(index)
         first, second = rng.choice(len(self.classes), 2, replace=False)
         if index % 2:
             return [int(rng.choice(self.classes[first])), int(rng.choice(self.classes[second]))], "no"

@@ -1,9 +1,9 @@
 """Converts graphs from and to PyTorch Geometric and NetworkX.
 
 PyG's ``Data`` holds texts in ``raw_texts`` (as in TAGLAS, OneForAll and TAPE), classes in ``y`` and ``label_names``,
-splits in ``train_mask``, ``val_mask`` and ``test_mask``, and relations in ``edge_type`` and ``relation_names``. A
-NetworkX graph holds ``text``, ``label`` and ``split`` as node attributes, and ``relation`` and ``text`` as edge
-attributes.
+splits in ``train_mask``, ``val_mask`` and ``test_mask``, kinds of nodes in ``node_type`` and ``node_type_names``, and
+relations in ``edge_type`` and ``relation_names``. A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as
+node attributes, and ``relation`` and ``text`` as edge attributes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl4rl.data.text import indexed
+from ssl4rl.data.text import class_name, indexed
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -51,10 +51,17 @@ def from_pyg(data: Data, name: str, *, directed: bool | None = None, **meaning: 
     if relations is not None:
         rest["relation_names"] = _names(fields.get("relation_names"), relations, "relation")
     if fields.get("y") is not None:
-        rest["labels"] = np.asarray(fields["y"], dtype=np.int64).reshape(-1)
+        # Whatever stands for "no class", −1 or a gap, is −1.
+        labels = np.nan_to_num(np.asarray(fields["y"], dtype=np.float64).reshape(-1), nan=-1)
+        rest["labels"] = np.maximum(labels, -1).astype(np.int64)
         if len(rest["labels"]) != len(texts):
             raise UserError(f"graph {name}: {len(rest['labels'])} labels in y for {len(texts)} nodes")
         rest["label_names"] = _names(fields.get("label_names"), rest["labels"], "class")
+    if fields.get("node_type") is not None:
+        rest["kinds"] = np.asarray(fields["node_type"], dtype=np.int64).reshape(-1)
+        if len(rest["kinds"]) != len(texts):
+            raise UserError(f"graph {name}: {len(rest['kinds'])} node_type for {len(texts)} nodes")
+        rest["kind_names"] = _names(fields.get("node_type_names"), rest["kinds"], "kind")
     if all(fields.get(f"{split}_mask") is not None for split in SPLITS):
         rest["node_splits"] = {split: _members(fields[f"{split}_mask"], len(texts)) for split in SPLITS}
     if fields.get("edge_texts") is not None:
@@ -81,6 +88,9 @@ def to_pyg(graph: TextAttributedGraph) -> Data:
     if graph.labels is not None:
         data.y = torch.from_numpy(graph.labels.copy())
         data.label_names = list(graph.label_names)
+    if graph.kinds is not None:
+        data.node_type = torch.from_numpy(graph.kinds.copy())
+        data.node_type_names = list(graph.kind_names)
     for split, nodes in graph.node_splits.items():
         mask = torch.zeros(graph.num_nodes, dtype=torch.bool)
         mask[torch.from_numpy(nodes.copy())] = True
@@ -99,7 +109,9 @@ def from_networkx(source: networkx.Graph[Any], name: str, **meaning: str) -> Tex
     if len(set(ids)) != len(ids):
         repeated = next(node for node in ids if ids.count(node) > 1)
         raise UserError(f"graph {name}: two nodes are both called {repeated!r} when written as text")
-    texts, labels, splits = ([source.nodes[node].get(key) for node in number_of] for key in ("text", "label", "split"))
+    texts, labels, kinds, splits = (
+        [source.nodes[node].get(key) for node in number_of] for key in ("text", "label", "kind", "split")
+    )
     if not any(texts):
         raise UserError(f"graph {name}: no node has an attribute 'text'")
     edges = list(source.edges(data=True))
@@ -107,7 +119,11 @@ def from_networkx(source: networkx.Graph[Any], name: str, **meaning: str) -> Tex
     codes = None
     rest: dict[str, Any] = dict(meaning)
     if any(label is not None for label in labels):
-        rest["label_names"], rest["labels"] = indexed(["" if label is None else str(label) for label in labels])
+        rest["label_names"], rest["labels"] = indexed(
+            ["" if label is None else class_name(str(label)) for label in labels]
+        )
+    if any(kind is not None for kind in kinds):
+        rest["kind_names"], rest["kinds"] = indexed(["" if kind is None else str(kind) for kind in kinds])
     if any(split is not None for split in splits):
         rest["node_splits"] = {split: np.flatnonzero([each == split for each in splits]) for split in SPLITS}
     if any(relation is not None for relation in relations):
@@ -143,6 +159,8 @@ def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:
         attributes = {"text": text}
         if graph.labels is not None and graph.labels[node] >= 0:
             attributes["label"] = graph.label_names[graph.labels[node]]
+        if graph.kinds is not None and graph.kinds[node] >= 0:
+            attributes["kind"] = graph.kind_names[graph.kinds[node]]
         if node in split_of:
             attributes["split"] = split_of[node]
         result.add_node(graph.node_name(node), **attributes)

@@ -15,13 +15,13 @@ import yaml
 
 from ssl4rl.data.graphs.summary import summarise
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, find_table, read_table, where
-from ssl4rl.data.text import clean, indexed, sentences
+from ssl4rl.data.text import class_name, clean, indexed, sentences
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.source import SPLITS, Report
 
-KEYS = ("name", "id", "text", "label", "split", "relation", "node", "edge", "directed")
+KEYS = ("name", "id", "text", "label", "kind", "split", "relation", "node", "edge", "directed")
 """What dataset.yaml may hold."""
 
 BODIES = ("content", "abstract", "description")
@@ -93,10 +93,11 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
     id_column = table.require(settings.get("id", "id"), "id")
     text_of = _text_rule(table, settings.get("text"))
     label_column = _optional(table, settings, "label", ("label_name", "label"))
+    kind_column = _optional(table, settings, "kind", ("kind",))
     split_column = _optional(table, settings, "split", ("split",))
     number_of: dict[str, int] = {}
     row_of: dict[str, int] = {}
-    texts, names = [], []
+    texts, names, kinds = [], [], []
     members: dict[str, list[int]] = {split: [] for split in SPLITS}
     for row, cells in table.rows:
         node = cells.get(id_column, "").strip()
@@ -113,10 +114,13 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
             members[SPLIT_NAMES[split.lower()]].append(len(number_of))
         row_of[node], number_of[node] = row, len(number_of)
         texts.append(text_of(cells))
-        names.append(clean(cells.get(label_column, "")) if label_column else "")
+        names.append(class_name(cells.get(label_column, "")) if label_column else "")
+        kinds.append(clean(cells.get(kind_column, "")) if kind_column else "")
     fields: dict[str, Any] = {"texts": texts, "node_ids": list(number_of)}
     if any(names):
         fields["label_names"], fields["labels"] = indexed(names)
+    if any(kinds):
+        fields["kind_names"], fields["kinds"] = indexed(kinds)
     if split_column:
         fields["node_splits"] = {split: np.array(part, dtype=np.int64) for split, part in members.items()}
     if "node" in settings:

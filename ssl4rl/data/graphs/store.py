@@ -4,7 +4,8 @@ A graph is a folder, ``SSL4RL_HOME/graphs/<name>`` or anywhere else, with these 
 
 - ``graph.json``: the format's version, names and meanings, counts, the fingerprint of the content, where the raw files
   came from (folder or hub revision, and the SHA-256 of each), and the size and SHA-256 of every file below;
-- ``edge_index.npy``, ``relations.npy``, ``labels.npy``, ``node_<split>.npy``, ``edge_<split>.npy``: the graph's arrays;
+- ``edge_index.npy``, ``relations.npy``, ``labels.npy``, ``kinds.npy``, ``node_<split>.npy``, ``edge_<split>.npy``: the
+  graph's arrays;
 - ``visible_*.npy``, ``full_*.npy``, ``asked_<split>.npy``, ``has_text.npy``: what every task would compute from those;
 - ``texts``, ``edge_texts`` and ``ids`` (if the graph has them): all texts in UTF-8, end to end (``.bin``), and the
   start of each, followed by the end of the last (``.npy``).
@@ -119,6 +120,8 @@ def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, 
         arrays["relations"] = graph.relations
     if graph.labels is not None:
         arrays["labels"] = graph.labels
+    if graph.kinds is not None:
+        arrays["kinds"] = graph.kinds
     arrays |= {f"node_{split}": part for split, part in graph.node_splits.items()}
     arrays |= {f"edge_{split}": part for split, part in graph.edge_splits.items()}
     dropped_train = 0
@@ -148,6 +151,7 @@ def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, 
         "relation_names": list(graph.relation_names),
         "label_names": list(graph.label_names),
         "label_descriptions": list(graph.label_descriptions),
+        "kind_names": list(graph.kind_names),
         "fingerprint": graph.fingerprint,
         "files": files,
         "origin": dict(origin),
@@ -318,6 +322,8 @@ def _read_files(folder: Path, manifest: Mapping[str, Any], remedy: str) -> TextA
         labels=optional("labels"),
         label_names=manifest["label_names"],
         label_descriptions=manifest["label_descriptions"],
+        kinds=optional("kinds"),
+        kind_names=manifest.get("kind_names", []),
         node_splits=splits("node_"),
         edge_splits=splits("edge_"),
         node_meaning=manifest["node_meaning"],

@@ -25,6 +25,7 @@ def summarise(graph: TextAttributedGraph) -> Summary:
     """
     degrees = np.bincount(graph.edge_index.reshape(-1), minlength=graph.num_nodes)
     lengths = np.array([len(text.split()) for text in graph.texts] or [0])
+    labels = np.zeros(0, dtype=np.int64) if graph.labels is None else graph.labels
     facts = {
         "name": graph.name,
         "num_nodes": graph.num_nodes,
@@ -40,7 +41,8 @@ def summarise(graph: TextAttributedGraph) -> Summary:
         "isolated_nodes": int((degrees == 0).sum()),
         "empty_texts": int((lengths == 0).sum()),
         "median_words": int(np.median(lengths)),
-        "unlabelled_nodes": 0 if graph.labels is None else int((graph.labels < 0).sum()),
+        "unlabelled_nodes": int((labels < 0).sum()),
+        "largest_class": int(np.bincount(labels[labels >= 0]).max(initial=0)),
         "node_splits": {split: len(part) for split, part in node_split(graph).items()},
         "node_splits_from": "data" if graph.node_splits else "seed",
         "edge_splits": {split: len(part) for split, part in edge_split(graph).items()},
@@ -57,6 +59,8 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     classes = f"{facts['num_classes']:,}"
     if facts["num_classes"] and facts["unlabelled_nodes"]:
         classes += f" ({facts['unlabelled_nodes']:,} nodes have none)"
+    if facts["largest_class"] == 1:
+        classes += " (each has a single node: are these the names of nodes?)"
     return [
         ("name", facts["name"]),
         ("nodes", f"{facts['num_nodes']:,} (each is {facts['node_meaning']}; median {facts['median_words']:,} words)"),

@@ -41,11 +41,11 @@ def _question(number: int, place: int, kind: str, part: str) -> Question:
     others = [str(other) for other in rng.permutation([other for other in KINDS if other != kind])]
     if place % 2 == 0:
         texts = [str(text) for text in rng.permutation([kind, *others[: NUM_OPTIONS - 1]])]
-        text, right, category = "What is the largest thing that stands in this picture?", kind, "naming"
+        text, right, category = "What is the largest thing that stands in this image?", kind, "naming"
     else:
         named = kind if rng.random() < 0.5 else others[0]
         texts, right = ["yes", "no"], "yes" if named == kind else "no"
-        text, category = f"Is the largest thing that stands in this picture a {named}?", "checking"
+        text, category = f"Is the largest thing that stands in this image a {named}?", "checking"
     letters = option_labels(len(texts))
     return Question(
         index=str(number),

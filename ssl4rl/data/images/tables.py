@@ -13,6 +13,7 @@ from typing import Any
 
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
+from ssl4rl.data.text import class_name, present
 from ssl4rl.errors import UserError
 
 LONGEST_INDEX = 64
@@ -87,7 +88,7 @@ def read_tsv(path: Path, required: Sequence[str], problems: Problems) -> Iterato
                 if len(cells) != len(columns):
                     problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
                     continue
-                yield row, dict(zip(columns, cells, strict=True))
+                yield row, dict(zip(columns, map(present, cells), strict=True))
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
@@ -139,7 +140,7 @@ def plain_index(cell: str) -> str:
 
 def _label(cells: Mapping[str, Any]) -> str:
     label = next((cells[name] for name in LABEL_COLUMNS if name in cells), None)
-    return str(label).strip() if isinstance(label, str | int) else ""
+    return class_name(str(label)) if isinstance(label, str | int) else ""
 
 
 def _shard_rows(root: Path, names: Sequence[str]) -> Iterator[Row]:

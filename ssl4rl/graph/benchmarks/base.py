@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from ssl4rl.graph.task import PAPER_CONTEXT, GraphTask
-from ssl4rl.rng import seeded_rng
+from ssl4rl.graph.task import PAPER_CONTEXT
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},
@@ -25,13 +22,3 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {"graph removed": {"num_hops": 0}}
 """The same questions, and of the asked nodes the same texts to the word, without a neighbour or an edge."""
-
-
-def items_rng(benchmark: GraphTask[Any], *key: object) -> np.random.Generator:
-    """What decides which items there are and their order: nothing that changes how much a prompt shows."""
-    return seeded_rng("items", benchmark.source.fingerprint, benchmark.name, benchmark.split, benchmark.seed, *key)
-
-
-def options_rng(benchmark: GraphTask[Any], item: int) -> np.random.Generator:
-    """What decides the options of an item and their order."""
-    return items_rng(benchmark, "options", item)

@@ -10,7 +10,7 @@ import numpy as np
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.pairs import PairKnobs, PairTask
 from ssl4rl.graph.splits import pair_keys
@@ -22,6 +22,7 @@ class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKno
     """Are two nodes joined by an edge? Even items are pairs of the split that are, odd items pairs that are not."""
 
     name: ClassVar[str] = "link"
+    version: ClassVar[int] = 2
     knobs_type = PairKnobs
     levels = LEVELS
     default_level = "one-hop"
@@ -31,9 +32,9 @@ class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKno
         super().prepare()
         # Parallel edges are one question.
         _, first = np.unique(pair_keys(self.source, self.asked), return_index=True)
-        self.positives: IntArray = self.source.edge_index[:, items_rng(self).permutation(self.asked[first])]
+        self.positives: IntArray = self.source.edge_index[:, self.item_rng().permutation(self.asked[first])]
         self._unlinked: list[tuple[int, int]] = []
-        self._draws = items_rng(self, self.knobs.negatives)
+        self._draws = self.item_rng(self.knobs.negatives)
 
     @property
     def size(self) -> int:

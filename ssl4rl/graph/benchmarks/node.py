@@ -10,12 +10,12 @@ from pydantic import Field
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng, options_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
 from ssl4rl.graph.text import write_subgraph
-from ssl4rl.prompts import label_noun, option_labels, reply_form, write_options
+from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
 from ssl4rl.tasks import Draft
 
 
@@ -30,6 +30,7 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
     """Which class does a node belong to? By label, from all classes in an order shuffled per item."""
 
     name: ClassVar[str] = "node"
+    version: ClassVar[int] = 2
     knobs_type = NodeKnobs
     levels = LEVELS
     default_level = "one-hop"
@@ -48,7 +49,9 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
             raise NotApplicable(
                 f"graph {self.source.name} has no labelled {self.split} nodes; add more, or a column `split`"
             )
-        self.nodes: IntArray = items_rng(self).permutation(nodes)
+        if wrong := same_names(self.source.label_names):
+            raise NotApplicable(f"classes of graph {self.source.name} cannot be options: {wrong}; rename one of them")
+        self.nodes: IntArray = self.item_rng().permutation(nodes)
         self.labels: IntArray = self.source.labels
 
     @property
@@ -58,16 +61,17 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         node = int(self.nodes[index])
         label = int(self.labels[node])
-        options = [int(i) for i in options_rng(self, node).permutation(len(self.source.label_names))]
+        options = [int(i) for i in self.item_rng("options", node).permutation(len(self.source.label_names))]
         names = [self.source.label_names[option] for option in options]
-        choices = dict(zip(option_labels(len(options)), names, strict=True))
+        labels = labels_for(names)
+        choices = dict(zip(labels, names, strict=True))
         subgraph = self.cut([node], rng)
         written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(node,))
         question = f"Which of these classes does node [{written.number[node]}] belong to?"
-        form = reply_form(label_noun(len(options)))
+        form = self.form(label_noun(labels))
         return self.closed(
-            self.prompt(written.text, question, write_options(names), form),
-            accepted=[list(choices)[options.index(label)]],
+            self.prompt(written.text, question, write_options(names, labels), form),
+            accepted=[labels[options.index(label)]],
             choices=choices,
             item=node_item(node),
             class_name=self.source.label_names[label],

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS, items_rng, options_rng
+from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.pairs import PairTask
 from ssl4rl.graph.task import ContextKnobs
@@ -30,6 +30,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
     """Which relation holds from head to tail? By label; every relation that holds between the two is right."""
 
     name: ClassVar[str] = "relation"
+    version: ClassVar[int] = 2
     knobs_type = RelationKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {**LEVELS, "all": {"num_options": None}}
     default_level = "one-hop"
@@ -39,7 +40,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
         super().prepare()
         known = len(self.source.relation_names)
         self.num_options = min(self.knobs.num_options or known, known)
-        self.triples: IntArray = items_rng(self).permutation(self.asked)
+        self.triples: IntArray = self.item_rng().permutation(self.asked)
         # Refuses now, not at the first item, a graph without relations.
         self.relations[self.triples[0]]
 
@@ -51,7 +52,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
         edge = int(self.triples[index])
         relation = int(self.relations[edge])
         head, tail = (int(node) for node in self.source.edge_index[:, edge])
-        options = self.relation_options(edge, self.num_options, options_rng(self, edge))
+        options = self.relation_options(edge, self.num_options, self.item_rng("options", edge))
         asked = self.ask_relation(edge, options, rng)
         return self.closed(
             asked.parts,

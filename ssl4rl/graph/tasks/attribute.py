@@ -10,17 +10,18 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring, words
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.splits import node_split
+from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.graph.tasks.constants import Constant, best_constant
-from ssl4rl.graph.text import GraphText
-from ssl4rl.prompts import OPTION_LETTERS, reply_form
+from ssl4rl.graph.text import GraphText, heads_of, read_head
+from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Draft, Redraw
 
@@ -59,6 +60,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
     """Which description belongs to which hidden node? Scored by the share of hidden nodes matched (or token F1)."""
 
     name: ClassVar[str] = "attribute"
+    version: ClassVar[int] = 2
     knobs_type = AttributeKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_near": 0},
@@ -67,6 +69,10 @@ class Attribute(CandidateTask[AttributeKnobs]):
         "generate": {"answer": "generate"},
         "paper": {**PAPER_CONTEXT, "num_masked": 3, "num_candidates": 6, "num_near": 0},
     }
+
+    @property
+    def num_slots(self) -> int:
+        return self.knobs.num_candidates if self.knobs.answer == "choice" else 1
 
     def prepare(self) -> None:
         super().prepare()
@@ -80,17 +86,22 @@ class Attribute(CandidateTask[AttributeKnobs]):
         self._is_maskable[self.maskable] = True
 
     def _maskable(self, split: str) -> IntArray:
-        nodes = node_split(self.source)[split]
-        return nodes[self.source.has_text[nodes] & (self.view.visible.degrees[nodes] > 0)]
+        nodes = text_split(self.source)[split]
+        return nodes[self.view.visible.degrees[nodes] > 0]
+
+    def weights(self) -> NDArray[np.bool_]:
+        return self._is_maskable
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         masked = self._draw_masked(rng)
         subgraph = self.cut(masked, rng)
         choose = self.knobs.answer == "choice"
-        candidates = self.mix(masked, masked, rng, taken=subgraph.nodes) if choose else []
+        slot = self.slot(index, self.num_slots)
+        candidates = self.mix(masked, masked, rng, taken=subgraph.nodes, slot=slot) if choose else []
         written = self.write(subgraph, candidates, rng, masked=masked)
-        shown = [written.shown[node] for node in subgraph.nodes if node not in masked]
-        if any(is_quoted(self.source.texts[node], shown) for node in masked):
+        shown = [written.shown[node] for node in written.number if node not in masked]
+        heads = heads_of(self.source)
+        if any(is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked):
             raise Redraw("the hidden text is quoted")
         meta = self.meta(subgraph, written, masked=masked, candidates=candidates)
         return self._matching(masked, written, meta) if choose else self._generation(masked[0], written, meta)
@@ -100,28 +111,29 @@ class Attribute(CandidateTask[AttributeKnobs]):
         in_order = sorted(masked, key=written.number.__getitem__)
         gold = {str(written.number[node]): letter[node] for node in in_order}
         *rest, last = (f"[{number}]" for number in gold)
-        if rest:
-            question = f"Which of these descriptions belong to nodes {', '.join(rest)} and {last}?"
-            answer = "number=letter for each, separated by commas,"
-        else:
+        items = tuple(map(node_item, in_order))
+        if not rest:
             question = f"Which of these descriptions is that of node {last}?"
-            answer = "number=letter"
+            parts = self.prompt(written.text, question, written.options, self.form(label_noun(self.letters)))
+            return Draft.any_of(parts, list(gold.values()), list(self.letters), items, meta)
+        question = f"Which of these descriptions belong to nodes {', '.join(rest)} and {last}, in this order?"
+        form = self.form(label_noun(self.letters, len(gold)))
         return Draft(
-            parts=self.prompt(written.text, question, written.options, reply_form(answer)),
-            scoring=Scoring("score_matching", {"gold": gold}),
-            gold=", ".join(f"{number}={letter}" for number, letter in gold.items()),
+            parts=self.prompt(written.text, question, written.options, form),
+            scoring=Scoring("score_matching", {"gold": gold, "values": list(self.letters)}),
+            gold=", ".join(gold.values()),
             chance=1 / self.knobs.num_candidates,
-            source_items=tuple(map(node_item, in_order)),
+            source_items=items,
             meta=meta,
         )
 
     def _generation(self, masked: int, written: GraphText, meta: dict[str, Any]) -> Draft:
-        number, gold = written.number[masked], " ".join(self.source.texts[masked].split())
+        number, gold = written.number[masked], self._beginning(masked)
         question = f"What is the description of node [{number}]? Write at most {self.knobs.max_words} words."
         constant = self._constant
         arguments = {"gold": gold, "baseline": constant.f1, "max_words": self.knobs.max_words}
         return Draft(
-            parts=self.prompt(written.text, question, reply_form("the description")),
+            parts=self.prompt(written.text, question, self.form("the description")),
             scoring=Scoring("score_text", arguments),
             gold=gold,
             chance=constant.score,
@@ -136,7 +148,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
         for attempt in range(20 * self.knobs.num_masked):
             if len(masked) == self.knobs.num_masked:
                 return list(masked)
-            near = self.two_steps_from(first, rng) if attempt < 10 * self.knobs.num_masked else None
+            near = self.steps_from(first, rng) if attempt < 10 * self.knobs.num_masked else None
             node = int(rng.choice(self.maskable)) if near is None else near
             if self._is_maskable[node]:
                 masked[node] = None
@@ -149,7 +161,11 @@ class Attribute(CandidateTask[AttributeKnobs]):
         train = self._maskable("train")
         rng = seeded_rng("constant", self.source.fingerprint)
         sample = rng.permutation(len(train))[:CONSTANT_SAMPLE]
-        return best_constant([self.source.texts[train[i]] for i in sample], self.knobs.max_words)
+        return best_constant([self._beginning(train[i]) for i in sample], self.knobs.max_words)
+
+    def _beginning(self, node: int) -> str:
+        """As much of a node's text as can count."""
+        return read_head(self.source.texts[node], 8 * self.knobs.max_words).text.removesuffix(" …")
 
 
 def is_quoted(text: str, others: Sequence[str]) -> bool:

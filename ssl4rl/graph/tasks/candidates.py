@@ -7,16 +7,25 @@ themselves away by touching the target's shown neighbours.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypeVar
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from ssl4rl.graph.kinds import node_groups
+from ssl4rl.graph.population import Population
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import ContextKnobs, GraphTask
 from ssl4rl.graph.text import GraphText, write_subgraph
-from ssl4rl.prompts import OPTION_LETTERS
-from ssl4rl.tasks import Redraw
+from ssl4rl.prompts import OPTION_LETTERS, labels_for, read_alike
+from ssl4rl.tasks import Redraw, inserted
+
+NEAR_TRIES, TRIES = 16, 40
+"""Walks for each wrong candidate that is to be near, and draws of any one before the example is drawn again."""
+WIDEN_FROM = 0.75
+"""The share of these draws from which on nodes of any degree will do."""
 
 
 class CandidateKnobs(ContextKnobs):
@@ -25,7 +34,7 @@ class CandidateKnobs(ContextKnobs):
     num_candidates: int = Field(4, ge=2, le=len(OPTION_LETTERS))
     """Texts to choose from, the right ones among them."""
     num_near: int = Field(2, ge=0, le=len(OPTION_LETTERS))
-    """Wrong candidates drawn from two hops away (as many as there are, at most); the rest are any nodes."""
+    """Wrong candidates drawn from two hops away (as many as there are, at most), three where edges join two sides."""
 
 
 CandK = TypeVar("CandK", bound=CandidateKnobs)
@@ -39,30 +48,57 @@ class CandidateTask(GraphTask[CandK]):
         """The letters of all candidates."""
         return OPTION_LETTERS[: self.knobs.num_candidates]
 
-    def mix(
-        self, right: Sequence[int], centers: Sequence[int], rng: np.random.Generator, taken: Collection[int]
-    ) -> list[int]:
-        """The ``right`` nodes among distractors, ``num_candidates`` in all, in random order.
+    @property
+    def num_slots(self) -> int:
+        return self.knobs.num_candidates
 
-        Distractors have a text, are none of ``taken``, and no edge joins them to any of ``centers``.
+    def mix(
+        self, right: Sequence[int], centers: Sequence[int], rng: np.random.Generator, taken: Collection[int], slot: int
+    ) -> list[int]:
+        """The ``right`` nodes among distractors, ``num_candidates`` in all, in random order but the first at ``slot``.
+
+        Distractors have a text, are none of ``taken``, and no edge joins them to any of ``centers``. They are right
+        answers of other examples of the split, of the same group and about the same degree as the right ones here.
 
         Raises:
             Redraw: if the graph has too few of them.
         """
-        wrong = self._distractors(centers, self.knobs.num_candidates - len(right), rng, {*taken, *right})
-        return [int(node) for node in rng.permutation([*right, *wrong])]
+        wrong = self._distractors(right, centers, self.knobs.num_candidates - len(right), rng, {*taken, *right})
+        first, *rest = right
+        return inserted(first, [int(node) for node in rng.permutation([*rest, *wrong])], slot)
+
+    def weights(self) -> NDArray[Any]:
+        """How often each node is a right answer, [N], up to a factor; alike for all with a text and an edge."""
+        return self.source.has_text & (self.view.visible.degrees > 0)
+
+    @cached_property
+    def population(self) -> Population:
+        """The nodes that are right answers of the split, from which wrong ones are drawn."""
+        return Population(self.weights(), self.view.visible.degrees, node_groups(self.source))
 
     def _distractors(
-        self, centers: Sequence[int], count: int, rng: np.random.Generator, taken: Collection[int]
+        self, right: Sequence[int], centers: Sequence[int], count: int, rng: np.random.Generator, taken: Collection[int]
     ) -> list[int]:
+        """Stand-ins for the right nodes in turn, the near ones first."""
         found: dict[int, None] = {}
-        for attempt in range(20 * count):
+        likes = [right[i] for i in rng.permutation(len(right))]
+        groups = node_groups(self.source)
+        num_near = min(self.knobs.num_near, count)
+        for attempt in range(NEAR_TRIES * num_near + TRIES * count):
             if len(found) == count:
                 break
-            near = len(found) < self.knobs.num_near and attempt < 10 * count
-            center = centers[attempt % len(centers)]
-            node = self.two_steps_from(center, rng) if near else int(rng.integers(self.source.num_nodes))
-            if node is None or node in taken or not self.source.texts[node].strip():
+            like, center = likes[len(found) % len(likes)], centers[attempt % len(centers)]
+            draws = attempt - NEAR_TRIES * num_near
+            node: int | None
+            if draws < 0 and len(found) < num_near:
+                # Between two sides, nothing is two steps away from a node and on the side of its neighbours.
+                steps = 2 if groups is None or groups[center] == groups[like] else 2 + attempt % 2
+                node = self.steps_from(center, rng, steps)
+                if node is None or not self.population.accepts(node, like, rng):
+                    continue
+            else:
+                node = self.population.draw(like, rng, same_degree=draws < WIDEN_FROM * TRIES * count)
+            if node in taken or node in found or not self.source.has_text[node]:
                 continue
             if not any(node == other or len(self.view.full.between(node, other)) for other in centers):
                 found[node] = None
@@ -82,7 +118,7 @@ class CandidateTask(GraphTask[CandK]):
         """The subgraph and the lettered candidates as text; the texts of ``keep`` and of candidates are cut last.
 
         Raises:
-            Redraw: if two candidates read the same.
+            Redraw: if two candidates read alike, or one like a letter.
         """
         written = write_subgraph(
             self.source,
@@ -93,8 +129,11 @@ class CandidateTask(GraphTask[CandK]):
             masked=masked,
             options=candidates,
         )
-        if len({written.shown[node] for node in candidates}) < len(candidates):
-            raise Redraw("two candidates read the same")
+        options = [written.shown[node] for node in candidates]
+        if read_alike(options):
+            raise Redraw("two candidates read alike")
+        if labels_for(options) != list(self.letters[: len(options)]):
+            raise Redraw("a candidate reads like the letter of an option")
         return written
 
     def letter_of(self, candidates: Sequence[int]) -> dict[int, str]:

@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.pairs import PairKnobs, PairTask, Question
+from ssl4rl.graph.pairs import TRIES, PairKnobs, PairTask, Question
 from ssl4rl.graph.task import PAPER_CONTEXT
 from ssl4rl.prompts import OPTION_LETTERS
-from ssl4rl.tasks import Draft
+from ssl4rl.tasks import Draft, Redraw, inserted
+
+DEGREE_PARTS = (4, 2, 1)
+"""How finely the degrees of an asked edge's ends are matched: as finely as there are enough relations."""
 
 
 class LinkKnobs(PairKnobs):
@@ -32,6 +36,7 @@ class Link(PairTask[LinkKnobs]):
     """Yes or no for a pair of nodes, half of them linked; or the relation from one to the other, by letter."""
 
     name: ClassVar[str] = "link"
+    version: ClassVar[int] = 2
     knobs_type = LinkKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"negatives": "random"},
@@ -44,27 +49,76 @@ class Link(PairTask[LinkKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
+        # Refuses now, not at the first example, a graph with too few relations or unlinked pairs.
         if self.knobs.answer == "relation":
-            # Refuses now, not at the first example, a graph without relations or with too few of them.
-            self.relation_options(int(self.asked[0]), self.knobs.num_options, np.random.default_rng(0))
+            self._check_relations()
+        else:
+            self.couple(self.knobs.negatives, np.random.default_rng(0))
+
+    def _check_relations(self) -> None:
+        if len(self._relation_groups) < self.knobs.num_options:
+            raise NotApplicable(
+                f"graph {self.source.name} has {len(self._relation_groups)} relations in {self.split}; "
+                f"task.num_options={self.knobs.num_options} is too many"
+            )
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        asked = self._edge_question(rng) if self.knobs.answer == "edge" else self._relation_question(rng)
-        return Draft.any_of(asked.parts, asked.accepted, len(asked.choices), asked.source_items, asked.meta)
+        slot = self.slot(index, self.num_slots)
+        asked = self._edge_question(slot, rng) if self.knobs.answer == "edge" else self._relation_question(slot, rng)
+        return Draft.any_of(asked.parts, asked.accepted, list(asked.choices), asked.source_items, asked.meta)
 
-    def _edge_question(self, rng: np.random.Generator) -> Question:
-        linked = bool(rng.integers(2))
-        pair = self.positive(rng) if linked else self.negative(self.knobs.negatives, rng)
-        return self.ask_edge(pair, self.knobs.negatives, rng)
+    @property
+    def num_slots(self) -> int:
+        return 2 if self.knobs.answer == "edge" else self.knobs.num_options
 
-    def _relation_question(self, rng: np.random.Generator) -> Question:
-        # Uniform over relations in training, so that frequent ones do not crowd out the rest; as they come elsewhere.
-        group = self._relation_groups[rng.integers(len(self._relation_groups))] if self.split == "train" else self.asked
-        edge = int(rng.choice(group))
-        return self.ask_relation(edge, self.relation_options(edge, self.knobs.num_options, rng), rng)
+    def _edge_question(self, slot: int, rng: np.random.Generator) -> Question:
+        linked, unlinked = self.couple(self.knobs.negatives, rng)
+        return self.ask_edge(linked if slot == 0 else unlinked, self.knobs.negatives, rng)
+
+    def _relation_question(self, slot: int, rng: np.random.Generator) -> Question:
+        # The options come first and the right one is any of them, so that none is right more often than another. They
+        # are what the ends of some edge take, its own relation among them, so that most are plausible of each other,
+        # and the edge that is asked about has about as many edges at its ends, whichever of them is right.
+        groups = self._relation_groups
+        around = int(rng.choice(groups[int(rng.choice(list(groups)))]))
+        for parts in DEGREE_PARTS:
+            matched = self._matched_groups[parts][int(self._degree_class(np.array([around]), parts)[0])]
+            if len(matched) >= self.knobs.num_options:
+                groups = matched
+                break
+        near = self.relations_near(*(int(node) for node in self.source.edge_index[:, around]))
+        order = [int(self.relations[around]), *rng.permutation(near).tolist(), *rng.permutation(list(groups)).tolist()]
+        options = [relation for relation in dict.fromkeys(order) if relation in groups][: self.knobs.num_options]
+        gold = options[rng.integers(len(options))]
+        others = [options[i] for i in rng.permutation(len(options)) if options[i] != gold]
+        for _ in range(TRIES):
+            edge = int(rng.choice(groups[gold]))
+            if self.relations_between(edge).isdisjoint(others):
+                return self.ask_relation(edge, inserted(gold, others, slot), rng)
+        raise Redraw("another option is right as well")
 
     @cached_property
-    def _relation_groups(self) -> list[IntArray]:
-        relations = self.relations[self.asked]
-        _, sizes = np.unique(relations, return_counts=True)
-        return np.split(self.asked[np.argsort(relations, kind="stable")], np.cumsum(sizes)[:-1])
+    def _relation_groups(self) -> dict[int, IntArray]:
+        """The edges of the split by relation."""
+        return _grouped(self.asked, self.relations[self.asked])
+
+    @cached_property
+    def _matched_groups(self) -> dict[int, dict[int, dict[int, IntArray]]]:
+        """The edges of the split by their ends' degrees, finely or coarsely, then by relation."""
+        known = {}
+        for parts in DEGREE_PARTS:
+            classes = _grouped(self.asked, self._degree_class(self.asked, parts))
+            known[parts] = {code: _grouped(edges, self.relations[edges]) for code, edges in classes.items()}
+        return known
+
+    def _degree_class(self, edges: IntArray, parts: int) -> IntArray:
+        """One number for the degrees of the head and of the tail; ``parts`` of them make a factor of two."""
+        degrees = self.view.visible.degrees[self.source.edge_index[:, edges]]
+        head, tail = (parts * np.log2(1 + degrees)).astype(np.int64)
+        return np.asarray(1000 * head + tail, dtype=np.int64)
+
+
+def _grouped(edges: IntArray, keys: IntArray) -> dict[int, IntArray]:
+    known, sizes = np.unique(keys, return_counts=True)
+    parts = np.split(edges[np.argsort(keys, kind="stable")], np.cumsum(sizes)[:-1])
+    return dict(zip(known.tolist(), parts, strict=True))

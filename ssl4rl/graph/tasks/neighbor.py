@@ -7,6 +7,7 @@ from math import comb
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
@@ -14,8 +15,11 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
-from ssl4rl.prompts import OPTION_LETTERS, reply_form
+from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.tasks import Draft, Redraw
+
+TARGETS_AT_ONCE = 1 << 20
+"""Nodes whose neighbours are counted in one go."""
 
 
 class NeighborKnobs(CandidateKnobs):
@@ -37,6 +41,7 @@ class Neighbor(CandidateTask[NeighborKnobs]):
     """Which of these are hidden neighbours of the target? Scored by the Jaccard similarity of the two sets."""
 
     name: ClassVar[str] = "neighbor"
+    version: ClassVar[int] = 2
     knobs_type = NeighborKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 4, "num_near": 0},
@@ -51,35 +56,58 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             self.asked = self.view.visible
         else:
             self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, self.view.asked[self.split])
-        # Entries may repeat a neighbour (several relations), so this list can be slightly too long; a draft checks.
-        self.targets = np.flatnonzero(self.asked.degrees >= self.knobs.num_hidden)
+        # Entries may repeat a neighbour (several relations), so these lists can be slightly too long; a draft checks.
+        spare = self.asked.degrees - 1 if self.split == "train" else self.view.visible.degrees
+        enough = self.asked.degrees >= self.knobs.num_hidden
+        self.targets = np.flatnonzero(enough & (spare >= self.knobs.num_hidden if self.split == "train" else spare > 0))
+        self._shows_edges = len(self.targets) > 0
+        if not self._shows_edges:
+            self.targets = np.flatnonzero(enough)
         if not len(self.targets):
             raise NotApplicable(
                 f"graph {self.source.name} has no node with {self.knobs.num_hidden} {self.split} edges to hide; "
                 f"lower task.num_hidden or use level easy"
             )
 
+    def weights(self) -> NDArray[np.float64]:
+        """A node is right as often as it is drawn from the neighbours of a random target."""
+        total = np.zeros(self.source.num_nodes)
+        degrees = self.asked.degrees
+        for first in range(0, len(self.targets), TARGETS_AT_ONCE):
+            targets = self.targets[first : first + TARGETS_AT_ONCE]
+            counts = degrees[targets]
+            ends = np.cumsum(counts)
+            entries = np.arange(ends[-1]) + np.repeat(self.asked.indptr[targets] - (ends - counts), counts)
+            share = np.repeat(1 / counts, counts)
+            total += np.bincount(self.asked.neighbors[entries], share, self.source.num_nodes)
+        return total * self.source.has_text
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         target = int(rng.choice(self.targets))
-        neighbors = [int(node) for node in self.asked.around(target) if self.source.texts[node].strip()]
+        around = self.asked.around(target)
+        if self._shows_edges and self.split == "train" and len(around) <= self.knobs.num_hidden:
+            raise Redraw("no edge is left to show")
+        neighbors = [int(node) for node in around if self.source.has_text[node]]
         if len(neighbors) < self.knobs.num_hidden:
             raise Redraw("too few neighbours with a text")
         hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
-        candidates = self.mix(hidden, [target], rng, taken={target})
+        if not self.is_spared(hidden, rng):
+            raise Redraw("a neighbour that is linked with most nodes")
+        candidates = self.mix(hidden, [target], rng, taken={target}, slot=self.slot(index, self.num_slots))
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
         written = self.write(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
         if len(hidden) == 1:
             question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"
-            answer = "one letter"
         else:
             question = (
                 f"{len(hidden)} edges of node [{written.number[target]}] are hidden. "
                 f"Which {len(hidden)} of these are at their other ends?"
             )
-            answer = f"{len(hidden)} letters, separated by commas,"
         return Draft(
-            parts=self.prompt(written.text, question, written.options, reply_form(answer)),
+            parts=self.prompt(
+                written.text, question, written.options, self.form(label_noun(self.letters, len(hidden)))
+            ),
             scoring=Scoring("score_subset", {"hidden": gold, "candidates": list(self.letters)}),
             gold=", ".join(gold),
             chance=best_blind_jaccard(self.knobs.num_hidden, self.knobs.num_candidates),

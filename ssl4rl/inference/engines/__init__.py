@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -151,6 +151,7 @@ def open_engine(
     dtype: str = "auto",
     context_length: int | None = None,
     batch_size: int = 16,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Engine:
     """The engine ``name`` with the model loaded.
 
@@ -161,25 +162,30 @@ def open_engine(
         dtype: of the weights; ``auto`` is float32 on the CPU and the checkpoint's on a GPU.
         context_length: most tokens of prompt and reply; None is the model's.
         batch_size: conversations that transformers runs at once, or requests that a server gets at once.
+        chat_template_kwargs: variables of the chat template; ``model`` has its own if it is given as files.
 
     Raises:
         UserError: for an unknown engine or dtype, or a model that cannot be loaded.
     """
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
+    from ssl4rl.inference.checks import check_weights
     from ssl4rl.inference.model import ModelFiles
 
     name = resolve_engine(name)
     if is_address(name):
         from ssl4rl.inference.engines.server import ServerEngine
 
-        return ServerEngine(name, model.name if isinstance(model, ModelFiles) else model, concurrency=batch_size)
+        served = model.name if isinstance(model, ModelFiles) else model
+        return ServerEngine(name, served, concurrency=batch_size, chat_template_kwargs=chat_template_kwargs)
 
     quieten()
     if model is None:
         raise UserError(f"engine {name} needs a model: a folder, a hub name or tiny")
-    files = model if isinstance(model, ModelFiles) else ModelFiles(model)
+    files = model if isinstance(model, ModelFiles) else ModelFiles(model, chat_template_kwargs=chat_template_kwargs)
     factory = ENGINES.get(name)
+    if name in ("transformers", "vllm"):  # others may keep weights in their own way
+        check_weights(files, by_transformers=name == "transformers")
     return factory(files, dtype=_weight_dtype(files, dtype), context_length=context_length, batch_size=batch_size)
 
 

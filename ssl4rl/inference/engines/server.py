@@ -51,7 +51,8 @@ class ServerEngine:
 
     A key in ``OPENAI_API_KEY`` is sent along. Temporary failures (too many requests, an error of the server, no
     connection) are retried. Settings that vLLM's server would take from the model's own generation settings are sent
-    explicitly, so that it samples as the other engines do.
+    explicitly, so that it samples as the other engines do. Texts are sent as they are: what the server reads as a
+    control token in them is its own affair.
 
     Args:
         model: the model's name there; None is the server's only one.
@@ -61,8 +62,17 @@ class ServerEngine:
         UserError: if the server cannot be reached, or has several models and none is named.
     """
 
-    def __init__(self, url: str, model: str | None = None, *, concurrency: int = 16, timeout: float = 600.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        *,
+        concurrency: int = 16,
+        timeout: float = 600.0,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         self.files = None
+        self._template = {"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else {}
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         self.timeout = timeout
@@ -81,7 +91,7 @@ class ServerEngine:
     @property
     def identity(self) -> dict[str, Any]:
         """The server, the model's name there, and for vLLM's server the folder it was loaded from; not the content."""
-        return {"engine": self.url, "model": self.model, "root": self._root}
+        return {"engine": self.url, "model": self.model, "root": self._root, **self._template}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished.
@@ -156,7 +166,7 @@ class ServerEngine:
             ) from error
 
     def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
-        body = {"model": self.model, "messages": messages, **settings}
+        body = {"model": self.model, "messages": messages, **self._template, **settings}
         completion: dict[str, Any] = self._request("/chat/completions", body)
         return completion
 

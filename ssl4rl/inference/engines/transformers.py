@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ssl4rl.errors import UserError
+from ssl4rl.inference import adapters, checks
 from ssl4rl.inference.engines import Reply, Sampling
 from ssl4rl.inference.lengths import check_conversations
 from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import ChoiceIds, Encoded, choice_ids, encode
+from ssl4rl.inference.tokens import ChoiceIds, Encoded
 
 
 def open_transformers(
@@ -26,17 +26,20 @@ def load(files: ModelFiles, dtype: str) -> Any:
     """The model's weights, on the GPU if there is one.
 
     Raises:
-        UserError: if its weights cannot be read.
+        UserError: if its weights cannot be read, or what it puts out is not a number.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    kind = AutoModelForImageTextToText if files.reads_images else AutoModelForCausalLM
-    try:
-        model = kind.from_pretrained(files.path, dtype=dtype)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load model {files.name!r}: {str(error).strip().splitlines()[0]}") from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    if files.adapter is not None:
+        model = adapters.merged(files, dtype)
+    else:
+        with checks.one_line(files.name):
+            model = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
+    # Quantised weights are where they have to be.
+    if getattr(files.config, "quantization_config", None) is None:
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    checks.check_output(files, model)
+    return model.eval()
 
 
 class TransformersEngine:
@@ -54,7 +57,8 @@ class TransformersEngine:
     def identity(self) -> dict[str, Any]:
         """The content of the model's files, and that transformers runs it in this dtype."""
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return {"engine": "transformers", "model": self.files.fingerprint, "dtype": dtype}
+        model = {"model": self.files.fingerprint, **self.files.template_identity}
+        return {"engine": "transformers", **model, "dtype": dtype}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, a batch at a time; sampled replies also depend on the batches."""
@@ -62,7 +66,7 @@ class TransformersEngine:
 
         config = self._generation_config(sampling)
         for batch, indices in enumerate(self._batches([_size(one) for one in conversations])):
-            encoded = encode(self.files.processor, [conversations[index] for index in indices])
+            encoded = self.files.encoder.encode([conversations[index] for index in indices])
             check_conversations(
                 [len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices
             )
@@ -81,12 +85,12 @@ class TransformersEngine:
         for index, conversation in enumerate(conversations):
             if images_of(conversation):
                 # One at a time: its choices make up a batch, and images of several sizes need not fit together.
-                prompt = choice_ids(self.files.processor, conversation, choices[index])
+                prompt = self.files.encoder.choice_ids(conversation, choices[index])
                 check_conversations([max(map(len, prompt.continued))], 0, self.context_length, [index])
                 yield index, self._log_probabilities([prompt])[0]
             else:
                 text_only.append(index)
-        prompts = [choice_ids(self.files.processor, conversations[index], choices[index]) for index in text_only]
+        prompts = [self.files.encoder.choice_ids(conversations[index], choices[index]) for index in text_only]
         check_conversations([max(map(len, one.continued)) for one in prompts], 0, self.context_length, text_only)
         for places in self._batches([one.common for one in prompts]):
             sums = self._log_probabilities([prompts[place] for place in places])
@@ -120,7 +124,7 @@ class TransformersEngine:
     def _reply(self, tokens: list[int]) -> Reply:
         ends = [position for position, token in enumerate(tokens) if token in self.files.eos_token_ids]
         tokens = tokens[: ends[0] + 1] if ends else tokens
-        return Reply(self.files.tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), truncated=not ends)
+        return Reply(self.files.decode(tokens), len(tokens), truncated=not ends)
 
     def _batches(self, lengths: Sequence[Any]) -> list[list[int]]:
         order = sorted(range(len(lengths)), key=lengths.__getitem__)

@@ -5,6 +5,7 @@ Everything that relies on more than vLLM's documented interface (0.31) is in thi
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,12 +13,13 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from ssl4rl.errors import UserError
+from ssl4rl.inference.checks import MARK, not_a_number
 from ssl4rl.inference.engines import Reply, Sampling, request_seeds
 from ssl4rl.inference.environment import prepare_environment
 from ssl4rl.inference.lengths import check_conversations
 from ssl4rl.inference.messages import Messages, images_of
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import ChoiceIds, choice_ids, encode, unexpanded
+from ssl4rl.inference.tokens import ChoiceIds
 
 _Prompt: TypeAlias = dict[str, Any]
 """A prompt as vLLM takes it: token ids, and the images if there are any."""
@@ -90,16 +92,28 @@ class VLLMEngine:
             settings["block_size"] = 32
         settings["max_model_len"] = -1 if context_length is None else files.context_length(context_length)
         try:
-            self.llm = start(files.path, **settings)
+            self.llm = start(files.weights, **settings)
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"vLLM cannot start with model {files.name!r}: {error}") from error
         self.context_length: int = self.llm.llm_engine.model_config.max_model_len
+        self._check_output(dtype)
+
+    def _check_output(self, dtype: str) -> None:
+        """Refuses a model whose output is not a number, which vLLM would turn into some token or other."""
+        from vllm import SamplingParams
+
+        prompt = _prompt(self.files.prompt_ids([{"role": "user", "content": MARK}]), [])
+        params = SamplingParams(max_tokens=1, temperature=0.0, logprobs=1, detokenize=False)
+        [(_, output)] = self._run(iter([(0, prompt, params)]))
+        [likeliest] = output.outputs[0].logprobs
+        if any(math.isnan(one.logprob) for one in likeliest.values()):
+            raise not_a_number(self.files, dtype)
 
     @property
     def identity(self) -> dict[str, Any]:
         """The model by content, run by vLLM in this dtype."""
         dtype = str(self.llm.llm_engine.model_config.dtype).removeprefix("torch.")
-        return {"engine": "vllm", "model": self.files.fingerprint, "dtype": dtype}
+        return {"engine": "vllm", "model": self.files.fingerprint, "dtype": dtype, **self.files.template_identity}
 
     def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished.
@@ -108,7 +122,7 @@ class VLLMEngine:
         """
         from vllm import SamplingParams
 
-        prompts = encode(self.files.processor, conversations).ids
+        prompts = self.files.encoder.encode(conversations).ids
         check_conversations([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
         seeds = request_seeds([repr(prompt) for prompt in prompts], sampling.seed)
 
@@ -126,20 +140,20 @@ class VLLMEngine:
                     detokenize=False,
                 )
                 images = images_of(conversations[index])
-                ids = unexpanded(self.files.processor, conversations[index]) if images else prompts[index]
+                ids = self.files.encoder.unexpanded(conversations[index]) if images else prompts[index]
                 yield index, _prompt(ids, images), params
 
         for index, output in self._run(requests()):
             [completion] = output.outputs
-            text = self.files.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
-            yield index, Reply(text, len(completion.token_ids), completion.finish_reason == "length")
+            ids, truncated = completion.token_ids, completion.finish_reason == "length"
+            yield index, Reply(self.files.decode(ids), len(ids), truncated)
 
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and its choices' log-probabilities; the prompt is run once for all of them."""
         prompts = [
-            choice_ids(self.files.processor, conversation, several)
+            self.files.encoder.choice_ids(conversation, several)
             for conversation, several in zip(conversations, choices, strict=True)
         ]
         # vLLM always generates a token.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
-import numpy as np
 from PIL import Image
 from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
-from ssl4rl.prompts import reply_form
-from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, ShownImage
 from ssl4rl.vision.transforms import within
@@ -25,8 +22,6 @@ class ImageKnobs(Knobs):
 
     image: Literal["shown", "blank", "none"] = "shown"
     """``blank`` shows a grey image of the same size instead, ``none`` shows nothing."""
-    reasoning: bool = True
-    """Whether the prompt asks for reasoning before the answer, or for the answer alone."""
     size: int | None = Field(None, ge=16, le=4096)
     """Most pixels of an image's shorter side; null shows it as large as it is."""
 
@@ -48,7 +43,7 @@ class ImageBenchmark(Benchmark[S, K]):
         self, content_hash: str, open_image: Callable[[], Image.Image], text: str, answer: str
     ) -> tuple[str | ShownImage, ...]:
         """A prompt's parts: the image as the knobs show it (opened only if they do), the text, and what to reply."""
-        text = f"{text}\n{reply_form(answer, self.knobs.reasoning)}"
+        text = f"{text}\n{self.form(answer)}"
         if self.knobs.image == "none":
             return (text,)
         image = open_image()
@@ -58,7 +53,3 @@ class ImageBenchmark(Benchmark[S, K]):
             image = Image.new("RGB", image.size, GREY)
         content = {"image": content_hash, "shown": self.knobs.image, "size": self.knobs.size}
         return ShownImage(image, content), text
-
-    def item_rng(self, *key: object) -> np.random.Generator:
-        """The generator that draws items, order and options: the same however a question is shown."""
-        return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)

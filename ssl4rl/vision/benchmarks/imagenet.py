@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ssl4rl.answers import normalise
 from ssl4rl.errors import NotApplicable
-from ssl4rl.prompts import label_noun, option_labels, write_options
+from ssl4rl.prompts import label_noun, labels_for, write_options
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Draft
@@ -23,7 +23,7 @@ from ssl4rl.vision.benchmarks.base import ImageBenchmark, ImageKnobs
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import IntArray, image_item
 
-QUESTION = "What is the main thing in this picture?"
+QUESTION = "What is the main thing in this image?"
 BY_NAME = "Name it as specifically as you can."
 
 
@@ -40,6 +40,7 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
     """The class of an image. Items take the classes in turn, so that the first ones are a balanced subset."""
 
     name: ClassVar[str] = "imagenet"
+    version: ClassVar[int] = 2
     knobs_type = ImageNetKnobs
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("classes")
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -61,6 +62,12 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
             raise NotApplicable(f"image set {self.source.name} has no labelled {self.split} images")
         self.images: list[int] = list(_in_turn(self.item_rng().permutation(members), self.source.classes))
         self._normalised = [[normalise(name) for name in names] for names in self.source.names]
+        empty = [name for names in self.source.names for name in names if not normalise(name)]
+        if empty:
+            raise NotApplicable(
+                f"a class of image set {self.source.name} is called {empty[0]!r}, which has no letter or digit to "
+                "answer with; rename it"
+            )
 
     @property
     def size(self) -> int:
@@ -77,10 +84,10 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
             text, answer = f"{QUESTION} {BY_NAME}", "its name"
         else:
             options = self._options(right, image)
-            labels = option_labels(len(options))
             shown = [self.source.names[option][0] for option in options]
+            labels = labels_for(shown)
             accepted, choices = [labels[options.index(right)]], dict(zip(labels, shown, strict=True))
-            text, answer = f"{QUESTION}\n{write_options(shown)}", label_noun(len(options))
+            text, answer = f"{QUESTION}\n{write_options(shown, labels)}", label_noun(labels)
         return self.closed(
             self.parts(content_hash, lambda: self.source.images.open(image), text, answer),
             accepted=accepted,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ssl4rl.errors import NotApplicable, UserError, unknown
+from ssl4rl.prompts import label_noun
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Draft
@@ -53,6 +54,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     """The letter of the right option; items are the rows of a table, question by question in a shuffled order."""
 
     name: ClassVar[str] = "choice"
+    version: ClassVar[int] = 2
     knobs_type = ChoiceKnobs
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("questions")
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {"direct": {"reasoning": False}, "reasoning": {}, "paper": {}}
@@ -107,7 +109,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
         return self.closed(
-            self.parts(content_hash, lambda: self.source.open(row), text, "one letter"),
+            self.parts(content_hash, lambda: self.source.open(row), text, label_noun(list(row.options))),
             accepted=[row.answer],
             choices=row.options,
             item=f"question:{row.index}",

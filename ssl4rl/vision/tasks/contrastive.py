@@ -9,12 +9,20 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring
 from ssl4rl.errors import NotApplicable
-from ssl4rl.prompts import reply_form
 from ssl4rl.tasks import MAX_DRAWS, Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import CHANGES, Box, central, changed, cut, describe_changes, overlap, random_box
+from ssl4rl.vision.transforms import (
+    CHANGES,
+    Box,
+    central,
+    changed,
+    cut,
+    describe_changes,
+    is_plain,
+    overlap,
+    random_box,
+)
 
 BOX_DRAWS = 100
 
@@ -59,6 +67,7 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
     """Do both views show parts of one image? Half of the pairs do."""
 
     name: ClassVar[str] = "contrastive"
+    version: ClassVar[int] = 2
     knobs_type = ContrastiveKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {**_every(0.2), "scale_min": 0.3, "scale_max": 1.0, "min_overlap": 0.3},
@@ -68,6 +77,10 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         "paper": {"scale_min": 0.08, "scale_max": 1.0, "min_overlap": 0.0, "jitter": 0.8, "distinct": False},
         "paper-strong": {**_every(0.8), "scale_min": 0.08, "scale_max": 0.3, "min_overlap": 0.0, "distinct": False},
     }
+
+    @property
+    def num_slots(self) -> int:
+        return 2
 
     def prepare(self) -> None:
         super().prepare()
@@ -80,22 +93,20 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         # The boxes are drawn before the answer is, so that views that overlap are no larger than views that cannot.
         boxes = self._boxes(rng)
-        same = bool(rng.integers(2))
+        same = self.slot(index, self.num_slots) == 0
         first, image = self._usable(rng)
         second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
         one, changes = self._view(image, boxes[0], rng)
         other, more = self._view(another, boxes[1], rng)
         possible = describe_changes([name for name, chance in self._chances.items() if chance])
         question = (
-            f"Each view was cut out of a picture at a random place and scaled to a square{possible}. Were both views "
-            "cut out of the same picture?"
+            f"Each view was cut out of an image at a random place and scaled to a square{possible}. Were both views "
+            "cut out of the same image?"
         )
-        answer = "yes" if same else "no"
-        return Draft(
-            parts=("The first view:", one, "The second view:", other, question, reply_form("yes or no")),
-            scoring=Scoring("score_any_of", {"accepted": [answer]}),
-            gold=answer,
-            chance=0.5,
+        return Draft.any_of(
+            parts=("The first view:", one, "The second view:", other, question, self.form("yes or no")),
+            accepted=["yes" if same else "no"],
+            choices=["yes", "no"],
             source_items=self.items([first, second]),
             meta=self.meta([first, second], boxes=[list(box) for box in boxes], changes=[changes, more]),
         )
@@ -134,7 +145,14 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         return derive(opened, image, shape=self.knobs.shape)
 
     def _view(self, framed: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
-        """The part inside the box, changed at random, and the names of the changes."""
+        """The part inside the box, changed at random, and the names of the changes.
+
+        Raises:
+            Redraw: if there is nothing to be seen in it.
+        """
         size = self.knobs.size
-        image, changes = changed(cut(framed.image, box, size, size), self._chances, rng)
+        view = cut(framed.image, box, size, size)
+        if is_plain(view):
+            raise Redraw("a view shows one colour only")
+        image, changes = changed(view, self._chances, rng)
         return derive(framed, image, box=list(box), view=size, changes=changes), list(changes)

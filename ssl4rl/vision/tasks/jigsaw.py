@@ -11,9 +11,9 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
-from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
+from ssl4rl.vision.transforms import LEAST_DIFFERENCE, differences
 
 GREY = (128, 128, 128)
 
@@ -48,6 +48,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
     """For every place of the original, row by row, the number of the piece that belongs there."""
 
     name: ClassVar[str] = "jigsaw"
+    version: ClassVar[int] = 2
     knobs_type = JigsawKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"gap": 0.0},
@@ -69,7 +70,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         order = [int(place) for place in rng.permutation(places)]
         # The answer is the inverse of the order of showing: not where a piece goes, but which piece a place gets.
         answer = [order.index(place) + 1 for place in range(places)]
-        form = reply_form(f"the {places} numbers, separated by commas,")
+        form = self.form(f"the {places} numbers separated by commas")
         return Draft(
             parts=(*self._shown(whole, order), self._question(), form),
             scoring=Scoring("score_permutation", {"gold": answer, "reward": self.knobs.reward}),
@@ -81,9 +82,15 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         )
 
     def _shown(self, whole: ShownImage, order: Sequence[int]) -> Iterator[str | ShownImage]:
-        """The pieces in that order, as the layout has them."""
+        """The pieces in that order, as the layout has them.
+
+        Raises:
+            Redraw: if two of them cannot be told apart.
+        """
         n, gap = self.knobs.n, self.knobs.gap
         pieces = cut_into(whole.image, n, gap)
+        if differences(pieces).min() < LEAST_DIFFERENCE:
+            raise Redraw("two pieces look alike")
         if self.knobs.layout == "mosaic":
             image = mosaic([pieces[place] for place in order], n, trimmed(whole.image.width // n, gap))
             yield derive(whole, image, n=n, gap=gap, order=list(order))
@@ -96,15 +103,15 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         n = self.knobs.n
         if self.knobs.layout == "mosaic":
             pieces = (
-                f"A picture was cut into {n}×{n} pieces, and the pieces were put back in random places, none of them "
-                f"turned. Number the pieces of the picture shown from 1 to {n * n}, row by row from the top left."
+                f"An image was cut into {n}×{n} pieces, and the pieces were put back in random places, none of them "
+                f"turned. Number the pieces of the image shown from 1 to {n * n}, row by row from the top left."
             )
         else:
-            pieces = f"These are the {n}×{n} pieces of one picture in random order, none of them turned."
+            pieces = f"These are the {n}×{n} pieces of one image in random order, none of them turned."
         if self.knobs.gap:
             pieces += " A strip was cut off at every edge of each piece."
         return (
-            f"{pieces} Which piece belongs where? Go through the places of the original picture row by row, from the "
+            f"{pieces} Which piece belongs where? Go through the places of the original image row by row, from the "
             "top left to the bottom right, and write for each place the number of the piece that belongs there."
         )
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
-from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import Box, changed, cut, describe_changes
+from ssl4rl.vision.transforms import LEAST_DIFFERENCE, SEEN, Box, changed, cut, describe_changes, differences
 
 LEAST_PATCH = 8
 """Least side of a piece in pixels of the file; smaller ones are not asked about."""
@@ -51,6 +51,7 @@ class Position(VisionTask[PositionKnobs]):
     """In which cell of an n×n grid does the piece belong? All cells are as likely."""
 
     name: ClassVar[str] = "position"
+    version: ClassVar[int] = 2
     knobs_type = PositionKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"patch_min": 0.8, "patch_max": 1.0},
@@ -65,28 +66,47 @@ class Position(VisionTask[PositionKnobs]):
         "paper-5x5": {"shape": "own", "size": 512, "patch_min": 0.2, "n": 5},
     }
 
+    @property
+    def num_slots(self) -> int:
+        return self.knobs.n**2
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         n, image = self.knobs.n, self.pick(rng)
         whole = self.whole(image, least=math.ceil(n * LEAST_PATCH / self.knobs.patch_min))
-        row, column = divmod(int(rng.integers(n * n)), n)
+        row, column = divmod(self.slot(index, self.num_slots), n)
         side = rng.uniform(self.knobs.patch_min, self.knobs.patch_max) / n
         left, top = (place / n + rng.uniform(0, 1 / n - side) for place in (column, row))
         box = (left, top, left + side, top + side)
+        self._check(whole.image, box, (row, column))
         piece, changes = self._piece(whole, box, rng)
         if self.knobs.named:
-            gold, form = QUADRANTS[row][column], "the quarter"
-            scoring = Scoring("score_any_of", {"accepted": [gold, gold.replace(" ", "-")]})
+            gold = QUADRANTS[row][column]
+            form = "top left, top right, bottom left or bottom right"
+            scoring = Scoring("score_any_of", {"accepted": [gold], "choices": [*QUADRANTS[0], *QUADRANTS[1]]})
         else:
-            gold, form = f"{row + 1}, {column + 1}", "row, column as two numbers"
-            scoring = Scoring("score_cell", {"cell": [row + 1, column + 1]})
+            gold, form = f"{row + 1}, {column + 1}", "two numbers (row, column)"
+            scoring = Scoring("score_cell", {"cell": [row + 1, column + 1], "n": n})
         return Draft(
-            parts=("The picture:", whole, "The piece:", piece, self._question(), reply_form(form)),
+            parts=("The image:", whole, "The piece:", piece, self._question(), self.form(form)),
             scoring=scoring,
             gold=gold,
             chance=1 / n**2,
             source_items=self.items([image]),
             meta=self.meta([image], box=list(box), cell=[row, column], changes=changes),
         )
+
+    def _check(self, whole: Image.Image, box: Box, cell: tuple[int, int]) -> None:
+        """Refuses a piece that looks like the same part of another cell.
+
+        Raises:
+            Redraw: if it does.
+        """
+        n = self.knobs.n
+        left, top, right, bottom = box
+        moves = sorted(((row - cell[0], column - cell[1]) for row in range(n) for column in range(n)), key=any)
+        boxes = [(left + x / n, top + y / n, right + x / n, bottom + y / n) for y, x in moves]
+        if differences([cut(whole, each, SEEN, SEEN) for each in boxes])[0].min() < LEAST_DIFFERENCE:
+            raise Redraw("the piece looks like another part of the image")
 
     def _piece(self, whole: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:
         """The part inside the box, changed at random, and the names of the changes."""
@@ -105,10 +125,10 @@ class Position(VisionTask[PositionKnobs]):
         scaled = ", and scaled" if self.knobs.shape == "square" else ""
         changes = describe_changes(AUGMENTS if self.knobs.augment else ())
         if self.knobs.named:
-            cell = "From which quarter of the picture: top left, top right, bottom left or bottom right?"
+            cell = "From which quarter of the image?"
         else:
             cell = (
-                f"Think of the picture as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
+                f"Think of the image as a grid of {n} rows and {n} columns; row 1 is at the top and column 1 at the "
                 "left. In which cell does the piece lie?"
             )
-        return f"The piece was cut out of the picture, upright{scaled}{changes}. {cell}"
+        return f"The piece was cut out of the image, upright{scaled}{changes}. {cell}"

@@ -10,13 +10,22 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 from pydantic import Field, field_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.prompts import reply_form
-from ssl4rl.tasks import Draft, ShownImage
+from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import canvas_for, tilt_for, turned, turned_inscribed
+from ssl4rl.vision.transforms import (
+    LEAST_DIFFERENCE,
+    SEEN,
+    canvas_for,
+    differences,
+    square,
+    tilt_for,
+    turned,
+    turned_inscribed,
+)
 
 
 class RotationKnobs(VisionKnobs):
@@ -37,6 +46,7 @@ class Rotation(VisionTask[RotationKnobs]):
     """By how many degrees was the image turned counter-clockwise? All multiples of ``step`` are as likely."""
 
     name: ClassVar[str] = "rotation"
+    version: ClassVar[int] = 2
     knobs_type = RotationKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"step": 180},
@@ -47,9 +57,13 @@ class Rotation(VisionTask[RotationKnobs]):
         "paper-45": {"shape": "own", "size": 512, "step": 45},
     }
 
+    @property
+    def num_slots(self) -> int:
+        return 360 // self.knobs.step
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         step, image = self.knobs.step, self.pick(rng)
-        angle = step * int(rng.integers(360 // step))
+        angle = step * self.slot(index, self.num_slots)
         tilt = tilt_for(step) * (1 if rng.integers(2) else -1)
         if self.knobs.shape == "own" or not tilt:
             tilt = 0.0  # never -0.0, which would have another hash
@@ -59,25 +73,39 @@ class Rotation(VisionTask[RotationKnobs]):
             lean = f"{abs(tilt):g} degrees to the {'left' if tilt > 0 else 'right'}"
             relation = f"was turned counter-clockwise about its centre as well (both lean {lean})"
         question = (
-            f"The second picture {relation}. By how many degrees, from 0 to {360 - step} in steps of {step}?",
-            reply_form("the number of degrees"),
+            f"The second image {relation}. By how many degrees, from 0 to {360 - step} in steps of {step}?",
+            self.form("the number of degrees"),
         )
         return Draft(
-            parts=("The first picture:", before, "The second picture:", after, *question),
-            scoring=Scoring("score_angle", {"degrees": angle}),
+            parts=("The first image:", before, "The second image:", after, *question),
+            scoring=Scoring("score_angle", {"degrees": angle, "step": step}),
             gold=str(angle),
             chance=step / 360,
             source_items=self.items([image]),
             meta=self.meta([image], angle=angle, tilt=tilt),
         )
 
+    def _check(self, canvas: Image.Image) -> None:
+        """Refuses an image, whatever the answer is, that looks the same after some turn.
+
+        Raises:
+            Redraw: if it does.
+        """
+        seen = canvas.resize((canvas_for(SEEN), canvas_for(SEEN))) if self.knobs.step % 90 else canvas
+        side = SEEN if self.knobs.step % 90 else canvas.width
+        views = [turned(seen, angle, side) for angle in range(0, 360, self.knobs.step)]
+        if differences(views).min() < LEAST_DIFFERENCE:
+            raise Redraw("the image looks the same after a turn")
+
     def _views(self, image: int, angle: int, tilt: float) -> tuple[ShownImage, ShownImage]:
         """The image, leaning by ``tilt``, before and after the turn."""
         size = self.knobs.size
         if self.knobs.shape == "own":
             before = self.whole(image)
+            self._check(square(before.image, SEEN * 2))
             return before, derive(before, turned_inscribed(before.image, angle), turn=angle)
         canvas = self.whole(image, side=canvas_for(size) if tilt else size)
+        self._check(canvas.image)
 
         def view(degrees: float) -> ShownImage:
             return derive(canvas, turned(canvas.image, degrees, size), view=size, turn=degrees % 360)

@@ -7,6 +7,7 @@ from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import citation_graph, default_graph
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.tasks.attribute import Attribute, is_quoted
 from ssl4rl.graph.tasks.constants import best_constant
 from ssl4rl.graph.tasks.link import Link
@@ -24,25 +25,24 @@ def test_link_is_balanced_and_its_negatives_are_not_linked():
             assert len(view.full.between(*example.meta["asked"])) == (example.gold == "yes")
 
 
-def test_degree_matched_negatives_show_as_many_edges_as_positives():
-    # Preferential attachment: a linked pair's ends are hubs, a random pair's are not.
+@pytest.mark.parametrize("level", ["easy", "medium"])
+def test_unlinked_nodes_have_and_show_as_many_edges_as_linked_ones(level):
+    # Preferential attachment: a linked pair's ends are hubs, those of a pair of any two nodes are not.
     rng = np.random.default_rng(0)
     ends = [(i, int(rng.integers(i) * rng.random())) for i in range(1, 1500) for _ in range(3)]
     graph = TextAttributedGraph.from_edges("hubs", [f"text {i}" for i in range(1500)], np.array(ends).T)
 
-    def gap(level: str) -> float:
-        degrees: dict[str, list[int]] = {"yes": [], "no": []}
-        task = Link(graph, level=level)
-        for i in range(1500):
-            example = task.example(i)
-            first, second = example.meta["asked"]
-            hidden = len(task.view.visible.between(first, second))
-            degrees[example.gold] += [task.view.visible.degree(node) - hidden for node in (first, second)]
-        yes, no = (np.minimum(degrees[answer], 10) for answer in ("yes", "no"))
-        return float(abs(yes.mean() - no.mean()) / np.hypot(yes.std() / len(yes) ** 0.5, no.std() / len(no) ** 0.5))
-
-    assert gap("easy") > 8
-    assert gap("medium") < 3
+    task = Link(graph, level=level)
+    has: dict[str, list[int]] = {"yes": [], "no": []}
+    shows: dict[str, list[int]] = {"yes": [], "no": []}
+    for i in range(1500):
+        example = task.example(i)
+        ends = [node for edge in example.meta["edges"] for node in edge]
+        has[example.gold] += [task.view.visible.degree(node) for node in example.meta["asked"]]
+        shows[example.gold] += [ends.count(node) for node in example.meta["asked"]]
+    for counts in (has, shows):
+        yes, no = (np.minimum(counts[answer], 10) for answer in ("yes", "no"))
+        assert abs(yes.mean() - no.mean()) / np.hypot(yes.std() / len(yes) ** 0.5, no.std() / len(no) ** 0.5) < 3.5
 
 
 def test_distance_two_negatives_share_a_neighbour_that_nobody_is_shown():
@@ -73,8 +73,8 @@ def test_relation_options_hold_every_true_relation_drawn_and_score_any(kinship):
         for letter in accepted_answers(example):
             assert task.score(f"<answer>{letter}</answer>", example).value == 1
         seen.add(len(gold))
-    # Ada is both parent and teacher of Bea: some questions have two right answers.
-    assert seen == {1, 2}
+    # Ada is both parent and teacher of Bea, but an option that is right besides the other would favour one of them.
+    assert seen == {1}
 
 
 def test_relations_are_asked_uniformly_in_training():
@@ -117,7 +117,8 @@ def test_near_distractors_are_two_visible_hops_away():
         }
         wrong = set(meta["candidates"]) - set(meta["hidden"])
         near, total = near + len(wrong & reachable), total + len(wrong)
-    assert near / total > 0.9
+    # The rest have no counterpart of about the same degree near them.
+    assert near / total > 0.7
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_attribute_hides_nodes_of_its_split_and_offers_their_texts_once():
         task = Attribute(graph, split=split, level="hard")
         for i in range(60):
             example = task.example(i)
-            assert set(example.meta["masked"]) <= set(graph.node_splits[split].tolist())
+            assert set(example.meta["masked"]) <= set(text_split(graph)[split].tolist())
             for node in example.meta["masked"]:
                 assert example.text.count(graph.texts[node]) == 1
             assert example.text.count("(description hidden)") == 3

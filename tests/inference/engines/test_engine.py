@@ -9,7 +9,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.inference import engines
 from ssl4rl.inference.engines import Sampling, generate, open_engine, request_seeds, resolve_engine
 from ssl4rl.inference.messages import Messages
-from ssl4rl.inference.tokens import choice_ids
+from ssl4rl.inference.tokens import Encoder
 from ssl4rl.registry import ENGINES
 
 
@@ -53,7 +53,7 @@ def test_likelihoods_are_the_sums_over_what_the_choices_do_not_share(
     found = dict(reference.likelihoods(conversations, choices))
     assert sorted(found) == list(range(len(conversations)))
     for index in (0, 1, 4, 7):
-        asked = choice_ids(reference.files.tokenizer, conversations[index], choices[index])
+        asked = reference.files.encoder.choice_ids(conversations[index], choices[index])
         for ids, value in zip(asked.continued, found[index], strict=True):
             with torch.no_grad():
                 logps = reference.model(torch.tensor([ids])).logits[0].log_softmax(-1)
@@ -63,13 +63,14 @@ def test_likelihoods_are_the_sums_over_what_the_choices_do_not_share(
 
 def test_choices_are_tokenised_with_their_prompt(reference: Any, conversations: list[Messages]) -> None:
     tokenizer = reference.files.tokenizer
-    asked = choice_ids(tokenizer, conversations[0], ["yes", "no"])
+    encoder = Encoder(tokenizer)
+    asked = encoder.choice_ids(conversations[0], ["yes", "no"])
     prompt = tokenizer.apply_chat_template(conversations[0], add_generation_prompt=True, tokenize=False)
     assert [tokenizer.decode(ids) for ids in asked.continued] == [
         f"{prompt}<answer>{x}</answer>" for x in ("yes", "no")
     ]
     # A single choice has nothing to be compared with, and a choice that begins another keeps a token of its own.
-    assert choice_ids(tokenizer, conversations[0], ["yes"]).common == len(asked.continued[0]) - 1
+    assert encoder.choice_ids(conversations[0], ["yes"]).common == len(asked.continued[0]) - 1
 
 
 def test_the_model_is_left_in_its_mode(reference: Any, conversations: list[Messages]) -> None:

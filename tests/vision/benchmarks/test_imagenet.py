@@ -52,8 +52,8 @@ def test_every_name_of_a_class_is_right():
     benchmark = ImageNet(classified([0, 0, 3, 0, 0, 0]), split="test", level="completion")
     example = benchmark.example(0)
     assert example.text == (
-        "What is the main thing in this picture? Name it as specifically as you can.\n"
-        "Reason inside <think></think>, then give its name inside <answer></answer>."
+        "What is the main thing in this image? Name it as specifically as you can.\n"
+        "Reply in exactly this form: <think>your reasoning in one sentence</think><answer>its name</answer>"
     )
     for reply, value in (("tench", 1), ("TINCA  tinca", 1), ("Tinca", 0), ("a tench", 0), ("moth", 0)):
         assert benchmark.score(f"<answer>{reply}</answer>", example).value == value
@@ -85,7 +85,7 @@ def test_real_images(real_data):
     example = benchmark.example(0)
     assert list(benchmark.choices(example)) == [str(number + 1) for number in range(200)]
     assert len({name.lower() for name in benchmark.choices(example).values()}) == 200
-    assert example.text.endswith("then give one number inside <answer></answer>.")
+    assert example.text.endswith("<answer>one number from 1 to 200</answer>")
     every = ImageNet(source, split="test", knobs={"images": "all"})
     assert every.size == 250
     with pytest.raises(NotApplicable, match="leaves no image for training examples"):

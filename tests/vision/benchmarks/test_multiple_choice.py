@@ -7,6 +7,7 @@ from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.images import QUESTIONS
 from ssl4rl.data.images.questions import load_questions
 from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.prompts import reply_form
 from ssl4rl.vision.benchmarks.multiple_choice import GROUPS, MMBench, MultipleChoice
 from ssl4rl.vision.questions import Question
 
@@ -32,10 +33,13 @@ def test_the_prompt_word_for_word(question_table):
     path = question_table({"hint": "It is old.", "question": "What is it?", "C": "a cup", "answer": "C"})
     example = benchmark_on(path).example(0)
     words = "Hint: It is old.\nWhat is it?\nA: yes\nB: no\nC: a cup\n"
-    assert example.text == words + "Reason inside <think></think>, then give one letter inside <answer></answer>."
+    assert example.text == words + reply_form("one letter from A to C")
     assert [image.size for image in example.images] == [(40, 30)] and accepted_answers(example) == ["C"]
     direct = benchmark_on(path, reasoning=False).example(0)
-    assert direct.text == words + "Give one letter inside <answer></answer> and nothing else."
+    assert direct.text == words + "Answer with one letter from A to C and nothing else."
+    assert direct.scoring.arguments == {"accepted": ["C"], "choices": ["A", "B", "C"], "bare": True}
+    level = MultipleChoice(load_questions(str(path)), split="test", level="direct").example(0)
+    assert (level.text, level.scoring) == (direct.text, direct.scoring)
     assert example.meta["item"] == direct.meta["item"] == "question:1" and example.meta["class"] == "a cup"
 
 

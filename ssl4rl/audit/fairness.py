@@ -1,0 +1,193 @@
+"""Can a task's reward be had without the task? The contract of fairness, measured as a table of cells.
+
+A cell is one rule on one split of one task. Rules are fitted on examples of train, and followed on others of train and
+on val: on these apart, so that an option that is right rarely in train and often in val (or the other way round) shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl import answers
+from ssl4rl.answers import words
+from ssl4rl.audit.blind import blind_replies, scores_of
+from ssl4rl.audit.offers import Offer, read_offers, reply_with
+from ssl4rl.audit.rules import Weights, fitted_rules
+from ssl4rl.errors import NotApplicable
+from ssl4rl.example import Example
+from ssl4rl.rng import seeded_rng
+from ssl4rl.tasks import Task
+
+ERRORS, EXCESS = 3.0, 0.02
+"""A finding is above chance by more than both so many standard errors and so much."""
+MUST_DETECT = 0.05
+"""A cell in which an excess of this size would have been missed says nothing."""
+FEWEST_CLUSTERS = 30
+"""Standard errors from fewer clusters are too small themselves."""
+ALPHA = 0.05
+"""The chance that a table without any shortcut has a finding at all (Holm 1979)."""
+
+SAMPLE, COMMON = 100, 16
+"""Examples on which constants are searched for, and the words that they are made of."""
+PATIENCE = 12
+"""Words up to which a constant grows even while that does not pay."""
+
+Array = NDArray[np.float64]
+Verdict = Literal["finding", "passed", "not testable"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How much more than chance a rule earns on one split of a task."""
+
+    source: str
+    task: str
+    split: str
+    rule: str
+    """``reverse of …`` where the lightest answer is given instead of the heaviest."""
+    examples: int
+    clusters: int
+    """Different first source items: examples that share one are not independent."""
+    chance: float
+    score: float
+    excess: float
+    error: float
+    """Standard error of the excess."""
+    p: float
+    """One-sided, that the excess is not above 0."""
+    exempt: bool
+    """Whether the level reproduces the paper's leaks, and is not held to have none."""
+    verdict: Verdict = "passed"
+
+
+def measure(task: Task[Any, Any], count: int) -> list[Cell]:
+    """The cells of a task of split train: ``count`` examples to fit rules on, as many fresh ones, and as many of val.
+
+    Verdicts are still without Holm's correction: :func:`judge` gives those of a whole table.
+    """
+    fit = [task.example(index) for index in range(count)]
+    golds = list(dict.fromkeys(example.gold for example in fit))
+    rules = fitted_rules(task.source, read_offers(fit, golds)) if fit[0].scoring.function != "score_text" else {}
+    cells = []
+    for split, first in (("train", count), ("val", 0)):
+        try:
+            fresh = [task.on_split(split).example(first + index) for index in range(count)]
+        except NotApplicable:
+            continue
+        about = _About(task, split, fresh)
+        offers = read_offers(fresh, golds)
+        if rules:
+            for name, weights in rules.items():
+                cells.append(about.cell(name, [_follow(offer, weights, 1) for offer in offers]))
+                cells.append(about.cell(f"reverse of: {name}", [_follow(offer, weights, -1) for offer in offers]))
+            cells.append(_best_blind(about, fit))
+        else:
+            constant = _best_constant(fit)
+            scores = [answers.score(reply_with(constant, each), each.scoring).value for each in fresh]
+            cells.append(about.cell("best constant", scores))
+    return cells
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the cells of one split of a task share."""
+
+    task: Task[Any, Any]
+    split: str
+    examples: Sequence[Example]
+
+    def cell(self, rule: str, scores: Sequence[float] | Array) -> Cell:
+        chance = np.array([example.chance for example in self.examples])
+        gain = np.array(scores) - chance
+        error, clusters = clustered_error(gain, [example.source_items[0] for example in self.examples])
+        excess = float(gain.mean())
+        return Cell(
+            source=self.task.source.name,
+            task=self.task.label,
+            split=self.split,
+            rule=rule,
+            examples=len(gain),
+            clusters=clusters,
+            chance=round(float(chance.mean()), 4),
+            score=round(float(np.mean(scores)), 4),
+            excess=round(excess, 4),
+            error=round(error, 5),
+            p=0.5 * math.erfc(excess / max(error, 1e-9) / math.sqrt(2)),
+            exempt=self.task.source_kind.name == "images" and self.task.level.startswith("paper"),
+        )
+
+
+def clustered_error(values: Sequence[float] | Array, clusters: Iterable[str]) -> tuple[float, int]:
+    """The standard error of a mean whose values come in clusters, and the number of these."""
+    data = np.asarray(values, dtype=float)
+    residuals: dict[str, float] = {}
+    for value, cluster in zip((data - data.mean()).tolist(), clusters, strict=True):
+        residuals[cluster] = residuals.get(cluster, 0.0) + value
+    count = len(residuals)
+    if count < 2:
+        return float("inf"), count
+    return math.sqrt(sum(each * each for each in residuals.values()) * count / (count - 1)) / len(data), count
+
+
+def judge(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with their verdicts, after Holm's correction over all of them."""
+    order = sorted(range(len(cells)), key=lambda i: cells[i].p)
+    rejected = set()
+    for rank, place in enumerate(order):
+        if cells[place].p > ALPHA / (len(cells) - rank):
+            break
+        rejected.add(place)
+    return [replace(cell, verdict=_verdict(cell, place in rejected)) for place, cell in enumerate(cells)]
+
+
+def _verdict(cell: Cell, rejected: bool) -> Verdict:
+    enough = cell.clusters >= FEWEST_CLUSTERS
+    if enough and rejected and cell.excess > max(ERRORS * cell.error, EXCESS):
+        return "finding"
+    return "passed" if enough and ERRORS * cell.error <= MUST_DETECT else "not testable"
+
+
+def _follow(offer: Offer, weights: Weights, sign: int) -> float:
+    """What the answer with the heaviest labels earns; labels of equal weight in a random order."""
+    rng = seeded_rng("ties", str(offer.example.id))
+    ties = rng.random(len(offer.labels))
+    weight = [(-sign * float(value), tie) for value, tie in zip(weights(offer), ties, strict=True)]
+    return offer.score([offer.labels[i] for i in sorted(range(len(weight)), key=weight.__getitem__)])
+
+
+def _best_blind(about: _About, fit: Sequence[Example]) -> Cell:
+    """The blind reply that earns most on the examples that rules are fitted on, measured on the fresh ones."""
+    few = fit[:SAMPLE]
+    means = {reply: float(scores_of(reply, few).mean()) for reply in blind_replies(few)}
+    best = sorted(means, key=lambda reply: -means[reply])[:3]
+    reply = max(best, key=lambda reply: float(scores_of(reply, fit).mean()))
+    return about.cell("best blind reply", scores_of(reply, about.examples))
+
+
+def _best_constant(fit: Sequence[Example]) -> str:
+    """The description that earns most on ``fit`` whatever is asked: among common words, right ones, and a search."""
+    few = fit[:SAMPLE]
+    golds = [example.gold for example in few]
+    frequency = Counter(word for gold in golds for word in set(words(gold)))
+    common = [word for word, _ in frequency.most_common(COMMON)]
+
+    def mean(constant: str) -> float:
+        return float(np.mean([answers.score(reply_with(constant, each), each.scoring).value for each in few]))
+
+    best, score, grown = "", 0.0, ""
+    for size in range(2 * COMMON):
+        grown = max((f"{grown} {word}" for word in common), key=mean)
+        value = mean(grown)
+        if value > score:
+            best, score = grown, value
+        elif size > PATIENCE:
+            break
+    prefixes = [" ".join(common[:length]) for length in (4, 8, 16, 24, 32, 48)]
+    return max([best, *prefixes, *golds[:50]], key=mean)

@@ -1,0 +1,116 @@
+"""What a question offers, read from any example: the answers to choose from, and what is known of each.
+
+Nothing here is particular to a task. Lettered options are read from the prompt ("A: …", one a line). Of ``meta`` these
+keys are used where an example has them, and a task of your own is covered where it follows them:
+
+- ``candidates``: the nodes behind the lettered options, in their order;
+- ``asked``, ``target`` or ``masked``: the nodes that the question is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from ssl4rl import answers
+from ssl4rl.example import Example
+from ssl4rl.prompts import OPTION_LETTERS
+
+ASKED = ("asked", "target", "masked", "node")
+"""The keys of ``meta`` that may name the nodes a question is about."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A question without its context: what may be answered, what is right, and how an answer is written."""
+
+    example: Example
+    labels: tuple[str, ...]
+    """What may be answered: letters, "yes" and "no", …"""
+    texts: tuple[str, ...]
+    """What each label stands for, as the prompt shows it; the label itself where there are no options."""
+    nodes: tuple[int, ...]
+    """The nodes behind the labels; empty where there are none."""
+    asked: tuple[int, ...]
+    """The nodes that the question is about; empty where there are none."""
+    right: frozenset[str]
+    """The labels that are right."""
+    keys: tuple[str, ...] = ()
+    """What each label is matched with ("3" in "3=B"), in a question that matches."""
+
+    @property
+    def picks(self) -> int:
+        """How many labels make an answer."""
+        if self.keys:
+            return len(self.keys)
+        return len(self.right) if self.example.scoring.function == "score_subset" else 1
+
+    def score(self, order: Sequence[str]) -> float:
+        """What the answer earns that takes the first labels of ``order``."""
+        chosen = order[: self.picks]
+        pairs = zip(self.keys, chosen, strict=False)
+        answer = ", ".join(f"{key}={label}" for key, label in pairs) if self.keys else ", ".join(chosen)
+        return answers.score(reply_with(answer, self.example), self.example.scoring).value
+
+
+def reply_with(answer: str, example: Example) -> str:
+    """The answer as a reply, in tags unless it is to stand alone."""
+    return answer if example.scoring.arguments.get("bare") else f"<answer>{answer}</answer>"
+
+
+def read_offers(examples: Sequence[Example], known: Sequence[str] = ()) -> list[Offer]:
+    """The offers of a task's examples; ``known`` are answers that may be given where a prompt lists no options."""
+    golds = list(dict.fromkeys([*known, *(example.gold for example in examples)]))
+    return [_read(example, golds) for example in examples]
+
+
+def _read(example: Example, golds: Sequence[str]) -> Offer:
+    function, arguments = example.scoring
+    right, keys = _right(function, arguments, example.gold)
+    labels = next((list(arguments[key]) for key in ("choices", "candidates", "values") if arguments.get(key)), [])
+    options = shown_options(example.text, labels or list(OPTION_LETTERS))
+    if not right <= options.keys():
+        options = {label: label for label in labels or golds}
+    candidates = example.meta.get("candidates") or ()
+    return Offer(
+        example=example,
+        labels=tuple(options),
+        texts=tuple(options.values()),
+        nodes=tuple(map(int, candidates)) if len(candidates) == len(options) else (),
+        asked=tuple(_asked(example.meta)),
+        right=right,
+        keys=keys,
+    )
+
+
+def _right(function: str, arguments: Mapping[str, Any], gold: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    if function == "score_any_of":
+        return frozenset(arguments["accepted"]), ()
+    if function == "score_subset":
+        return frozenset(arguments["hidden"]), ()
+    if function == "score_matching":
+        return frozenset(arguments["gold"].values()), tuple(arguments["gold"])
+    return frozenset([gold]), ()
+
+
+def _asked(meta: Mapping[str, Any]) -> Iterator[int]:
+    for key in ASKED:
+        value = meta.get(key)
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, list | tuple) and all(isinstance(node, int) for node in value):
+            yield from value
+
+
+def shown_options(prompt: str, labels: Sequence[str]) -> dict[str, str]:
+    """The last list of options in a prompt, by label: lines that begin with ``labels`` in turn, "A: …", "B: …"."""
+    lines = prompt.splitlines()
+    for first in range(len(lines) - 1, -1, -1):
+        if lines[first].startswith(f"{labels[0]}: "):
+            pairs = takewhile(lambda pair: pair[1].startswith(f"{pair[0]}: "), zip(labels, lines[first:], strict=False))
+            options = {label: line.removeprefix(f"{label}: ") for label, line in pairs}
+            if len(options) > 1:
+                return options
+    return {}

@@ -1,0 +1,165 @@
+"""Rules that answer without the context: fitted on what train asks and offers, or on the shape of the graph.
+
+A rule gives every answer that may be given a weight; the audit follows it, and its reverse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.answers import words
+from ssl4rl.audit.offers import Offer
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.kinds import node_groups
+from ssl4rl.graph.view import edge_view
+from ssl4rl.source import Source
+
+Weights = Callable[[Offer], Sequence[float]]
+"""A fitted rule: the weight of each label; the heaviest are answered."""
+
+BINS = 12
+"""Into how many equally full parts a number is divided before answers are counted per part."""
+
+
+def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
+    """Every rule that can say something about such questions, by its name."""
+    rules = {"most frequent answer": _frequent(train)}
+    if all(offer.texts != offer.labels for offer in train):
+        rules |= _option_rules(train)
+    if isinstance(source, TextAttributedGraph):
+        if all(offer.nodes for offer in train):
+            rules |= _candidate_rules(source, train)
+        elif all(len(offer.asked) == 2 for offer in train):
+            rules |= _pair_rules(source, train)
+    return rules
+
+
+def _frequent(train: Sequence[Offer]) -> Weights:
+    golds = Counter(label for offer in train for label in offer.right)
+    return lambda offer: [golds[label] for label in offer.labels]
+
+
+def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
+    """Of the options' texts: those that were right in train, how often, at what rate, their words and their length."""
+    right, offered = Counter[str](), Counter[str]()
+    right_words, offered_words = Counter[str](), Counter[str]()
+    for offer in train:
+        for label, text in zip(offer.labels, offer.texts, strict=True):
+            used = set(words(text))
+            offered[text] += 1
+            offered_words.update(used)
+            if label in offer.right:
+                right[text] += 1
+                right_words.update(used)
+    base = math.log((sum(right.values()) + 1) / (sum(offered.values()) - sum(right.values()) + 1))
+
+    def word(text: str) -> float:
+        used = set(words(text))
+        return sum(_log_odds(right_words[each], offered_words[each]) - base for each in used) / (len(used) + 1)
+
+    return {
+        "memorised option": lambda offer: [float(right[text] > 0) for text in offer.texts],
+        "most frequent option": lambda offer: [right[text] for text in offer.texts],
+        "option most often right": lambda offer: [_log_odds(right[text], offered[text]) for text in offer.texts],
+        "words of right options": lambda offer: [word(text) for text in offer.texts],
+        "longest option": lambda offer: [len(text) for text in offer.texts],
+    }
+
+
+def _log_odds(right: int, offered: int) -> float:
+    return math.log((right + 0.5) / (offered - right + 0.5))
+
+
+def _candidate_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str, Weights]:
+    """Of the nodes behind the options: their degree, and whether their group is that of right ones."""
+    view = edge_view(graph)
+    visible, full = view.visible.degrees, view.full.degrees
+    rules: dict[str, Weights] = {
+        "highest visible degree": lambda offer: [int(visible[node]) for node in offer.nodes],
+        "highest degree": lambda offer: [int(full[node]) for node in offer.nodes],
+    }
+    groups = node_groups(graph)
+    if groups is not None:
+        rules["commonest kind among the options"] = lambda offer: [
+            sum(groups[node] == groups[other] for other in offer.nodes) for node in offer.nodes
+        ]
+        rules["kind that fits the asked node"] = _fitting_kind(groups, train)
+    return rules
+
+
+def _fitting_kind(groups: NDArray[Any], train: Sequence[Offer]) -> Weights:
+    right, offered = Counter[Hashable](), Counter[Hashable]()
+    for offer in train:
+        for label, node in zip(offer.labels, offer.nodes, strict=True):
+            for asked in offer.asked[:1]:
+                offered[groups[asked], groups[node]] += 1
+                right[groups[asked], groups[node]] += label in offer.right
+
+    def weights(offer: Offer) -> list[float]:
+        asked = groups[offer.asked[0]] if offer.asked else -1
+        return [_log_odds(right[asked, groups[node]], offered[asked, groups[node]]) for node in offer.nodes]
+
+    return weights
+
+
+def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str, Weights]:
+    """Of the two asked nodes: their degrees, their groups, and how often each was asked about with which answer."""
+    degrees = edge_view(graph).visible.degrees
+    numbers: dict[str, Callable[[int, int], float]] = {
+        "sum of degrees": lambda a, b: float(a + b),
+        "product of degrees": lambda a, b: float(a * b),
+        "smaller degree": lambda a, b: float(min(a, b)),
+        "larger degree": lambda a, b: float(max(a, b)),
+        "difference of degrees": lambda a, b: float(abs(a - b)),
+    }
+    rules = {}
+    for name, number in numbers.items():
+
+        def value(offer: Offer, number: Callable[[int, int], float] = number) -> float:
+            return number(*(int(degrees[node]) for node in offer.asked))
+
+        edges = np.unique(np.quantile([value(offer) for offer in train], np.linspace(0, 1, BINS + 1)[1:-1]))
+
+        def part(offer: Offer, value: Callable[[Offer], float] = value, edges: NDArray[Any] = edges) -> int:
+            return int(np.searchsorted(edges, value(offer)))
+
+        rules[name] = _by(train, part)
+    if all(offer.texts == offer.labels for offer in train):
+        # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
+        rules["memorised nodes"] = _memorised_nodes(train)
+    groups = node_groups(graph)
+    if groups is not None:
+        rules["kinds of the two"] = _by(train, lambda offer: tuple(sorted(int(groups[node]) for node in offer.asked)))
+        rules["same kind"] = _by(train, lambda offer: len({int(groups[node]) for node in offer.asked}))
+    return rules
+
+
+def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
+    """The most frequent answer among the questions of train with the same key (what it stands for, not its letter)."""
+    right: dict[Hashable, Counter[str]] = defaultdict(Counter)
+    for offer in train:
+        right[key(offer)].update(_right_texts(offer))
+    return lambda offer: [right[key(offer)][text] for text in offer.texts]
+
+
+def _memorised_nodes(train: Sequence[Offer]) -> Weights:
+    right: dict[int, Counter[str]] = defaultdict(Counter)
+    for offer in train:
+        for node in offer.asked:
+            right[node].update(_right_texts(offer))
+
+    def weights(offer: Offer) -> list[float]:
+        seen = [right[node] for node in offer.asked]
+        return [sum(math.log(each[text] + 0.5) for each in seen) for text in offer.texts]
+
+    return weights
+
+
+def _right_texts(offer: Offer) -> list[str]:
+    return [text for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right]

@@ -1,0 +1,71 @@
+"""Groups of nodes that edges do not join at random: the kinds that the data names, or the two sides of a graph.
+
+Where customers buy products, two customers are never linked. A wrong answer of the wrong group would give itself away
+without its text being read, so unlinked pairs and distractors keep to the groups of the right answer.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.graph.adjacency import Adjacency, IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.splits import full_adjacency
+
+FEWEST_CYCLES = 10
+"""A tree always has two sides, which says nothing. Of ``n`` cycles that came by chance, all are even once in 2**n."""
+
+
+@lru_cache(maxsize=4)
+def node_groups(graph: TextAttributedGraph) -> IntArray | None:
+    """The group of each node, [N]: its kind where the data has kinds, else its side; None where there are no groups."""
+    if graph.kinds is not None:
+        return graph.kinds
+    return sides(graph)
+
+
+def sides(graph: TextAttributedGraph) -> IntArray | None:
+    """The side of each node, [N], if every edge joins two sides; each component has two sides of its own.
+
+    None if some cycle is odd, or if there are too few cycles to tell.
+    """
+    if not graph.num_edges:
+        return None
+    view = None if graph.stored is None else graph.stored.view
+    adjacency = full_adjacency(graph) if view is None else view.full
+    side = np.full(graph.num_nodes, -1, dtype=np.int64)
+    components = 0
+    unseen = np.flatnonzero(adjacency.degrees > 0)
+    for start in unseen.tolist():
+        if side[start] < 0:
+            if not _colour(adjacency, start, 2 * components, side):
+                return None
+            components += 1
+    linked = len(unseen)
+    pairs = len(np.unique(graph.edge_index.min(axis=0) * graph.num_nodes + graph.edge_index.max(axis=0)))
+    if pairs - linked + components < FEWEST_CYCLES:
+        return None
+    side[side < 0] = 2 * components
+    return side
+
+
+def _colour(adjacency: Adjacency, start: int, code: int, side: IntArray) -> bool:
+    """Gives the nodes around ``start`` the sides ``code`` and ``code + 1`` in turn; False at the first odd cycle."""
+    side[start] = code
+    frontier: NDArray[np.int64] = np.array([start])
+    here = code
+    while len(frontier):
+        starts = adjacency.indptr[frontier]
+        counts = adjacency.indptr[frontier + 1] - starts
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)
+        reached = np.unique(adjacency.neighbors[places]).astype(np.int64)
+        if (side[reached] == here).any():
+            return False
+        frontier = reached[side[reached] < 0]
+        here = 2 * code + 1 - here
+        side[frontier] = here
+    return True

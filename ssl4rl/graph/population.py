@@ -1,0 +1,95 @@
+"""Stand-ins for a right answer: nodes that are right answers elsewhere, of the same group and about the same degree.
+
+Were wrong answers any nodes, a right one could be told by its popularity: most ends of edges are hubs, most nodes are
+not. Nodes are parted into cells by group and degree. A stand-in is drawn from the right answer's cell, each node as
+often as it is right itself; so, of a set of options, each is as likely to be the right one as any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.graph.adjacency import IntArray, index_type
+
+FEWEST_IN_CELL = 24
+"""Nodes of neighbouring degrees share a cell until it has so many."""
+SAME_DEGREE = 1.5
+"""Degrees that differ by no more than this factor share a cell anyway: too few nodes near a target have exactly one."""
+
+
+class Population:
+    """The nodes that may be right, by cell.
+
+    ``weights`` [N] says how often each node is right (0: never), ``degrees`` [N] how many edges it has, and ``groups``
+    [N], where there are any, what kind of node it is.
+    """
+
+    def __init__(self, weights: NDArray[Any], degrees: IntArray, groups: IntArray | None) -> None:
+        nodes = np.flatnonzero(weights > 0)
+        group = np.zeros(len(nodes), dtype=np.int64) if groups is None else groups[nodes]
+        order = np.lexsort((degrees[nodes], group))
+        nodes, group = nodes[order], group[order]
+        self._nodes = nodes.astype(index_type(len(weights)))
+        self._weights = weights[nodes].astype(np.float64)
+        self._sums = np.concatenate([[0.0], np.cumsum(self._weights)])
+        starts = _cell_starts(group, degrees[nodes])
+        self._cell_starts = np.append(starts, len(nodes))
+        self._group_starts = np.append(np.flatnonzero(np.diff(group, prepend=-1)), len(nodes))
+        self._place = np.full(len(weights), -1, dtype=index_type(len(weights)))
+        self._place[nodes] = np.arange(len(nodes))
+        # A walk comes upon a node in proportion to its degree, which is set off against how often the node is right.
+        self._rates = self._weights / np.maximum(degrees[nodes], 1)
+        self._most = np.maximum.reduceat(self._rates, starts) if len(starts) else np.zeros(0)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node: int) -> bool:
+        return bool(self._place[node] >= 0)
+
+    def cell(self, node: int) -> int:
+        """The number of the node's cell; −1 for a node that is never right."""
+        place = int(self._place[node])
+        return -1 if place < 0 else int(np.searchsorted(self._cell_starts, place, "right")) - 1
+
+    def draw(self, like: int, rng: np.random.Generator, *, same_degree: bool = True) -> int:
+        """A node of the cell of ``like``, or of any degree in its group; any node if ``like`` is in no cell."""
+        place = int(self._place[like])
+        starts = self._cell_starts if same_degree else self._group_starts
+        left, right = 0, len(self._nodes)
+        if place >= 0:
+            cell = int(np.searchsorted(starts, place, "right"))
+            left, right = int(starts[cell - 1]), int(starts[cell])
+        point = self._sums[left] + rng.random() * (self._sums[right] - self._sums[left])
+        found = int(np.searchsorted(self._sums, point, "right")) - 1
+        return int(self._nodes[min(max(found, left), right - 1)])
+
+    def accepts(self, node: int, like: int, rng: np.random.Generator) -> bool:
+        """Whether a node that a walk came upon may stand in for ``like``: in its cell, and as often as it is right."""
+        cell = self.cell(node)
+        if cell < 0 or cell != self.cell(like):
+            return False
+        return bool(rng.random() * self._most[cell] < self._rates[self._place[node]])
+
+
+def _cell_starts(group: IntArray, degrees: IntArray) -> IntArray:
+    """Where the cells of nodes that are sorted by group and degree start."""
+    if not len(group):
+        return np.zeros(0, dtype=np.int64)
+    new_group = np.diff(group, prepend=group[0] - 1) != 0
+    runs = np.flatnonzero(new_group | (np.diff(degrees, prepend=-1) != 0)).tolist()
+    starts: list[int] = []
+    for run in runs:
+        if new_group[run]:
+            # The last cell of a group may be small: it is joined to the one before.
+            if len(starts) > 1 and run - starts[-1] < FEWEST_IN_CELL and not new_group[starts[-1]]:
+                starts.pop()
+            starts.append(run)
+        elif run - starts[-1] >= FEWEST_IN_CELL and degrees[run] > SAME_DEGREE * degrees[starts[-1]]:
+            starts.append(run)
+    if len(starts) > 1 and len(group) - starts[-1] < FEWEST_IN_CELL and not new_group[starts[-1]]:
+        starts.pop()
+    return np.array(starts, dtype=np.int64)

@@ -1,0 +1,84 @@
+"""A few replies before the first step: whether the model gives any answer that the task's reward can be earned with."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ssl4rl.example import Example
+from ssl4rl.tasks import AnyTask
+from ssl4rl.training.preparation import Prepared
+from ssl4rl.training.tasks import reads_images, scored
+
+REPLIES = 8
+
+SHOWN = 160
+"""Characters of a reply that are shown."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of it."""
+
+    replies: int
+    valid: int
+    """How many replies hold an answer that is one of the allowed ones."""
+    shown: str
+    """One of them: the first that is not valid, else the first."""
+    side: str
+    """``graph`` or ``vision``."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What to tell the user."""
+        short = textwrap.shorten(self.shown, SHOWN, placeholder=" …")[: SHOWN + 2] or "(nothing)"
+        lines = [f"probe: {self.valid} of {self.replies} replies hold a valid answer; one reply: {short}"]
+        if not self.valid:
+            lines.append(
+                "without a valid answer there is no reward to learn from; try --set task.reasoning=false (a bare "
+                f"answer), --set reward.format=0.2, ssl4rl {self.side} warmup, or another --model"
+            )
+        return lines
+
+
+def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]]) -> Probe:
+    """Scores ``answer``'s replies to the first examples of a task; several processes share them."""
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    examples = [task.example(index) for index in range(state.process_index, REPLIES, state.num_processes)]
+    found = [
+        (scored(task, reply, example).valid, reply)
+        for reply, example in zip(answer(examples), examples, strict=True)
+    ]  # fmt: skip
+    gathered: list[tuple[bool, str]] = gather_object(found)
+    _, shown = min(gathered, key=lambda one: one[0])
+    valid = sum(is_valid for is_valid, _ in gathered)
+    return Probe(len(gathered), valid, shown, "vision" if reads_images(task) else "graph")
+
+
+def probe_prepared(prepared: Prepared) -> Probe:
+    """Loads the model of a run that was only prepared, and probes it.
+
+    Raises:
+        UserError: if the model cannot be loaded.
+    """
+    from ssl4rl.inference.engines import Sampling, generate, open_engine
+
+    grpo, files = prepared.recipe.grpo, prepared.files
+    engine = open_engine("transformers", files, dtype=prepared.recipe.model.dtype, batch_size=REPLIES)
+    sampling = Sampling(
+        grpo.get("max_completion_length", 256),
+        temperature=grpo.get("temperature", 1.0),
+        top_p=grpo.get("top_p", 1.0),
+        top_k=grpo.get("top_k", 0),
+        seed=prepared.recipe.seed,
+    )
+
+    def answer(examples: list[Example]) -> list[str]:
+        conversations = [files.messages(example) for example in examples]
+        return [reply.text for reply in generate(engine, conversations, sampling)]
+
+    return probe(prepared.tasks.train, answer)

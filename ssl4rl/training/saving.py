@@ -1,0 +1,49 @@
+"""Writing a trained model as a normal Hugging Face folder; adapters are merged, and kept beside it."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ssl4rl.inference import adapters
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.training.preparation import is_main_process
+
+MODEL, LAST = "model", "last"
+"""The folders of a run: of the model that it made, and of the last one where that is another."""
+
+
+def adapter_folder(folder: Path) -> Path:
+    """Where the adapter of the model in ``folder`` is kept."""
+    return folder.with_name("adapter" if folder.name == MODEL else f"{folder.name}-adapter")
+
+
+def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
+    """Writes the trainer's model to ``folder``; every process has to call it."""
+    unfinished = folder.with_name(f".{folder.name}.tmp")
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not hasattr(model, "peft_config"):
+        trainer.save_model(str(unfinished))
+        (unfinished / "training_args.bin").unlink(missing_ok=True)
+    elif is_main_process():
+        adapters.save_adapter(model, adapter_folder(folder), files)
+        # A copy, as unmerging would round the weights, and those of another step may have to be written after these.
+        copy.deepcopy(model).merge_and_unload().save_pretrained(unfinished)
+    if is_main_process():
+        files.save(unfinished)
+        # There is one already if the run was stopped between this and its summary.
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.replace(folder)
+
+
+def save_best_and_last(trainer: Any, files: ModelFiles, folder: Path, best: int | None, last: int) -> None:
+    """Writes the best model, whose checkpoint the trainer's state names, to ``model``, and the last one to ``last``.
+
+    If they are the same, or ``best`` is None, there is only ``model``. Every process has to call it.
+    """
+    if best is not None and best != last:
+        save_model(trainer, files, folder / LAST)
+        trainer._load_best_model()
+    save_model(trainer, files, folder / MODEL)

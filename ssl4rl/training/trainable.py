@@ -1,0 +1,51 @@
+"""Which weights of a model are trained, and a hook that a vision-language model needs for rows without images."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+
+from ssl4rl.training.recipe import ModelSettings
+from ssl4rl.training.shared_images import bare
+
+VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
+"""The names of the parameters of a vision-language model that read images, in transformers."""
+
+
+def adapters(model: ModelSettings) -> Any:
+    """The recipe's adapters as PEFT configures them; None if all weights are trained."""
+    if model.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=model.lora.r,
+        lora_alpha=model.lora.alpha,
+        lora_dropout=model.lora.dropout,
+        target_modules=model.lora.target_modules,
+        exclude_modules=VISION_TOWER.pattern if model.freeze_vision else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def freeze_vision(model: Any) -> None:
+    """Leaves the part of a vision-language model that reads images as it is."""
+    for name, parameter in model.named_parameters():
+        if VISION_TOWER.fullmatch(name):
+            parameter.requires_grad_(False)
+
+
+def take_rows_without_images(model: Any) -> None:
+    """Lets a vision-language model take micro-batches in which no row has an image."""
+    bare(model).register_forward_pre_hook(_without_empty_inputs, with_kwargs=True)
+
+
+def _without_empty_inputs(module: Any, arguments: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Drops image inputs of no images, which TRL makes of those rows of a mixed batch that have none."""
+    kept = {}
+    for name, value in inputs.items():
+        if not (isinstance(value, torch.Tensor) and value.ndim and len(value) == 0):
+            kept[name] = value
+    return arguments, kept

@@ -1,0 +1,113 @@
+"""The audit finds rewards that can be had without the task, and finds none where there are none."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from ssl4rl.audit.fairness import Cell, clustered_error, judge, measure
+from ssl4rl.audit.offers import read_offers, shown_options
+from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.task import ContextKnobs, GraphTask
+from ssl4rl.graph.tasks.link import Link
+from ssl4rl.graph.tasks.neighbor import Neighbor
+from ssl4rl.prompts import write_options
+from ssl4rl.tasks import Draft, inserted
+
+
+def cell(excess=0.0, error=0.01, p=0.5, clusters=500, **more):
+    known = {"source": "s", "task": "t", "split": "val", "rule": "r", "examples": 500, "chance": 0.25, "exempt": False}
+    return Cell(score=0.25 + excess, excess=excess, error=error, p=p, clusters=clusters, **(known | more))
+
+
+def test_a_finding_is_above_three_errors_and_two_points_after_holm():
+    cells = [cell(0.1, 0.01, 1e-9), cell(0.019, 0.001, 1e-9), cell(0.025, 0.009, 0.003)]
+    assert [each.verdict for each in judge(cells)] == ["finding", "passed", "passed"]
+    alone = judge([cell(0.04, 0.013, 0.001)])
+    assert alone[0].verdict == "finding"
+    among = judge([cell(0.04, 0.013, 0.001), *[cell()] * 200])
+    assert among[0].verdict == "passed"
+
+
+def test_what_could_not_have_been_detected_is_not_passed():
+    assert [each.verdict for each in judge([cell(error=0.02), cell(clusters=10)])] == ["not testable"] * 2
+
+
+def test_clusters_widen_the_error():
+    values = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    independent, _ = clustered_error(values, map(str, range(8)))
+    clustered, count = clustered_error(values, "aaaabbbb")
+    assert count == 2 and clustered > 2 * independent
+
+
+def test_options_are_read_from_the_prompt():
+    prompt = "A: not these\nNodes:\n[1] A: nor this\nWhich?\nA: one\nB: two: three\nAnswer with one letter."
+    assert shown_options(prompt, "ABC") == {"A": "one", "B": "two: three"}
+    assert shown_options("Which?\n1: a\n2: b", "12") == {"1": "a", "2": "b"}
+    assert shown_options("Is it?", ["yes", "no"]) == {}
+
+
+def test_the_offers_of_every_graph_task_hold_the_gold():
+    for kind in (Link, Neighbor):
+        examples = [kind(default_graph()).example(index) for index in range(20)]
+        for offer in read_offers(examples):
+            assert offer.right <= set(offer.labels)
+            order = sorted(offer.labels, key=lambda label, right=offer.right: label not in right)
+            assert offer.score(order) == 1
+
+
+class Planted(GraphTask[ContextKnobs]):
+    """Asks nothing; its answer can be had by one shortcut."""
+
+    name: ClassVar[str] = "planted"
+    knobs_type = ContextKnobs
+    levels: ClassVar = {"medium": {}}
+    shortcut: ClassVar[str] = "none"
+    reversed_in_val: ClassVar[bool] = False
+
+    def draft(self, index, rng):
+        slot = self.slot(index, 4)
+        pool = np.argsort(self.view.full.degrees, kind="stable") if self.shortcut == "popular" else rng.permutation(400)
+        if self.shortcut == "popular":
+            right, wrong = int(rng.choice(pool[-60:])), rng.choice(pool[:-60], 3, replace=False).tolist()
+        elif self.shortcut == "memorised":
+            known = np.arange(40) if self.split == "train" or not self.reversed_in_val else np.arange(40, 400)
+            others = np.setdiff1d(np.arange(400), known)
+            right, wrong = int(rng.choice(known)), rng.choice(others, 3, replace=False).tolist()
+        else:
+            right, *wrong = pool[:4].tolist()
+        candidates = inserted(right, wrong, slot)
+        texts = [f"{self.source.texts[node]} {node}" for node in candidates]
+        prompt = self.prompt("Which one?", write_options(texts), self.form("one letter"))
+        items = (f"example:{index}",)
+        return Draft.any_of(prompt, ["ABCD"[slot]], list("ABCD"), items, {"candidates": candidates, "asked": []})
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "reverse", "split", "rule"),
+    [
+        ("popular", False, "val", "highest degree"),
+        ("memorised", False, "train", "memorised option"),
+        ("memorised", True, "val", "reverse of: memorised option"),
+    ],
+)
+def test_a_planted_shortcut_is_found(shortcut, reverse, split, rule):
+    task = type("P", (Planted,), {"shortcut": shortcut, "reversed_in_val": reverse})(default_graph())
+    found = {(each.split, each.rule) for each in judge(measure(task, 300)) if each.verdict == "finding"}
+    assert (split, rule) in found
+
+
+def test_nothing_is_found_where_nothing_is_planted():
+    assert [each for each in judge(measure(Planted(default_graph()), 600)) if each.verdict == "finding"] == []
+
+
+def test_the_tasks_of_the_embedded_graph_have_no_finding():
+    cells = []
+    for kind in (Link, Neighbor):
+        for level in ("easy", "medium"):
+            try:
+                cells += measure(kind(default_graph(), level=level), 600)
+            except NotApplicable:
+                continue
+    assert [each for each in judge(cells) if each.verdict == "finding"] == []

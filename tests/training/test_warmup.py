@@ -1,0 +1,183 @@
+"""A supervised warm start: tiny models learn the form on gold answers, of texts and of images, and GRPO goes on."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import Toy, ToySource, toy_recipe
+
+from ssl4rl.answers import Scoring, score
+from ssl4rl.cli.main import main
+from ssl4rl.errors import UserError
+from ssl4rl.inference.model import ModelFiles
+from ssl4rl.mixture import Mixture
+from ssl4rl.registry import TASKS
+from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.tasks import Tasks
+from ssl4rl.training.warmup import IGNORED, Settings, collate, gold_reply, warm_up
+
+
+class YesNo(Toy):
+    """The toy, read strictly."""
+
+    def scoring(self, gold):
+        bare = {} if self.knobs.reasoning else {"bare": True}
+        return Scoring("score_any_of", {"accepted": [gold], "choices": ["yes", "no"], **bare})
+
+
+def yes_no(**knobs) -> Tasks:
+    return Tasks.of(YesNo(ToySource(), knobs=knobs))
+
+
+@pytest.mark.parametrize(("knobs", "lora"), [({}, None), ({"reasoning": False}, None), ({}, {"r": 16, "alpha": 64})])
+def test_a_random_model_learns_the_form(knobs, lora, model_folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(
+        model_folder,
+        model={"path": str(model_folder), "lora": lora},
+        heldout={"examples": 16},
+        grpo__max_completion_length=24,
+    )
+    settings = Settings(steps=60, learning_rate=1e-2)
+    run = warm_up(recipe, tmp_path / "run", settings, tasks=yes_no(**knobs))
+    summary = run.summary
+    # The embeddings, which adapters leave as they are, are random.
+    assert summary is not None and summary["loss"]["last"] < (0.9 if lora else 0.5) * summary["loss"]["first"]
+    before, after = summary["heldout"]["before"], summary["heldout"]["after"]
+    if not lora:
+        assert before["valid"] < 0.2 and after["valid"] > 0.9 and summary["heldout"]["paired"]["won"] > 0
+    assert [line["step"] for line in run.metrics() if "loss" in line] == list(range(1, settings.steps + 1))
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {
+        *("config.yaml", "environment.json", "heldout.jsonl", "metrics.jsonl", "model", "summary.json"),
+        *({"adapter"} if lora else ()),
+    }
+    # What was saved replies as the model in memory did.
+    from ssl4rl.inference.engines import Sampling, generate
+    from ssl4rl.inference.engines.transformers import TransformersEngine, load
+
+    files = ModelFiles(str(run.path / "model"))
+    examples = [yes_no(**knobs).heldout.example(index) for index in range(16)]
+    engine = TransformersEngine(load(files, "float32"), files)
+    replies = generate(engine, [files.messages(example) for example in examples], Sampling(max_new_tokens=24))
+    last = [answer.reply for answer in run.heldout() if answer.step == settings.steps]
+    assert [reply.text for reply in replies] == last
+
+
+def test_a_batch_is_the_prompt_as_asked_and_the_reply_it_is_scored_on(model_folder: Path) -> None:
+    files, task = ModelFiles(str(model_folder)), yes_no().train
+    inputs = collate(task, files, [{"index": 3}, {"index": 4}])
+    for row, index in enumerate((3, 4)):
+        example = task.example(index)
+        prompt = files.prompt_ids(files.messages(example))
+        ids = inputs["input_ids"][row][inputs["attention_mask"][row] == 1].tolist()
+        labels = inputs["labels"][row].tolist()
+        assert ids[: len(prompt)] == prompt and set(labels[: len(prompt)]) == {IGNORED}
+        learned = [label for label in labels if label != IGNORED]
+        assert learned == ids[len(prompt) :] and learned[-1] in files.eos_token_ids
+        assert score(files.decode(learned), example.scoring).value == 1
+
+
+@pytest.mark.parametrize("reasoning", [True, False])
+@pytest.mark.parametrize("name", ["attribute", "neighbor", "link", "rotation", "jigsaw", "contrastive", "position"])
+def test_the_gold_reply_of_every_task_scores_1(name: str, reasoning: bool) -> None:
+    side = TASKS.get(name).source_kind.side
+    recipe = load_recipe(tasks=[name], side=side, overrides=[f"task.reasoning={str(reasoning).lower()}"])
+    from ssl4rl.training.tasks import build_tasks
+
+    task = build_tasks(recipe).train
+    for index in range(8):
+        example = task.example(index)
+        assert score(gold_reply(example), example.scoring).value == 1
+        assert ("<answer>" in gold_reply(example)) == reasoning
+
+
+@pytest.mark.parametrize("lora", [[], ["model.lora.r=4"]])
+def test_a_vision_language_model_learns_on_images_and_texts(lora: list[str], tmp_path: Path) -> None:
+    overrides = ["heldout.examples=4", "grpo.max_completion_length=64", "task.reasoning=false", *lora]
+    recipe = load_recipe(tasks=["rotation", "link"], side="vision", overrides=overrides)
+    settings = Settings(steps=12, batch_size=8, learning_rate=1e-2 if lora else 1e-3)
+    run = warm_up(recipe, tmp_path / "run", settings)
+    assert run.summary is not None and run.summary["loss"]["last"] < 0.8 * run.summary["loss"]["first"]
+    names = {f"{name}@medium+reasoning=false" for name in ("rotation", "link")}
+    assert set(run.summary["heldout"]["paired"]["tasks"]) <= names
+    ModelFiles(str(run.path / "model")).check_reads_images()
+
+
+def test_frozen_images_stay_as_they_are(tmp_path: Path) -> None:
+    from ssl4rl.models import embedded_path
+
+    recipe = load_recipe(side="vision", overrides=["heldout.examples=0", "model.freeze_vision=true"])
+    run = warm_up(recipe, tmp_path / "run", Settings(steps=2, batch_size=4))
+    before = load_file(embedded_path("tiny-vision") / "model.safetensors")
+    after = load_file(run.path / "model" / "model.safetensors")
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert moved and not any("vision_tower" in name for name in moved)
+
+
+def test_the_same_seed_gives_the_same_weights(model_folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(model_folder, heldout={"examples": 0})
+    runs = [warm_up(recipe, tmp_path / name, Settings(steps=3), tasks=yes_no()) for name in ("one", "two")]
+    one, two = (load_file(run.path / "model" / "model.safetensors") for run in runs)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_mistakes(model_folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(model_folder)
+    for settings, message in (
+        (Settings(steps=0), "steps=0"),
+        (Settings(batch_size=0), "batch_size=0"),
+        (Settings(learning_rate=0.0), "learning_rate=0.0"),
+    ):
+        with pytest.raises(UserError, match=message):
+            warm_up(recipe, tmp_path / "run", settings, tasks=yes_no())
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(UserError, match="exists already"):
+        warm_up(recipe, tmp_path / "full", tasks=yes_no())
+
+
+def test_the_command_and_what_follows_it(model_folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(TASKS._loaded, "toy", YesNo)
+
+    def ssl4rl(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    run = tmp_path / "warm"
+    few = ("--set", "heldout.examples=4", "--set", "grpo.max_completion_length=24")
+    task = ("--task", "toy", "--dataset", "toys", *few)
+    arguments = ("--steps", 60, "--learning-rate", 1e-2, "--model", model_folder, "--output", run)
+    assert ssl4rl("graph", "warmup", *task, *arguments) == 0
+    out = capsys.readouterr().out
+    assert "step 60/60  loss 0." in out and "held-out score 0.000 [" in out and "paired p = " in out
+    assert f"go on with: ssl4rl graph train --model {run / 'model'}" in out
+    assert ssl4rl("log", run) == 2
+    assert "is a warm start, which samples no replies" in capsys.readouterr().err
+    small = ["grpo.max_steps=1", "grpo.num_generations=4", "grpo.per_device_train_batch_size=8", "grpo.bf16=false"]
+    small += ["grpo.gradient_accumulation_steps=1", "grpo.save_steps=1"]
+    sets = [word for setting in small for word in ("--set", setting)]
+    assert ssl4rl("graph", "train", *task, *sets, "--model", run, "--output", tmp_path / "trained") == 0
+    metrics = [json.loads(line) for line in (tmp_path / "trained" / "metrics.jsonl").read_text().splitlines()]
+    assert metrics[0]["heldout"]["valid"] > 0.9
+    assert ssl4rl("graph", "warmup", "--task", "rotation") == 2
+    assert "rotation is for ssl4rl vision" in capsys.readouterr().err
+
+
+def test_a_mixture_without_images_in_a_batch(tmp_path: Path) -> None:
+    files = ModelFiles("tiny-vision")
+    recipe = load_recipe(tasks=["rotation", "link"], side="vision")
+    from ssl4rl.training.tasks import build_tasks
+
+    mixture = build_tasks(recipe).train
+    assert isinstance(mixture, Mixture)
+    text = [index for index in range(40) if not mixture.example(index).images][:2]
+    assert "pixel_values" not in collate(mixture, files, [{"index": index} for index in text])
+    shown = next(index for index in range(40) if mixture.example(index).images)
+    mixed = collate(mixture, files, [{"index": text[0]}, {"index": shown}])
+    assert len(mixed["pixel_values"]) == len(mixture.example(shown).images)
