@@ -26,6 +26,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def no_preload(monkeypatch):
+    """vLLM sets it for its own processes, and other tests' would print a complaint where the path has a space."""
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's datasets."""
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
