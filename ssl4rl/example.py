@@ -127,9 +127,18 @@ class Example:
         return [part for part in self.parts if not isinstance(part, str)]
 
     @property
+    def is_bare(self) -> bool:
+        """Whether the answer alone is asked for, so that a whole reply is read as one."""
+        return bool(self.scoring.arguments.get("bare"))
+
+    def reply_with(self, answer: str) -> str:
+        """The shortest reply that gives an answer: in its tags, or alone where nothing else was asked for."""
+        return answer if self.is_bare else f"<answer>{answer}</answer>"
+
+    @property
     def gold_reply(self) -> str:
-        """The shortest reply that scores 1: the gold answer in its tags, or alone where nothing else was asked for."""
-        return self.gold if self.scoring.arguments.get("bare") else f"<answer>{self.gold}</answer>"
+        """The shortest reply that scores 1."""
+        return self.reply_with(self.gold)
 
     def messages(self) -> list[dict[str, Any]]:
         """The chat form: one user turn; a plain string where there is no image, typed parts otherwise.

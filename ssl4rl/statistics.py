@@ -107,6 +107,13 @@ class Clusters:
         # overlap and with groups of one size, the correction is the one above.)
         return products / self.n**2 / max(1 - shared / self.n**2, 1 / self.n)
 
+    def error(self, values: Sequence[float]) -> float:
+        """The standard error of the mean of ``values``; infinite with fewer than two groups."""
+        if len(self.groups) < 2:
+            return math.inf
+        mean = sum(values) / self.n
+        return math.sqrt(max(self._variance([value - mean for value in values]), 0.0))
+
     def effective(self, values: Sequence[float]) -> float:
         """The number of independent values whose mean would vary as much as that of these, given what they share.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MAX_DRAWS = 200
 """Drafts that are tried before a source is said to have no usable example."""
 MOST_REASONS = 3
-"""Reasons for drawing again that are told: the commonest."""
+"""How many reasons for drawing again are listed, the commonest first."""
 
 
 class Knobs(BaseModel):

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from ssl4rl import answers
 from ssl4rl.answers import words
 from ssl4rl.audit.blind import blind_replies, scores_of
-from ssl4rl.audit.offers import Offer, read_offers, reply_with
+from ssl4rl.audit.offers import Offer, read_offers
 from ssl4rl.audit.rules import Weights, fitted_rules
 from ssl4rl.errors import NotApplicable
 from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
+from ssl4rl.statistics import Clusters
 from ssl4rl.tasks import Task
 
 ERRORS, EXCESS = 3.0, 0.02
@@ -90,7 +91,7 @@ def measure(task: Task[Any, Any], count: int) -> list[Cell]:
             cells.append(_best_blind(about, fit))
         else:
             constant = _best_constant(fit)
-            scores = [answers.score(reply_with(constant, each), each.scoring).value for each in fresh]
+            scores = [answers.score(each.reply_with(constant), each.scoring).value for each in fresh]
             cells.append(about.cell("best constant", scores))
     return cells
 
@@ -126,14 +127,8 @@ class _About:
 
 def clustered_error(values: Sequence[float] | Array, clusters: Iterable[str]) -> tuple[float, int]:
     """The standard error of a mean whose values come in clusters, and the number of these."""
-    data = np.asarray(values, dtype=float)
-    residuals: dict[str, float] = {}
-    for value, cluster in zip((data - data.mean()).tolist(), clusters, strict=True):
-        residuals[cluster] = residuals.get(cluster, 0.0) + value
-    count = len(residuals)
-    if count < 2:
-        return float("inf"), count
-    return math.sqrt(sum(each * each for each in residuals.values()) * count / (count - 1)) / len(data), count
+    grouped = Clusters([[cluster] for cluster in clusters])
+    return grouped.error(np.asarray(values, dtype=float).tolist()), len(grouped.groups)
 
 
 def judge(cells: Sequence[Cell]) -> list[Cell]:
@@ -179,7 +174,7 @@ def _best_constant(fit: Sequence[Example]) -> str:
     common = [word for word, _ in frequency.most_common(COMMON)]
 
     def mean(constant: str) -> float:
-        return float(np.mean([answers.score(reply_with(constant, each), each.scoring).value for each in few]))
+        return float(np.mean([answers.score(each.reply_with(constant), each.scoring).value for each in few]))
 
     best, score, grown = "", 0.0, ""
     for size in range(2 * COMMON):

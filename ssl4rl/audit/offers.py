@@ -52,12 +52,7 @@ class Offer:
         chosen = order[: self.picks]
         pairs = zip(self.keys, chosen, strict=False)
         answer = ", ".join(f"{key}={label}" for key, label in pairs) if self.keys else ", ".join(chosen)
-        return answers.score(reply_with(answer, self.example), self.example.scoring).value
-
-
-def reply_with(answer: str, example: Example) -> str:
-    """The answer as a reply, in tags unless it is to stand alone."""
-    return answer if example.scoring.arguments.get("bare") else f"<answer>{answer}</answer>"
+        return answers.score(self.example.reply_with(answer), self.example.scoring).value
 
 
 def read_offers(examples: Sequence[Example], known: Sequence[str] = ()) -> list[Offer]:

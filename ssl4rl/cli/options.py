@@ -128,6 +128,13 @@ DatasetOption = Annotated[
         autocompletion=complete_dataset,
     ),
 ]
+TasksOption = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="A folder or a hub name; the embedded one by default.")
+]
 LevelOption = Annotated[
     str | None,
     typer.Option("--level", help="A named bundle of knobs, from easy to hard.", autocompletion=complete_level),

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, of_side, say_embedded, side_of
+from ssl4rl.cli.options import (
+    DatasetOption,
+    LevelOption,
+    ModelOption,
+    SetOption,
+    TasksOption,
+    of_side,
+    say_embedded,
+    side_of,
+)
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,15 +47,10 @@ def default_sources(recipe: Recipe, context: typer.Context, dataset: str | None)
 
 def train(
     context: typer.Context,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),
-    ] = None,
+    task: TasksOption = None,
     level: LevelOption = None,
     dataset: DatasetOption = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="A folder or a hub name; the embedded one by default.")
-    ] = None,
+    model: ModelOption = None,
     config: Annotated[Path | None, typer.Option("--config", help="A recipe (YAML).")] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,

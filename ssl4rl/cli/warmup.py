@@ -7,21 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, complete_task, say_embedded, side_of
+from ssl4rl.cli.options import DatasetOption, LevelOption, ModelOption, SetOption, TasksOption, say_embedded, side_of
 from ssl4rl.cli.train import default_sources
 
 
 def warmup(
     context: typer.Context,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),
-    ] = None,
+    task: TasksOption = None,
     level: LevelOption = None,
     dataset: DatasetOption = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="A folder or a hub name; the embedded one by default.")
-    ] = None,
+    model: ModelOption = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="A recipe (YAML), of which task, model and held-out count.")
     ] = None,

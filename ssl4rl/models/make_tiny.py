@@ -117,7 +117,7 @@ def gold_reply(graph: TextAttributedGraph, example: Example) -> str:
     is the first one's again.
     """
     meta = example.meta
-    if example.scoring.arguments.get("bare"):
+    if example.is_bare:
         return example.gold
     if graph.labels is None:
         raise ValueError(f"graph {graph.name} has no labels to name subjects by")

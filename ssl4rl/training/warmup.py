@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
-from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.models import EMBEDDED
 from ssl4rl.runs import METRICS, SUMMARY, Run, default_folder
@@ -62,9 +61,7 @@ class Settings:
 
 def gold_reply(example: Example) -> str:
     """The reply that scores 1, in the form that the prompt asks for."""
-    if example.scoring.arguments.get("bare"):
-        return example.gold
-    return f"<think></think>{ANSWER_OPEN}{example.gold}{ANSWER_CLOSE}"
+    return example.gold_reply if example.is_bare else f"<think></think>{example.gold_reply}"
 
 
 def warm_up(

@@ -61,10 +61,15 @@ def differences(images: Sequence[Image.Image]) -> NDArray[np.float64]:
     return result
 
 
+def look_alike(images: Sequence[Image.Image]) -> bool:
+    """Whether two of the images cannot be told apart."""
+    return bool(differences(images).min() < LEAST_DIFFERENCE)
+
+
 def is_plain(image: Image.Image) -> bool:
     """Whether there is nothing to be seen but one colour."""
     colour = Image.new("RGB", image.size, image.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)))
-    return bool(differences([image, colour]).min() < LEAST_DIFFERENCE)
+    return look_alike([image, colour])
 
 
 def central(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from odd_models import change_weights, copy_tiny, with_other_eos, with_special_tags, with_template
 from qwen_vl import build_llava, build_qwen_vl
-from toys import build_model, make_trainer, toy_recipe, train_toys
+from toys import ONE_STEP, build_model, make_trainer, toy_recipe, train_toys
 
 from ssl4rl.answers import Scoring
 from ssl4rl.data.images.scenes import default_scenes
@@ -21,17 +21,7 @@ from ssl4rl.training.run import train
 from ssl4rl.training.tasks import Tasks
 from ssl4rl.vision.tasks.rotation import Rotation
 
-SMALL = [
-    "grpo.max_steps=1",
-    "grpo.save_steps=1",
-    "grpo.per_device_train_batch_size=8",
-    "grpo.gradient_accumulation_steps=1",
-    "grpo.num_generations=4",
-    "grpo.max_completion_length=48",
-    "heldout.examples=0",
-    "engine=transformers",
-    "refill=0",
-]
+SMALL = [*ONE_STEP, "grpo.max_completion_length=48", "refill=0"]
 
 
 def test_special_tags_and_another_end_train_as_the_embedded_model(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import Letters, Toy, ToySource, toy_recipe, toy_tasks, train_toys
+from toys import ONE_STEP, Letters, Toy, ToySource, toy_recipe, toy_tasks, train_toys
 
 import ssl4rl
 from ssl4rl.cli.main import main
@@ -14,16 +14,7 @@ from ssl4rl.training.preparation import prepare
 from ssl4rl.training.probe import probe
 from ssl4rl.training.recipe_file import load_recipe
 
-SMALL = [
-    "grpo.max_steps=1",
-    "grpo.save_steps=1",
-    "grpo.per_device_train_batch_size=8",
-    "grpo.gradient_accumulation_steps=1",
-    "grpo.num_generations=4",
-    "grpo.max_completion_length=8",
-    "heldout.examples=0",
-    "engine=transformers",
-]
+SMALL = [*ONE_STEP, "grpo.max_completion_length=8"]
 
 
 def test_valid_replies_are_counted_and_one_is_shown() -> None:

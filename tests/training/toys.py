@@ -21,6 +21,16 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 SPECIAL = ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>"]
+ONE_STEP = [
+    "grpo.max_steps=1",
+    "grpo.save_steps=1",
+    "grpo.per_device_train_batch_size=8",
+    "grpo.gradient_accumulation_steps=1",
+    "grpo.num_generations=4",
+    "heldout.examples=0",
+    "engine=transformers",
+]
+"""Settings of a run from the command line that is as short as can be."""
 
 
 class ToyKnobs(Knobs):

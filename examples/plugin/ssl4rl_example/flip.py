@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ from pydantic import Field
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
 from ssl4rl.tasks import Draft, Redraw
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
+from ssl4rl.vision.transforms import differences
 
 CHANGES = {
     "It is the same as the first.": None,
@@ -53,7 +53,7 @@ class Flip(VisionTask[FlipKnobs]):
         changes = list(CHANGES)[: self.knobs.num_changes]
         results = [change_image(first.image, CHANGES[change]) for change in changes]
         # Whatever the answer is: were symmetric images passed over for some answers only, they would give it away.
-        if any(difference(*pair) < LEAST_DIFFERENCE for pair in combinations(results, 2)):
+        if differences(results).min() < LEAST_DIFFERENCE:
             raise Redraw("the image is too symmetric")
         place = self.slot(index, self.num_slots)
         # What an image's pixels follow from is recorded with it: the example's hash covers that.
@@ -72,9 +72,3 @@ class Flip(VisionTask[FlipKnobs]):
 def change_image(image: Image.Image, change: Image.Transpose | None) -> Image.Image:
     """The image after a change; the image itself for None."""
     return image if change is None else image.transpose(change)
-
-
-def difference(first: Image.Image, second: Image.Image) -> float:
-    """The mean difference of two images' pixels, seen small; images of different sizes differ altogether."""
-    small = [np.asarray(image.convert("RGB").resize((32, 32)), dtype=float) for image in (first, second)]
-    return float(np.abs(small[0] - small[1]).mean())

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring
 from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import LEAST_DIFFERENCE, differences
+from ssl4rl.vision.transforms import look_alike
 
 GREY = (128, 128, 128)
 
@@ -89,7 +89,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         """
         n, gap = self.knobs.n, self.knobs.gap
         pieces = cut_into(whole.image, n, gap)
-        if differences(pieces).min() < LEAST_DIFFERENCE:
+        if look_alike(pieces):
             raise Redraw("two pieces look alike")
         if self.knobs.layout == "mosaic":
             image = mosaic([pieces[place] for place in order], n, trimmed(whole.image.width // n, gap))

@@ -17,10 +17,9 @@ from ssl4rl.answers import Scoring
 from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import (
-    LEAST_DIFFERENCE,
     SEEN,
     canvas_for,
-    differences,
+    look_alike,
     square,
     tilt_for,
     turned,
@@ -93,8 +92,7 @@ class Rotation(VisionTask[RotationKnobs]):
         """
         seen = canvas.resize((canvas_for(SEEN), canvas_for(SEEN))) if self.knobs.step % 90 else canvas
         side = SEEN if self.knobs.step % 90 else canvas.width
-        views = [turned(seen, angle, side) for angle in range(0, 360, self.knobs.step)]
-        if differences(views).min() < LEAST_DIFFERENCE:
+        if look_alike([turned(seen, angle, side) for angle in range(0, 360, self.knobs.step)]):
             raise Redraw("the image looks the same after a turn")
 
     def _views(self, image: int, angle: int, tilt: float) -> tuple[ShownImage, ShownImage]:
