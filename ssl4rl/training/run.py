@@ -230,6 +230,8 @@ class _Training:
             "dataloader_pin_memory": torch.cuda.is_available(),
             # TRL's own default is true, which is an error without a GPU.
             "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+            # Without it, mixed precision is refused on a CPU.
+            "use_cpu": not torch.accelerator.is_available(),
         }
         return {
             **defaults,

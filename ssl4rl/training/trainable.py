@@ -1,4 +1,4 @@
-"""Which weights of a model are trained, and a hook that a vision-language model needs for rows without images."""
+"""Which weights of a model are trained, and what their layers are given."""
 
 from __future__ import annotations
 
@@ -35,6 +35,32 @@ def freeze_vision(model: Any) -> None:
     for name, parameter in model.named_parameters():
         if VISION_TOWER.fullmatch(name):
             parameter.requires_grad_(False)
+
+
+def spare_copies(model: Any) -> None:
+    """Spares copies of large tensors that a model with adapters makes for nothing.
+
+    ``torch.matmul`` by a frozen matrix folds the batch into the rows only if they are contiguous. Those that
+    ``logits_to_keep`` cuts out are not, and the head would be copied once per row: 4 GB for 16 rows and a vocabulary of
+    150,000. And PEFT casts the input of each adapter to float32, also where autocast then casts it back.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(_contiguous)
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.register_forward_pre_hook(_cast_once)
+
+
+def _contiguous(module: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    # A single row is contiguous whatever its strides; folding goes by the strides, which a clone sets right.
+    return tuple(argument.clone(memory_format=torch.contiguous_format) for argument in arguments)
+
+
+def _cast_once(module: Any, arguments: tuple[torch.Tensor, ...]) -> None:
+    module.cast_input_dtype_enabled = not torch.is_autocast_enabled(arguments[0].device.type)
 
 
 def take_rows_without_images(model: Any) -> None:

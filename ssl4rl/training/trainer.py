@@ -112,6 +112,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
                 trainable.take_rows_without_images(model)
         if recipe.model.freeze_vision:
             trainable.freeze_vision(base)
+        if recipe.model.lora is not None:
+            trainable.spare_copies(base)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         self.sharing = shared_prompt.unsupported(base) if recipe.share_prompt else "share_prompt is off"
         self._share = self.sharing is None
@@ -144,7 +146,9 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             sampling = engines.Sampling(self.max_completion_length)
             if sampled:
                 sampling = replace(sampling, temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
-            return [reply.text for reply in engines.generate(engine, conversations, sampling)]
+            # Training's precision, also before it begins.
+            with self.accelerator.autocast():
+                return [reply.text for reply in engines.generate(engine, conversations, sampling)]
         if self.state.global_step != self._last_loaded_step:
             self.vllm_generation.sync_weights()
             self._last_loaded_step = self.state.global_step
