@@ -89,6 +89,7 @@ def node_scores(model: str | Path, path: Path) -> Run:
         dtype="bfloat16",
         limit=ITEMS,
         max_new_tokens=ANSWER_TOKENS,
+        baselines=False,
         knobs=KNOBS,
     )
     if started(path) and open_run(path).finished:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.inference.engines import Engine
-from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, Messages
+from ssl4rl.inference.messages import Messages
 
-Choices = Mapping[str, str]
-"""What may be answered, by label."""
+Answers = Mapping[str, str]
+"""The whole reply that gives each of the possible answers, by label."""
 
 
 class ReplyFields(TypedDict):
@@ -61,12 +63,12 @@ class Model:
         return str(self.engine.identity["model"])
 
     def reply(
-        self, conversations: Sequence[Messages], choices: Sequence[Choices], recipe: EvalRecipe
+        self, conversations: Sequence[Messages], answers: Sequence[Answers], recipe: EvalRecipe
     ) -> Iterator[tuple[int, ReplyFields]]:
         """Each conversation's index and reply, in any order; first those in the cache."""
         settings: list[dict[str, Any]]
         if recipe.scoring == "likelihood":
-            settings = [{"choices": list(labels)} for labels in choices]
+            settings = [{"answers": list(replies.values())} for replies in answers]
         else:
             settings = [vars(recipe.sampling)] * len(conversations)
         keys = [self.cache.key(conversation, how) for conversation, how in zip(conversations, settings, strict=True)]
@@ -78,21 +80,37 @@ class Model:
             else:
                 yield index, ReplyFields(**cached)  # type: ignore[typeddict-item]
         asked = [conversations[index] for index in missing]
-        for place, fields in self._ask(asked, [choices[index] for index in missing], recipe):
+        for place, fields in self._ask(asked, [answers[index] for index in missing], recipe):
             index = missing[place]
             self.cache.put(keys[index], fields)
             yield index, fields
 
     def _ask(
-        self, conversations: list[Messages], choices: list[Choices], recipe: EvalRecipe
+        self, conversations: list[Messages], answers: list[Answers], recipe: EvalRecipe
     ) -> Iterator[tuple[int, ReplyFields]]:
         if recipe.scoring == "likelihood":
-            labels = [list(options) for options in choices]
-            for index, values in self.engine.likelihoods(conversations, labels):
-                logprobs = dict(zip(labels[index], values, strict=True))
-                best = max(logprobs, key=logprobs.__getitem__)
-                answer = f"{ANSWER_OPEN}{best}{ANSWER_CLOSE}"
-                yield index, {"reply": answer, "tokens": 0, "truncated": False, "logprobs": logprobs}
+            replies = [list(labelled.values()) for labelled in answers]
+            for some in replies:
+                _check_comparable(some)
+            for index, values in self.engine.likelihoods(conversations, replies):
+                logprobs = dict(zip(answers[index], values, strict=True))
+                best = answers[index][max(logprobs, key=logprobs.__getitem__)]
+                yield index, {"reply": best, "tokens": 0, "truncated": False, "logprobs": logprobs}
             return
         for index, reply in self.engine.stream(conversations, recipe.sampling):
             yield index, {"reply": reply.text, "tokens": reply.num_tokens, "truncated": reply.truncated}
+
+
+def _check_comparable(replies: Sequence[str]) -> None:
+    """Refuses a reply that begins another one, as without tags around it, it could only be likelier.
+
+    Raises:
+        UserError: naming both.
+    """
+    in_order = sorted(replies)
+    for shorter, longer in itertools.pairwise(in_order):
+        if longer.startswith(shorter):
+            raise UserError(
+                f"the answer {shorter!r} begins the answer {longer!r}, so their likelihoods do not compare; use "
+                "--scoring generate, or the knob reasoning=true"
+            )

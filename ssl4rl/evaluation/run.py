@@ -14,7 +14,7 @@ from typing import Any
 
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark, versioned_name
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.model import Choices, Model, ReplyFields
+from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores
@@ -163,7 +163,11 @@ def _ask(questions: Questions, model: Model, recipe: EvalRecipe, run: Run, say: 
             chunk = [benchmark.example(index) for index in pending[start : start + size]]
             choices = [benchmark.choices(example) for example in chunk]
             conversations = [questions.conversation(example) for example in chunk]
-            for place, fields in model.reply(conversations, choices, recipe):
+            answers = [
+                {label: example.reply_with(label) for label in labels}
+                for example, labels in zip(chunk, choices, strict=True)
+            ]
+            for place, fields in model.reply(conversations, answers, recipe):
                 prediction = _prediction(benchmark, chunk[place], choices[place], fields)
                 predictions[prediction.index] = prediction
                 run.append(questions.file, prediction)
@@ -194,7 +198,9 @@ def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]
     return predictions
 
 
-def _prediction(benchmark: AnyBenchmark, example: Example, choices: Choices, fields: ReplyFields) -> Prediction:
+def _prediction(
+    benchmark: AnyBenchmark, example: Example, choices: Mapping[str, str], fields: ReplyFields
+) -> Prediction:
     reply = fields["reply"]
     record = {
         **Prediction.fields_of(example, reply, benchmark.score(reply, example)),

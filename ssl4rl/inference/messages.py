@@ -7,10 +7,9 @@ from typing import Any, TypeAlias
 Messages: TypeAlias = list[dict[str, Any]]
 """Turns with ``role`` and ``content``: a string, or a list of parts of type ``text`` or ``image``."""
 
-ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 """The tags around an answer."""
 
-TAGS = ("<think>", "</think>", ANSWER_OPEN, ANSWER_CLOSE)
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 """The tags of a reply: text to us, whatever they are to a tokenizer."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, TAGS, Messages, images_of, typed
+from ssl4rl.inference.messages import TAGS, Messages, images_of, typed
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,12 @@ class Encoder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def choice_ids(self, conversation: Messages, choices: Sequence[str]) -> ChoiceIds:
-        """The conversation, answered by each of its choices, as token ids.
+        """The conversation, each of its choices being the reply, as token ids.
 
         Prompt and answer are tokenised as one text, since a choice may begin within a token.
         """
         prompt = self.text(conversation)
-        texts = [f"{prompt}{ANSWER_OPEN}{_spaced(self._control, choice)}{ANSWER_CLOSE}" for choice in choices]
+        texts = [f"{prompt}{_spaced(self._control_but_tags, choice)}" for choice in choices]
         continued = [self.tokenize(text) for text in texts]
         common = common_length(continued)
         head, tails = continued[0][:common], [ids[common:] for ids in continued]

@@ -39,8 +39,8 @@ class Parrot:
             yield index, Reply("<answer>yes</answer>", 5, False)
 
     def likelihoods(self, conversations, choices) -> Iterator[tuple[int, list[float]]]:
-        for index, labels in enumerate(choices):
-            yield index, [-1.0 if label == "no" else -2.0 for label in labels]
+        for index, replies in enumerate(choices):
+            yield index, [-1.0 if "no" in reply else -2.0 for reply in replies]
 
 
 def parrot(lives: int = 10_000, name: str = "parrot") -> Model:
@@ -206,6 +206,14 @@ def test_likelihood_takes_the_likeliest_label(tmp_path):
     evaluate(recipe, output=tmp_path / "run", model=parrot())
     for record in lines(tmp_path / "run"):
         assert record["reply"] == "<answer>no</answer>" and record["logprobs"] == {"yes": -2.0, "no": -1.0}
+
+
+def test_likelihoods_are_of_what_the_prompt_asks_for(tmp_path):
+    recipe = RECIPE.model_copy(update={"scoring": "likelihood", "knobs": {"reasoning": False}})
+    evaluate(recipe, output=tmp_path / "run", model=parrot())
+    assert {record["reply"] for record in lines(tmp_path / "run")} == {"no"}
+    with pytest.raises(UserError, match=r"the answer 'so' begins the answer 'so so'.*reasoning=true"):
+        list(parrot().reply([[]], [{"a": "so so", "b": "so"}], recipe))
 
 
 def test_few_shot_examples_are_of_train_and_of_all_classes():

@@ -37,7 +37,13 @@ def conversations() -> list[Messages]:
 
 @pytest.fixture(scope="session")
 def choices(conversations: list[Messages]) -> list[list[str]]:
-    return [PHRASES if index % 4 == 0 else LABELS for index in range(len(conversations))]
+    answers = [PHRASES if index % 4 == 0 else LABELS for index in range(len(conversations))]
+    # The last ones are bare, as they are with `reasoning=false`.
+    tagged = len(answers) - 4
+    return [
+        [f"<answer>{answer}</answer>" for answer in some] if index < tagged else some
+        for index, some in enumerate(answers)
+    ]
 
 
 @pytest.fixture(scope="session")

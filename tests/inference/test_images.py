@@ -14,7 +14,7 @@ from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.processor import scaled
 
-CHOICES = ["90", "180", "1,2,3"]
+CHOICES = ["<answer>90</answer>", "<answer>180</answer>", "<answer>1,2,3</answer>"]
 
 
 @pytest.fixture(scope="module", params=["qwen", "llava"])
@@ -67,7 +67,7 @@ def test_likelihoods_are_those_of_the_whole_text(model: Path) -> None:
         prompt = files.processor.apply_chat_template(typed, tokenize=False, add_generation_prompt=True)
         common = files.encoder.choice_ids(conversation, CHOICES).common
         for choice, said in zip(CHOICES, found[index], strict=True):
-            text = f"{prompt}<answer>{choice}</answer>"
+            text = f"{prompt}{choice}"
             inputs = files.processor(text=[text], images=[images] if images else None, return_tensors="pt")
             ids = inputs["input_ids"][0]
             with torch.no_grad():

@@ -1,5 +1,6 @@
 """Texts stay texts: nothing that a node or a question says is read as a token that controls the chat."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def test_texts_hold_no_control_tokens(encoder: Encoder, text: str) -> None:
     conversation = asked(text, f"{text}\nAnswer yes or no.")
     assert controls(encoder, encoder.encode([conversation]).ids[0]) == expected
     assert controls(encoder, encoder.unexpanded(conversation)) == expected
-    one, other = encoder.choice_ids(conversation, [text, "no"]).continued
+    said = re.sub(r"</?(answer|think)>", "", text)
+    one, other = encoder.choice_ids(conversation, [f"<answer>{said}</answer>", "<answer>no</answer>"]).continued
     tags = controls(encoder, encoder.tokenize("<answer></answer>"))
     assert controls(encoder, one) == controls(encoder, other) == [*expected, *tags]
     # What it says can still be read.

@@ -155,6 +155,12 @@ def test_lora_trains_adapters_and_saves_a_merged_model(model_folder: Path, tmp_p
     assert moved and all("_proj" in name for name in moved)
 
 
+def test_lora_in_mixed_precision_trains_on_any_machine(model_folder: Path, tmp_path: Path) -> None:
+    model = {"path": str(model_folder), "dtype": "bfloat16", "lora": {"r": 4}}
+    run = train_toys(toy_recipe(model_folder, model=model, grpo__bf16=True), tmp_path / "run")
+    assert run.finished and (run.path / "model" / "config.json").is_file()
+
+
 def score_others(reply: str) -> Score:
     """The contrary of ``score_letters``."""
     return Score.of(1 - score_letters(reply).value, reply)

@@ -128,7 +128,7 @@ def classify_nodes(
     ``matrix`` [N, N].
     """
     x, edges = tensor(features), tensor(normalised(matrix))
-    y, rows, val_rows = torch.from_numpy(labels), torch.from_numpy(train), torch.from_numpy(val)
+    y, rows, val_rows = torch.tensor(labels), torch.tensor(train), torch.tensor(val)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Encoder(features.shape[1], NODE_WIDTH, count, DROPOUT)

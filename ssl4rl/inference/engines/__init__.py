@@ -75,9 +75,8 @@ class Engine(Protocol):
     ) -> Iterator[tuple[int, list[float]]]:
         """Each conversation's index and the log-probability (nats) of every one of its choices, in any order.
 
-        A choice's log-probability is the sum over the tokens of ``CHOICE</answer>`` after the prompt and a prefilled
-        ``<answer>``. Prompt and choice are tokenised together; the tokens that all choices of a conversation begin
-        with are left out of the sums.
+        A choice is a whole reply, and its log-probability the sum over its tokens after the prompt. Prompt and choice
+        are tokenised together; the tokens that all choices of a conversation begin with are left out of the sums.
 
         Raises:
             UserError: if the engine cannot continue, or does not give the log-probabilities of a prompt.

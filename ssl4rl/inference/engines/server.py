@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.engines import Reply, Sampling, request_seeds
-from ssl4rl.inference.messages import ANSWER_CLOSE, ANSWER_OPEN, Messages
+from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import common_length
 
 T = TypeVar("T")
@@ -171,10 +171,10 @@ class ServerEngine:
         return completion
 
     def _scored(self, messages: Messages, choice: str | None = None) -> list[_Token]:
-        """The tokens of a prompt, answered by ``choice``, from the second on (the first has no log-probability)."""
+        """The tokens of a prompt with the reply ``choice``, from the second on (the first has no log-probability)."""
         settings = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
         if choice is not None:
-            messages = [*messages, {"role": "assistant", "content": f"{ANSWER_OPEN}{choice}{ANSWER_CLOSE}"}]
+            messages = [*messages, {"role": "assistant", "content": choice}]
             settings |= {"add_generation_prompt": False, "continue_final_message": True}
         try:
             rows = self._complete(messages, **settings).get("prompt_logprobs")
@@ -188,7 +188,7 @@ class ServerEngine:
         """Refuses a chat template that writes text of its own between the prompt and the answer."""
         prompt = "".join(token.text for token in self._scored(messages))
         answered = "".join(token.text for token in self._scored(messages, choice))
-        if answered != f"{prompt}{ANSWER_OPEN}{choice}{ANSWER_CLOSE}":
+        if answered != f"{prompt}{choice}":
             raise UserError(
                 f"the chat template at {self.url} ends a prompt with {prompt[-40:]!r} but an answered one with "
                 f"{answered[-80:]!r}, so likelihoods would differ from other engines'; use --scoring generate, or "

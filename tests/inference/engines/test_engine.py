@@ -64,13 +64,13 @@ def test_likelihoods_are_the_sums_over_what_the_choices_do_not_share(
 def test_choices_are_tokenised_with_their_prompt(reference: Any, conversations: list[Messages]) -> None:
     tokenizer = reference.files.tokenizer
     encoder = Encoder(tokenizer)
-    asked = encoder.choice_ids(conversations[0], ["yes", "no"])
+    asked = encoder.choice_ids(conversations[0], ["<answer>yes</answer>", "<answer>no</answer>"])
     prompt = tokenizer.apply_chat_template(conversations[0], add_generation_prompt=True, tokenize=False)
     assert [tokenizer.decode(ids) for ids in asked.continued] == [
         f"{prompt}<answer>{x}</answer>" for x in ("yes", "no")
     ]
     # A single choice has nothing to be compared with, and a choice that begins another keeps a token of its own.
-    assert encoder.choice_ids(conversations[0], ["yes"]).common == len(asked.continued[0]) - 1
+    assert encoder.choice_ids(conversations[0], ["<answer>yes</answer>"]).common == len(asked.continued[0]) - 1
 
 
 def test_the_model_is_left_in_its_mode(reference: Any, conversations: list[Messages]) -> None:

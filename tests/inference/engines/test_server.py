@@ -251,6 +251,10 @@ def test_the_only_model_is_taken_and_of_several_one_must_be_named(serve: Any) ->
         open_engine(several.url, "two")
 
 
+def tagged(*answers: str) -> list[str]:
+    return [f"<answer>{answer}</answer>" for answer in answers]
+
+
 def scored(words: list[str]) -> tuple[int, dict[str, str], Any]:
     rows = [None, *({word: {"logprob": -1.0, "decoded_token": word}} for word in words)]
     return 200, {}, {"choices": [{"message": {"content": ""}}], "prompt_logprobs": rows}
@@ -277,10 +281,10 @@ def test_a_template_that_writes_into_the_answer_is_refused(serve: Any, extra: li
     engine = ServerEngine(serve(answer).url)
     if extra:
         with pytest.raises(UserError, match=r"chat template .*<think>.*--scoring generate"):
-            list(engine.likelihoods(questions(2), [["yes", "no"]] * 2))
+            list(engine.likelihoods(questions(2), [tagged("yes", "no")] * 2))
         return
     # "not-" and what follows it is left out of the sums where all choices begin with it.
-    found = dict(engine.likelihoods(questions(2), [["yes", "no"], ["not-so-good", "not-bad"]]))
+    found = dict(engine.likelihoods(questions(2), [tagged("yes", "no"), tagged("not-so-good", "not-bad")]))
     assert found == {0: [-2.0, -2.0], 1: [-3.0, -2.0]}
 
 
