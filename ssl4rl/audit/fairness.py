@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from ssl4rl import answers
 from ssl4rl.answers import words
 from ssl4rl.audit.blind import blind_replies, scores_of
+from ssl4rl.audit.needs import need_rules
 from ssl4rl.audit.offers import Offer, read_offers
 from ssl4rl.audit.rules import Weights, fitted_rules
+from ssl4rl.benchmarks import AnyBenchmark, Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
 from ssl4rl.statistics import Clusters
-from ssl4rl.tasks import Task
+from ssl4rl.tasks import AnyTask
 
 ERRORS, EXCESS = 3.0, 0.02
 """A finding is above chance by more than both so many standard errors and so much."""
@@ -41,7 +43,7 @@ PATIENCE = 12
 """Words up to which a constant grows even while that does not pay."""
 
 Array = NDArray[np.float64]
-Verdict = Literal["finding", "passed", "not testable"]
+Verdict = Literal["finding", "passed", "not testable", "reported"]
 
 
 @dataclass(frozen=True)
@@ -63,48 +65,85 @@ class Cell:
     """Standard error of the excess."""
     p: float
     """One-sided, that the excess is not above 0."""
+    need: bool
+    """Whether the rule reads what the question is about: what it earns says what the task needs, and is no fault."""
     exempt: bool
     """Whether the level reproduces the paper's leaks, and is not held to have none."""
     verdict: Verdict = "passed"
 
 
-def measure(task: Task[Any, Any], count: int) -> list[Cell]:
+def measure(task: AnyTask, count: int) -> list[Cell]:
     """The cells of a task of split train: ``count`` examples to fit rules on, as many fresh ones, and as many of val.
 
+    Of a benchmark, rules are fitted on items of its train split; on half of its own where it has none.
     Verdicts are still without Holm's correction: :func:`judge` gives those of a whole table.
     """
-    fit = [task.example(index) for index in range(count)]
-    golds = list(dict.fromkeys(example.gold for example in fit))
-    rules = fitted_rules(task.source, read_offers(fit, golds)) if fit[0].scoring.function != "score_text" else {}
+    fit, *parts = _parts(task, count)
+    golds = list(dict.fromkeys(example.gold for example in fit.examples))
+    described = fit.examples[0].scoring.function == "score_text"
+    train = read_offers(fit.examples, golds)
+    rules = {} if described else fitted_rules(task.source, train)
+    needs = {} if described else need_rules(task.source, train)
     cells = []
-    for split, first in (("train", count), ("val", 0)):
-        try:
-            fresh = [task.on_split(split).example(first + index) for index in range(count)]
-        except NotApplicable:
-            continue
-        about = _About(task, split, fresh)
-        offers = read_offers(fresh, golds)
-        if rules:
-            for name, weights in rules.items():
-                cells.append(about.cell(name, [_follow(offer, weights, 1) for offer in offers]))
-                cells.append(about.cell(f"reverse of: {name}", [_follow(offer, weights, -1) for offer in offers]))
-            cells.append(_best_blind(about, fit))
+    for part in parts:
+        offers = read_offers(part.examples, golds)
+        for name, weights in rules.items():
+            cells.append(part.cell(name, [_follow(offer, weights, 1) for offer in offers]))
+            cells.append(part.cell(f"reverse of: {name}", [_follow(offer, weights, -1) for offer in offers]))
+        for name, weights in needs.items():
+            cells.append(part.cell(name, [_follow(offer, weights, 1) for offer in offers], need=True))
+        if described:
+            constant = _best_constant(fit.examples)
+            scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
+            cells.append(part.cell("best constant", scores))
         else:
-            constant = _best_constant(fit)
-            scores = [answers.score(each.reply_with(constant), each.scoring).value for each in fresh]
-            cells.append(about.cell("best constant", scores))
+            cells.append(_best_blind(part, fit.examples))
     return cells
 
 
-@dataclass(frozen=True)
-class _About:
-    """What the cells of one split of a task share."""
+def _parts(task: AnyTask, count: int) -> list[_Part]:
+    """The examples to fit rules on, and those to try them on."""
+    if isinstance(task, Benchmark):
+        return _parts_of_benchmark(task, count)
+    parts = []
+    for split, first in (("train", 0), ("train", count), ("val", 0)):
+        try:
+            on_split = task.on_split(split)
+            parts.append(_Part(task, split, [on_split.example(first + index) for index in range(count)]))
+        except NotApplicable:
+            # A source may have no val part; what is asked is of train.
+            if split == "train":
+                raise
+    return parts
 
-    task: Task[Any, Any]
+
+def _parts_of_benchmark(benchmark: AnyBenchmark, count: int) -> list[_Part]:
+    """Its train items and its own; where data has only test items, one half of these and the other."""
+    try:
+        train: Any = benchmark.on_split("train")
+        return [_Part(each, each.split, _items(each, count)) for each in (train, benchmark)]
+    except NotApplicable:
+        items = _items(benchmark, 2 * count)
+        # In a random order: right answers may alternate from item to item.
+        order = seeded_rng("halves", benchmark.source.fingerprint).permutation(len(items)).tolist()
+        return [_Part(benchmark, benchmark.split, [items[index] for index in order[half::2]]) for half in (0, 1)]
+
+
+def _items(benchmark: AnyBenchmark, count: int) -> list[Example]:
+    if benchmark.size < 2:
+        raise NotApplicable(f"{benchmark.label} has too few items on {benchmark.source.name} for rules")
+    return [benchmark.example(index) for index in range(min(benchmark.size, count))]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Examples of one split of a task."""
+
+    task: AnyTask
     split: str
     examples: Sequence[Example]
 
-    def cell(self, rule: str, scores: Sequence[float] | Array) -> Cell:
+    def cell(self, rule: str, scores: Sequence[float] | Array, *, need: bool = False) -> Cell:
         chance = np.array([example.chance for example in self.examples])
         gain = np.array(scores) - chance
         error, clusters = clustered_error(gain, [example.source_items[0] for example in self.examples])
@@ -121,6 +160,7 @@ class _About:
             excess=round(excess, 4),
             error=round(error, 5),
             p=0.5 * math.erfc(excess / max(error, 1e-9) / math.sqrt(2)),
+            need=need,
             exempt=self.task.source_kind.name == "images" and self.task.level.startswith("paper"),
         )
 
@@ -132,17 +172,19 @@ def clustered_error(values: Sequence[float] | Array, clusters: Iterable[str]) ->
 
 
 def judge(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells with their verdicts, after Holm's correction over all of them."""
-    order = sorted(range(len(cells)), key=lambda i: cells[i].p)
+    """The cells with their verdicts, after Holm's correction over all that could be findings."""
+    order = sorted((i for i, cell in enumerate(cells) if not cell.need), key=lambda i: cells[i].p)
     rejected = set()
     for rank, place in enumerate(order):
-        if cells[place].p > ALPHA / (len(cells) - rank):
+        if cells[place].p > ALPHA / (len(order) - rank):
             break
         rejected.add(place)
     return [replace(cell, verdict=_verdict(cell, place in rejected)) for place, cell in enumerate(cells)]
 
 
 def _verdict(cell: Cell, rejected: bool) -> Verdict:
+    if cell.need:
+        return "reported"
     enough = cell.clusters >= FEWEST_CLUSTERS
     if enough and rejected and cell.excess > max(ERRORS * cell.error, EXCESS):
         return "finding"
@@ -157,13 +199,13 @@ def _follow(offer: Offer, weights: Weights, sign: int) -> float:
     return offer.score([offer.labels[i] for i in sorted(range(len(weight)), key=weight.__getitem__)])
 
 
-def _best_blind(about: _About, fit: Sequence[Example]) -> Cell:
+def _best_blind(part: _Part, fit: Sequence[Example]) -> Cell:
     """The blind reply that earns most on the examples that rules are fitted on, measured on the fresh ones."""
     few = fit[:SAMPLE]
     means = {reply: float(scores_of(reply, few).mean()) for reply in blind_replies(few)}
     best = sorted(means, key=lambda reply: -means[reply])[:3]
     reply = max(best, key=lambda reply: float(scores_of(reply, fit).mean()))
-    return about.cell("best blind reply", scores_of(reply, about.examples))
+    return part.cell("best blind reply", scores_of(reply, part.examples))
 
 
 def _best_constant(fit: Sequence[Example]) -> str:

@@ -101,11 +101,21 @@ def _asked(meta: Mapping[str, Any]) -> Iterator[int]:
 
 def shown_options(prompt: str, labels: Sequence[str]) -> dict[str, str]:
     """The last list of options in a prompt, by label: lines that begin with ``labels`` in turn, "A: …", "B: …"."""
+    return _last_list(prompt, labels)[1]
+
+
+def above_options(offer: Offer) -> str:
+    """What a prompt shows before its list of options; all of it where there is none."""
+    above, _ = _last_list(offer.example.text, offer.labels)
+    return above
+
+
+def _last_list(prompt: str, labels: Sequence[str]) -> tuple[str, dict[str, str]]:
     lines = prompt.splitlines()
     for first in range(len(lines) - 1, -1, -1):
         if lines[first].startswith(f"{labels[0]}: "):
             pairs = takewhile(lambda pair: pair[1].startswith(f"{pair[0]}: "), zip(labels, lines[first:], strict=False))
             options = {label: line.removeprefix(f"{label}: ") for label, line in pairs}
             if len(options) > 1:
-                return options
-    return {}
+                return "\n".join(lines[:first]), options
+    return prompt, {}

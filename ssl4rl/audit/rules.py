@@ -124,12 +124,7 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
         def value(offer: Offer, number: Callable[[int, int], float] = number) -> float:
             return number(*(int(degrees[node]) for node in offer.asked))
 
-        edges = np.unique(np.quantile([value(offer) for offer in train], np.linspace(0, 1, BINS + 1)[1:-1]))
-
-        def part(offer: Offer, value: Callable[[Offer], float] = value, edges: NDArray[Any] = edges) -> int:
-            return int(np.searchsorted(edges, value(offer)))
-
-        rules[name] = _by(train, part)
+        rules[name] = by_part(train, value)
     if all(offer.texts == offer.labels for offer in train):
         # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
         rules["memorised nodes"] = _memorised_nodes(train)
@@ -146,6 +141,12 @@ def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
     for offer in train:
         right[key(offer)].update(_right_texts(offer))
     return lambda offer: [right[key(offer)][text] for text in offer.texts]
+
+
+def by_part(train: Sequence[Offer], value: Callable[[Offer], float]) -> Weights:
+    """The most frequent answer among the questions of train in the same part of a number's range."""
+    edges = np.unique(np.quantile([value(offer) for offer in train], np.linspace(0, 1, BINS + 1)[1:-1]))
+    return _by(train, lambda offer: int(np.searchsorted(edges, value(offer))))
 
 
 def _memorised_nodes(train: Sequence[Offer]) -> Weights:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ssl4rl.cli import attend, compare, data, evaluate, export, log, rescore, show, train, warmup
+from ssl4rl.cli import attend, audit, compare, data, evaluate, export, log, rescore, show, train, warmup
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 
@@ -34,6 +34,7 @@ vision = add_side("vision", "images")
 vision.command("attend")(attend.attend)
 vision.command("export")(export.export)
 app.add_typer(data.app, name="data")
+app.command("audit")(audit.audit)
 app.command("log")(log.log)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)

@@ -1,10 +1,11 @@
 """Make the embedded model: a tokenizer, a small Qwen3, and a supervised warm start on gold replies.
 
-    python -m ssl4rl.models.make_tiny --output FOLDER [--minutes 30]
+    python -m ssl4rl.models.make_tiny --output FOLDER [--minutes 60]
 
-The replies are those of the embedded graph's training split, and their reasoning names what a prompt shows: the
-subject of each text. On a bare yes or no the same model learned nothing in as many steps, so few prompts ask for the
-answer alone. Training stops at the first evaluation in which the score of 500 greedy `link` answers on the val split
+The replies are those of other graphs of the embedded one's generator, and their reasoning names what a prompt shows:
+the subject of each text. On a bare yes or no the same model learned nothing in as many steps, so few prompts ask for
+the answer alone. First the names alone count, then the answers of tasks with options, too, and at last those of `link`.
+Training stops at the first evaluation in which the score of 500 greedy `link` answers on the embedded graph's val split
 reaches --stop-at, which leaves GRPO something to do.
 """
 
@@ -24,7 +25,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AddedToken, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from ssl4rl.answers import Outcome
-from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.data.graphs.citations import citation_graph, default_graph
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import GraphTask
@@ -50,13 +51,15 @@ MIXTURE: tuple[tuple[type[GraphTask[Any]], str, float], ...] = (
 )
 """Task, level, and share of the batches."""
 DIRECT_SHARE = 0.1
-"""Of the steps after the first ones: their prompts ask for the answer alone (`reasoning=false`)."""
+"""Of the prompts: they ask for the answer alone (`reasoning=false`)."""
 ANSWER_WEIGHT = 6.0
-"""Of an answer's tokens in the loss, once --name-steps are over: they are few, and comparing names is learned last."""
-FIRST_STEPS = 400
-"""Steps on link and neighbor prompts without context: shorter, and naming a text's subject is learned first."""
-LOG_EVERY, EVALUATE_EVERY, EVALUATE_ALL_EVERY = 25, 50, 300
-"""Steps; in the first --name-steps, evaluation is half as frequent."""
+"""Of an answer's tokens in the loss once they count, for they are few."""
+GRAPHS = 8
+"""Other graphs, of seeds 1 to 8; so no text, label or edge of the embedded one is known before GRPO begins."""
+FIRST_STEPS, NAME_STEPS, OPTION_STEPS = 400, 1200, 1500
+"""Last steps without context, on link and neighbor; of names alone; and of names and the answers with options."""
+LOG_EVERY, EVALUATE_EVERY, EVALUATE_LAST_EVERY = 25, 300, 2
+"""Steps; the last while the answers of `link` count, which the model learns in some fifty steps."""
 LEAST_PARSED = 0.95
 """Share of `link` replies that must be readable before training stops."""
 
@@ -140,7 +143,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, example: Example, reply: str) -> 
 def reply_loss(
     model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row], answer_weight: float
 ) -> torch.Tensor:
-    """Mean cross-entropy of the reply tokens; rows are padded on the left, so only the last logits are computed."""
+    """Mean cross-entropy of the reply tokens; rows are padded on the left, so only the last logits are computed.
+
+    ``answer_weight`` is the weight of what follows the reasoning; that of the reasoning, and of bare answers, is 1.
+    """
     end_of_thought = tokenizer.convert_tokens_to_ids("</think>")
     longest = max(len(prompt) + len(reply) for prompt, reply in rows)
     keep = max(len(reply) for _, reply in rows)
@@ -184,20 +190,32 @@ def evaluate(
     }
 
 
+def rate(step: int) -> float:
+    """What the learning rate is multiplied by: less while answers count, so that training can stop on the way."""
+    if step <= NAME_STEPS:
+        return min(1.0, step / 50)
+    return 0.5 if step <= OPTION_STEPS else 0.1
+
+
 class WarmStart:
     """The supervised training, until it is good enough or its time is over."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.graph = default_graph()
-        self.tasks = [kind(self.graph, level=level) for kind, level, _ in MIXTURE]
-        self.direct = [kind(self.graph, level=level, knobs={"reasoning": False}) for kind, level, _ in MIXTURE]
-        self.first = [kind(self.graph, level="medium", knobs={"num_hops": 0}) for kind in (Link, Neighbor)]
+        graphs = [citation_graph(seed=seed) for seed in range(1, GRAPHS + 1)]
+        self.tasks = [[kind(graph, level=level) for graph in graphs] for kind, level, _ in MIXTURE]
+        self.direct = [
+            [kind(graph, level=level, knobs={"reasoning": False}) for graph in graphs] for kind, level, _ in MIXTURE
+        ]
+        self.first: list[list[GraphTask[Any]]] = [
+            [kind(graph, level="medium", knobs={"num_hops": 0}) for graph in graphs] for kind in (Link, Neighbor)
+        ]
         self.held_out = [kind(self.graph, split="val", level=level) for kind, level, _ in MIXTURE]
         self.tokenizer = make_tokenizer(
             [
-                task.example(i).text + gold_reply(self.graph, task.example(i))
-                for task in (*self.tasks, *self.direct)
+                task.example(i).text + gold_reply(task.source, task.example(i))
+                for task, *_ in (*self.tasks, *self.direct)
                 for i in range(400)
             ]
         )
@@ -217,41 +235,40 @@ class WarmStart:
         while not done:
             step += 1
             self._train(step)
-            naming = step <= self.options.name_steps
-            if step % (2 * EVALUATE_EVERY if naming else EVALUATE_EVERY) == 0:
+            if step % (EVALUATE_EVERY if step <= OPTION_STEPS else EVALUATE_LAST_EVERY) == 0:
                 done = self._is_good_enough(step) or time.time() - self.start > self.options.minutes * 60
         # bfloat16 halves the file; the recipe loads it as float32.
         self.model.to(torch.bfloat16).save_pretrained(output)
         self.tokenizer.save_pretrained(output)
 
     def _train(self, step: int) -> None:
-        """One step, on one task: rows of one length need little padding."""
+        """One step, on one task of one graph: rows of one length need little padding."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.options.lr * min(1.0, step / 50)
-        drawn = self.rng.choice(len(self.tasks), p=self.weights) if step > FIRST_STEPS else None
-        task: GraphTask[Any]
-        if drawn is None:
-            task = self.first[step % 2]
+            group["lr"] = self.options.lr * rate(step)
+        if step <= FIRST_STEPS:
+            tasks = direct = self.first[step % 2]
         else:
-            task = (self.direct if self.rng.random() < DIRECT_SHARE else self.tasks)[drawn]
+            drawn = self.rng.choice(len(self.tasks), p=self.weights)
+            tasks, direct = self.tasks[drawn], self.direct[drawn]
         rows = []
         for _ in range(self.options.batch):
+            task = (direct if self.rng.random() < DIRECT_SHARE else tasks)[step % GRAPHS]
             example = task.example(self.next_index)
-            rows.append(encode(self.tokenizer, example, gold_reply(self.graph, example)))
+            rows.append(encode(self.tokenizer, example, gold_reply(task.source, example)))
             self.next_index += 1
-        weight = ANSWER_WEIGHT if step > self.options.name_steps else 1.0
-        loss = reply_loss(self.model, self.tokenizer, rows, weight)
+        counts = step > (OPTION_STEPS if isinstance(tasks[0], Link) else NAME_STEPS)
+        loss = reply_loss(self.model, self.tokenizer, rows, ANSWER_WEIGHT if counts else 0.0)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if step % LOG_EVERY == 0:
-            print(f"step {step} {time.time() - self.start:.0f}s {task.label} loss {loss.item():.3f}", flush=True)
+            print(f"step {step} {time.time() - self.start:.0f}s {tasks[0].label} loss {loss.item():.3f}", flush=True)
 
     def _is_good_enough(self, step: int) -> bool:
         """Evaluates on the val split and keeps a checkpoint."""
         output: Path = self.options.output
-        asked = self.held_out if step % EVALUATE_ALL_EVERY == 0 else self.held_out[:2]
+        asked = self.held_out if step <= OPTION_STEPS else self.held_out[:1]
         scores = {
             task.label: evaluate(self.model, self.tokenizer, task, 500 if task is asked[0] else 200) for task in asked
         }
@@ -269,9 +286,8 @@ def main() -> None:
     """Reads the options and makes the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--stop-at", type=float, default=0.64)
-    parser.add_argument("--name-steps", type=int, default=700, help="steps in which all reply tokens count alike")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)

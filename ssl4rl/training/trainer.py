@@ -146,8 +146,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             sampling = engines.Sampling(self.max_completion_length)
             if sampled:
                 sampling = replace(sampling, temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
-            # Training's precision, also before it begins.
-            with self.accelerator.autocast():
+            with self.accelerator.autocast():  # as in training, also before it begins
                 return [reply.text for reply in engines.generate(engine, conversations, sampling)]
         if self.state.global_step != self._last_loaded_step:
             self.vllm_generation.sync_weights()

@@ -17,7 +17,8 @@ from ssl4rl.tasks import Draft, inserted
 
 
 def cell(excess=0.0, error=0.01, p=0.5, clusters=500, **more):
-    known = {"source": "s", "task": "t", "split": "val", "rule": "r", "examples": 500, "chance": 0.25, "exempt": False}
+    known = {"source": "s", "task": "t", "split": "val", "rule": "r", "examples": 500, "chance": 0.25}
+    known |= {"need": False, "exempt": False}
     return Cell(score=0.25 + excess, excess=excess, error=error, p=p, clusters=clusters, **(known | more))
 
 

@@ -1,0 +1,120 @@
+"""What the audit says of tasks: a line for each check, and which of them failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ssl4rl.audit.contract import Findings, check_contract
+from ssl4rl.audit.fairness import ERRORS, EXCESS, MUST_DETECT, Cell, judge, measure
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.errors import NotApplicable
+from ssl4rl.tasks import AnyTask
+
+Verdict = Literal["failed", "passed", "not testable", "reported"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One check of one task."""
+
+    source: str
+    task: str
+    check: str
+    """contract: its rules, leaks among them; blind: replies that look at nothing; rule: of the options, the answers or
+    the shape of the graph; traits: what images carry besides their content; needs: what reads the texts alone, or the
+    structure alone."""
+    split: str
+    verdict: Verdict
+    found: str
+
+
+def audit(tasks: Sequence[AnyTask], count: int, said: Callable[[str], None] = lambda line: None) -> list[Line]:
+    """The lines of all tasks, ``count`` examples of each; ``said`` is told what is being checked.
+
+    The verdicts on rules are those of the whole table (Holm's correction).
+    """
+    lines: dict[int, list[Line]] = {}
+    cells: list[Cell] = []
+    owners: list[int] = []
+    for place, task in enumerate(tasks):
+        said(f"checking {task.label} on {task.source.name}")
+        findings = check_contract(task, count)
+        lines[place] = list(_of_contract(findings))
+        if any("cannot be built" in problem for problem in findings.problems):
+            continue
+        try:
+            measured = measure(task, count)
+        except NotApplicable as error:
+            lines[place].append(Line(task.source.name, task.label, "rule", task.split, "not testable", str(error)))
+            continue
+        cells += measured
+        owners += [place] * len(measured)
+        lines[place] += _of_images(task, count)
+    judged = judge(cells)
+    for place, before in lines.items():
+        before += _of_rules([cell for cell, owner in zip(judged, owners, strict=True) if owner == place])
+    return [line for some in lines.values() for line in some]
+
+
+def _of_contract(findings: Findings) -> Iterator[Line]:
+    about = (findings.source, findings.task)
+    for problem in findings.problems:
+        yield Line(*about, "contract", findings.split, "failed", problem)
+    for reply, errors in findings.blind_above_chance.items():
+        found = f"the reply {reply!r} earns {errors:.0f} standard errors more than chance"
+        yield Line(*about, "blind", findings.split, "failed", found)
+    if findings.passed:
+        found = f"{findings.examples:,} examples, {findings.distinct:,} of them distinct"
+        yield Line(*about, "contract", findings.split, "passed", found)
+
+
+def _of_images(task: AnyTask, count: int) -> Iterator[Line]:
+    """What classifiers make of the traits of an image task's images, and on noise of their sharpness, too."""
+    from ssl4rl.audit.shortcuts import PLAIN, SHARP, find_shortcuts, noise
+
+    if isinstance(task, Benchmark) or task.source_kind.name != "images":
+        return
+    on_noise = type(task)(noise(), split=task.split, level=task.level, knobs=task.overrides, seed=task.seed)
+    for asked, sees, of in ((task, PLAIN, "its images"), (on_noise, SHARP, "noise")):
+        [found] = [row for row in find_shortcuts([asked], [asked.on_split("val")], count) if row.sees == sees]
+        score = max(found.forest, found.logistic)
+        verdict: Verdict = "passed"
+        if found.errors_above_chance > ERRORS and score - found.chance > EXCESS:
+            verdict = "failed"
+        elif ERRORS * math.sqrt(found.chance * (1 - found.chance) / count) > MUST_DETECT:
+            verdict = "not testable"
+        described = f"a classifier of {sees} of {of}: {score:.3f} where chance is {found.chance:.3f}"
+        yield Line(task.source.name, task.label, "traits", "val", verdict, described)
+
+
+def _of_rules(cells: Sequence[Cell]) -> Iterator[Line]:
+    """Every finding; of the other rules a line for each split: how many passed, and how many say nothing."""
+    for split in dict.fromkeys(cell.split for cell in cells):
+        of_split = [cell for cell in cells if cell.split == split]
+        rules = [cell for cell in of_split if cell.verdict != "reported"]
+        about = (of_split[0].source, of_split[0].task)
+        for cell in rules:
+            if cell.verdict == "finding":
+                yield Line(*about, "rule", split, "failed", _described(cell))
+        passed = [cell for cell in rules if cell.verdict == "passed"]
+        if passed:
+            best = max(passed, key=lambda cell: cell.excess)
+            found = f"{len(passed)} rules earn no more than chance allows; most: {_described(best)}"
+            yield Line(*about, "rule", split, "passed", found)
+        silent = [cell for cell in rules if cell.verdict == "not testable"]
+        if silent:
+            found = (
+                f"{len(silent)} rules: with {silent[0].examples:,} examples of {silent[0].clusters:,} items, "
+                f"{100 * MUST_DETECT:.0f} points above chance could have been missed"
+            )
+            yield Line(*about, "rule", split, "not testable", found)
+        for cell in of_split:
+            if cell.verdict == "reported":
+                yield Line(*about, "needs", split, "reported", _described(cell))
+
+
+def _described(cell: Cell) -> str:
+    return f"{cell.rule}: {cell.score:.3f} where chance is {cell.chance:.3f} (±{2 * cell.error:.3f})"
