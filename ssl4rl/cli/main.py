@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ssl4rl.cli import attend, audit, compare, data, evaluate, export, log, rescore, show, train, warmup
+from ssl4rl.cli import attend, audit, calibrate, compare, data, evaluate, export, log, rescore, show, train, warmup
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 
@@ -35,6 +35,7 @@ vision.command("attend")(attend.attend)
 vision.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.command("audit")(audit.audit)
+app.command("calibrate")(calibrate.calibrate)
 app.command("log")(log.log)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)

@@ -37,7 +37,7 @@ def coin(example: ExampleId, number: int) -> float:
 class RewardFunction:
     """Scores completions as the recipe says, each once, and hands TRL the rewards of those it trains on.
 
-    ``examples`` holds the examples of the current generation batch.
+    ``examples`` holds the examples whose completions are sampled now.
     """
 
     # TRL reports it by this name.
@@ -54,15 +54,9 @@ class RewardFunction:
         self.examples: dict[int, Example] = {}
         self._selected: Sequence[Completion] = ()
 
-    def forget(self) -> None:
-        """Drops the examples of the last generation batch."""
-        self.examples = {}
-
     def load(self, indices: Sequence[int]) -> None:
-        """Builds the examples of these indices."""
-        for index in dict.fromkeys(indices):
-            if index not in self.examples:
-                self.examples[index] = self.task.example(index)
+        """Builds the examples of these indices, in place of those of the last call."""
+        self.examples = {index: self.task.example(index) for index in dict.fromkeys(indices)}
 
     def score(self, completion_ids: Sequence[list[int]], indices: Sequence[int], step: int) -> list[Completion]:
         """The records of completions, which ``indices`` match with their examples."""

@@ -101,7 +101,7 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
             display.say(line)
         display.say(f"longest prompt measured: {prepared.longest}")
     run = _open_run(prepared, output, resume)
-    return _Training(prepared, sampler, run, display).complete(resume)
+    return Training(prepared, sampler, run, display).complete(resume)
 
 
 def _open_run(prepared: Prepared, output: Path | None, resume: bool) -> Run:
@@ -120,7 +120,7 @@ def _open_run(prepared: Prepared, output: Path | None, resume: bool) -> Run:
     return run
 
 
-class _Training:
+class Training:
     """The steps of one run; an object because they share everything."""
 
     def __init__(self, prepared: Prepared, sampler: str, run: Run, display: Display) -> None:

@@ -160,7 +160,6 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         return vllm_sync.vllm_prompt(self._files.encoder, messages, self.args.vllm_mode)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._reward.forget()
         # `_generate` fills in the prompts, and changes the rows whose group it replaces: rewards come after it.
         self._rows = [{"prompt": [], "index": row["index"]} for row in inputs]
         metrics = self._metrics["train"]
@@ -186,7 +185,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate(self, prompts: list[Messages]) -> Any:
         """As TRL does, of completions that are sampled and refilled before."""
         first = self._sample([row["index"] for row in self._rows])
-        self._refilled = refill(first, self._sample_groups, self._fresh, self.num_generations, self._rounds)
+        self._refilled = refill(first, self.sample_groups, self._fresh, self.num_generations, self._rounds)
         batch = self._refilled.batch
         prompts[:] = batch.prompts
         for row, prompt, index in zip(self._rows, batch.prompts, batch.indices, strict=True):
@@ -194,7 +193,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         self._reward.select(batch.records)
         return super()._generate(prompts)
 
-    def _sample_groups(self, indices: Sequence[int]) -> Sampled:
+    def sample_groups(self, indices: Sequence[int]) -> Sampled:
+        """A group of completions of each of these examples, scored; nothing is learned from them."""
         return self._sample([index for index in indices for _ in range(self.num_generations)])
 
     def _sample(self, indices: list[int]) -> Sampled:

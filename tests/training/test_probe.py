@@ -49,7 +49,7 @@ def test_a_run_tells_and_goes_on(model_folder: Path, tmp_path: Path, capsys: pyt
 
 def test_the_probe_changes_nothing(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_probe = train_toys(toy_recipe(model_folder), tmp_path / "with", toy_tasks())
-    monkeypatch.setattr("ssl4rl.training.run._Training._probe", lambda self, trainer: None)
+    monkeypatch.setattr("ssl4rl.training.run.Training._probe", lambda self, trainer: None)
     without = train_toys(toy_recipe(model_folder), tmp_path / "without", toy_tasks())
     rewards = [[line["reward"] for line in run.metrics() if "reward" in line] for run in (with_probe, without)]
     assert rewards[0] == rewards[1] and len(rewards[0]) == 4

@@ -79,7 +79,7 @@ def check_spliced(trainer: Any, batch: dict[str, Any]) -> list[Completion]:
     for row, record in enumerate(records):
         prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()].tolist()
         reply = batch["completion_ids"][row][batch["completion_mask"][row].bool()].tolist()
-        example = trainer._reward.examples[refilled.batch.indices[row]]
+        example = trainer._reward.task.example(refilled.batch.indices[row])
         assert example.id == record.id and prompt == refilled.batch.prompt_ids[row]
         shown = trainer._files.tokenizer.decode(prompt)
         assert all(part in shown for part in example.parts if isinstance(part, str))
@@ -148,7 +148,7 @@ def test_images_are_spliced_with_their_prompts(tmp_path: Path) -> None:
     batch = sampled_batch(trainer, groups=8)
     everything = check_spliced(trainer, batch)
     assert len(everything) > 32
-    examples = [trainer._reward.examples[index] for index in trainer._refilled.batch.indices]
+    examples = [trainer._reward.task.example(index) for index in trainer._refilled.batch.indices]
     assert batch["num_images"] == [len(example.images) for example in examples]
     assert {len(example.images) for example in examples} == {0, 4}
     processor = trainer._files.processor.image_processor

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from training.toys import make_trainer, toy_recipe
+from toys import make_trainer, toy_recipe
 
 from ssl4rl.training import trainable
 

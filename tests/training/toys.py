@@ -182,8 +182,8 @@ def make_trainer(recipe: Any, folder: Path, tasks: Tasks | None = None, engine: 
     """The trainer of a recipe, without its run."""
     from ssl4rl.training.display import Display
     from ssl4rl.training.preparation import prepare
-    from ssl4rl.training.run import _Training
+    from ssl4rl.training.run import Training
 
     prepared = prepare(recipe, tasks or toy_tasks())
     run = Run.create(folder, recipe.model_dump(mode="json"))
-    return _Training(prepared, engine, run, Display(prepared.plan.max_steps)).make_trainer()
+    return Training(prepared, engine, run, Display(prepared.plan.max_steps)).make_trainer()
