@@ -60,8 +60,8 @@ MODEL_GRPO: dict[str, Any] = {
 }
 LORA_LEARNING_RATE = 2e-5
 
-CONTROLS = ("format", "random")
-"""Rewards that know nothing of the task: what a run gains on them is not due to it."""
+CONTROLS = ("format", "incorrect", "majority", "random")
+"""Rewards that do not know what is right: what a run gains on them is not due to the task."""
 
 
 class Section(BaseModel):
@@ -129,7 +129,8 @@ class Reward(Section):
     """What GRPO is given for a reply."""
 
     kind: str = "task"
-    """``task`` (its own score), a registered reward, or a control: ``random`` (0 or 1) or ``format`` (1 if valid)."""
+    """``task`` (its own score), a registered reward, or a control: ``random`` (0 or 1), ``format`` (1 if valid),
+    ``incorrect`` (1 if valid and not right) or ``majority`` (1 for the commonest valid answer of the group)."""
     task: float = Field(default=1.0, ge=0)
     """Weight of what ``kind`` names."""
     format: float = Field(default=0.0, ge=0)

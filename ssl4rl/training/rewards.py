@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ssl4rl.answers import Score, score
+from ssl4rl.answers import Score, normalise, score
 from ssl4rl.example import Example, ExampleId
 from ssl4rl.records import Completion
 from ssl4rl.registry import REWARDS
@@ -32,6 +32,18 @@ def coin(example: ExampleId, number: int) -> float:
     Equal chances vary the most, so this is the strongest push that a reward can give which knows nothing.
     """
     return float(seeded_rng("random reward", str(example), number).integers(2))
+
+
+def commonest_answers(verdicts: Sequence[Score], indices: Sequence[int]) -> dict[int, str | None]:
+    """For each example the valid answer that most of its replies give, the first of several; None without one.
+
+    As a reward it is called ``majority`` (Zuo et al. 2025): replies agree with each other, be they right or not.
+    """
+    given: dict[int, Counter[str]] = {index: Counter() for index in indices}
+    for verdict, index in zip(verdicts, indices, strict=True):
+        if verdict.valid:
+            given[index][normalise(str(verdict.answer))] += 1
+    return {index: max(counts, key=counts.__getitem__, default=None) for index, counts in given.items()}
 
 
 class RewardFunction:
@@ -62,12 +74,18 @@ class RewardFunction:
         """The records of completions, which ``indices`` match with their examples."""
         # Not TRL's `completions`, from which the templates of some tokenizers have cut the reasoning.
         replies = [self.decode(ids) for ids in completion_ids]
+        verdicts = [self._score(reply, self.examples[index]) for reply, index in zip(replies, indices, strict=True)]
+        commonest = commonest_answers(verdicts, indices) if self.settings.kind == "majority" else {}
         numbers: Counter[int] = Counter()
         records = []
-        for reply, index in zip(replies, indices, strict=True):
+        for reply, verdict, index in zip(replies, verdicts, indices, strict=True):
             example = self.examples[index]
-            verdict = self._score(reply, example)
-            reward = self._reward(reply, example, verdict, numbers[index])
+            if commonest:
+                main = float(verdict.valid and normalise(str(verdict.answer)) == commonest[index])
+            else:
+                main = self._main(reply, example, verdict, numbers[index])
+            # A valid form counts beside whatever ``kind`` names.
+            reward = self.settings.task * main + self.settings.format * float(verdict.valid)
             numbers[index] += 1
             fields = Completion.fields_of(example, reply, verdict)
             records.append(Completion(**fields, step=step, reward=reward, selected=True))
@@ -88,16 +106,16 @@ class RewardFunction:
         except Exception as error:
             raise RuntimeError(f"the scorer of {example.id.label} failed on example {example.id}") from error
 
-    def _reward(self, reply: str, example: Example, verdict: Score, number: int) -> float:
-        """The weighted sum of what ``kind`` names and of a valid form."""
+    def _main(self, reply: str, example: Example, verdict: Score, number: int) -> float:
+        """What ``kind`` names, of a reply by itself."""
         kind, valid = self.settings.kind, float(verdict.valid)
         if self.reward is not None:
-            main = self._registered(self.reward, reply, example)
-        elif kind == "random":
-            main = coin(example.id, number)
-        else:
-            main = valid if kind == "format" else verdict.value
-        return self.settings.task * main + self.settings.format * valid
+            return self._registered(self.reward, reply, example)
+        if kind == "random":
+            return coin(example.id, number)
+        if kind == "incorrect":
+            return valid * (1 - verdict.value)
+        return valid if kind == "format" else verdict.value
 
     def _registered(self, function: Reward, reply: str, example: Example) -> float:
         kind = self.settings.kind

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from toys import Toy, make_trainer, toy_recipe, toy_tasks
 
-from ssl4rl.answers import Outcome, Scoring
+from ssl4rl.answers import Outcome, Score, Scoring
 from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import Completion
 from ssl4rl.registry import REWARDS
 from ssl4rl.training.recipe import Reward
 from ssl4rl.training.recipe_file import load_recipe
-from ssl4rl.training.rewards import RewardFunction, coin
+from ssl4rl.training.rewards import RewardFunction, coin, commonest_answers
 
 REPLIES = ["<answer>yes</answer>", "<answer>no</answer>", "<answer>perhaps</answer>", "no idea"]
 
@@ -62,6 +62,9 @@ def test_the_score_that_is_recorded_is_the_tasks(model_folder: Path, monkeypatch
         ({"format": 0.2}, [1.2, 0.2, 0, 0]),
         ({"task": 0.5, "format": 0.5}, [1, 0.5, 0, 0]),
         ({"kind": "format"}, [1, 1, 0, 0]),
+        ({"kind": "incorrect"}, [0, 1, 0, 0]),
+        ({"kind": "incorrect", "format": 0.5}, [0.5, 1.5, 0, 0]),
+        ({"kind": "majority"}, [1, 0, 0, 0]),
         ({"kind": "length", "task": 2, "format": 1}, [41, 39, 48, 14]),
     ],
 )
@@ -81,7 +84,20 @@ def test_a_random_reward_is_the_same_in_every_run_and_knows_nothing(model_folder
     assert draws[:20] != [coin(toy_tasks(YesNo).train.example(1).id, number) for number in range(20)]
 
 
-@pytest.mark.parametrize("kind", ["random", "format"])
+def test_the_majority_is_that_of_each_group(model_folder: Path) -> None:
+    verdicts = [
+        Score.of(0.0, "No"),
+        Score.of(0.0, "no "),
+        Score.of(1.0, "yes"),
+        Score.invalid("both"),
+        *[Score.unparsed()] * 2,
+    ]
+    verdicts += [Score.of(1.0, "yes"), Score.invalid("both"), Score.invalid("both"), Score.unparsed()]
+    assert commonest_answers(verdicts, [3] * 6 + [5] * 4) == {3: "no", 5: "yes"}
+    assert commonest_answers(verdicts[-3:], [1] * 3) == {1: None}
+
+
+@pytest.mark.parametrize("kind", ["random", "format", "incorrect", "majority"])
 def test_a_control_trains(kind: str, model_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(toy_recipe(model_folder, reward={"kind": kind}), tmp_path / "run", toy_tasks(YesNo))
     trainer.model.train()
