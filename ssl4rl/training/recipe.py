@@ -18,7 +18,7 @@ from ssl4rl.registry import REWARDS
 # For `tiny` on the embedded graph, on two cores: many prompts per step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. The names are trl.GRPOConfig's.
 QUICKSTART_GRPO: dict[str, Any] = {
-    "max_steps": 160,
+    "max_steps": 100,
     "learning_rate": 3e-4,
     "lr_scheduler_type": "constant_with_warmup",
     "warmup_steps": 5,
@@ -36,7 +36,12 @@ QUICKSTART_GRPO: dict[str, Any] = {
 
 # The same for `tiny-vision` on drawn scenes: its policy is more certain, and at the rate above its samples stop varying
 # too early.
-QUICKSTART_VISION_GRPO: dict[str, Any] = {**QUICKSTART_GRPO, "learning_rate": 2e-4, "adam_beta2": 0.98}
+QUICKSTART_VISION_GRPO: dict[str, Any] = {
+    **QUICKSTART_GRPO,
+    "max_steps": 160,
+    "learning_rate": 2e-4,
+    "adam_beta2": 0.98,
+}
 
 QUICKSTART = {TINY: QUICKSTART_GRPO, TINY_VISION: QUICKSTART_VISION_GRPO}
 

@@ -17,6 +17,7 @@ from ssl4rl.example import ExampleId
 from ssl4rl.inference.messages import Messages
 from ssl4rl.records import Completion
 from ssl4rl.tasks import AnyTask
+from ssl4rl.training.reasoning import contradicts
 
 SAME = 1e-6
 """Rewards that differ by less are equal."""
@@ -155,6 +156,14 @@ def _share(groups: Sequence[_Group]) -> float:
     return sum(group.flat for group in groups) / len(groups)
 
 
+def _different_answers(rows: Sequence[tuple[Any, ...]]) -> float:
+    """How many different answers the replies to an example give, in the mean."""
+    given: dict[ExampleId, set[str]] = {}
+    for _, example, _, _, _, answer, _ in rows:
+        given.setdefault(example, set()).update([] if answer is None else [normalise(answer)])
+    return sum(map(len, given.values())) / len(given)
+
+
 def batch_metrics(refilled: Refilled, name_of: Callable[[ExampleId], str | None]) -> dict[str, float]:
     """What metrics say about a generation batch of all processes.
 
@@ -166,7 +175,7 @@ def batch_metrics(refilled: Refilled, name_of: Callable[[ExampleId], str | None]
     from accelerate.utils import gather_object
 
     first = [
-        (name_of(record.id), record.id, record.reward, record.parsed, record.valid, record.answer)
+        (name_of(record.id), record.id, record.reward, record.parsed, record.valid, record.answer, contradicts(record))
         for record in refilled.everything[: len(refilled.batch.records)]
     ]
     rows = [row for theirs in gather_object([first]) for row in theirs]
@@ -180,6 +189,10 @@ def batch_metrics(refilled: Refilled, name_of: Callable[[ExampleId], str | None]
         if name is None or len({row[1] for row in some}) >= FEWEST_EXAMPLES:
             given = Counter(normalise(row[5]) for row in some if row[5] is not None)
             metrics[f"answers/commonest{suffix}"] = max(given.values(), default=0) / len(some)
+        metrics[f"answers/different{suffix}"] = _different_answers(some)
+        checked = [row[6] for row in some if row[6] is not None]
+        if checked:
+            metrics[f"reasoning/contradicted{suffix}"] = sum(checked) / len(checked)
     totals = gather_object([(len(refilled.everything), sum(record.reward for record in refilled.everything))])
     sampled = sum(count for count, _ in totals)
     return {
