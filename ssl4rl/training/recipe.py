@@ -20,7 +20,7 @@ from ssl4rl.registry import REWARDS
 QUICKSTART_GRPO: dict[str, Any] = {
     "max_steps": 100,
     "learning_rate": 3e-4,
-    "lr_scheduler_type": "constant_with_warmup",
+    "lr_scheduler_type": "cosine",
     "warmup_steps": 5,
     "per_device_train_batch_size": 256,
     "gradient_accumulation_steps": 1,
@@ -40,6 +40,7 @@ QUICKSTART_VISION_GRPO: dict[str, Any] = {
     **QUICKSTART_GRPO,
     "max_steps": 160,
     "learning_rate": 2e-4,
+    "lr_scheduler_type": "constant_with_warmup",
     "adam_beta2": 0.98,
 }
 
