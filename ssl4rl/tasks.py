@@ -10,10 +10,10 @@ import hashlib
 import json
 from abc import ABC
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -178,6 +178,15 @@ class Task(ABC, Generic[S, K]):
     def label(self) -> str:
         """``task@level``, with the knobs that differ from the level: ``link@medium+num_hops=2``."""
         return task_label(self.name, self.level, self.overrides)
+
+    @classmethod
+    def at_every_level(cls, source: S, **settings: Any) -> Iterator[Self]:
+        """The task at each level that applies to the source; ``settings`` are split, knobs and seed."""
+        for level in cls.levels:
+            try:
+                yield cls(source, level=level, **settings)
+            except NotApplicable:
+                continue
 
     def on_split(self, split: str) -> Task[S, K]:
         """The same task on another split of its source."""

@@ -84,6 +84,8 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
     train = read_offers(fit.examples, golds)
     rules = {} if described else fitted_rules(task.source, train)
     needs = {} if described else need_rules(task.source, train)
+    constant = _best_constant(fit.examples) if described else ""
+    blind = "" if described else _best_blind(fit.examples)
     cells = []
     for part in parts:
         offers = read_offers(part.examples, golds)
@@ -93,11 +95,10 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
         for name, weights in needs.items():
             cells.append(part.cell(name, [_follow(offer, weights, 1) for offer in offers], need=True))
         if described:
-            constant = _best_constant(fit.examples)
             scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
             cells.append(part.cell("best constant", scores))
         else:
-            cells.append(_best_blind(part, fit.examples))
+            cells.append(part.cell("best blind reply", scores_of(blind, part.examples)))
     return cells
 
 
@@ -199,13 +200,12 @@ def _follow(offer: Offer, weights: Weights, sign: int) -> float:
     return offer.score([offer.labels[i] for i in sorted(range(len(weight)), key=weight.__getitem__)])
 
 
-def _best_blind(part: _Part, fit: Sequence[Example]) -> Cell:
-    """The blind reply that earns most on the examples that rules are fitted on, measured on the fresh ones."""
+def _best_blind(fit: Sequence[Example]) -> str:
+    """The blind reply that earns most on the examples that rules are fitted on."""
     few = fit[:SAMPLE]
     means = {reply: float(scores_of(reply, few).mean()) for reply in blind_replies(few)}
     best = sorted(means, key=lambda reply: -means[reply])[:3]
-    reply = max(best, key=lambda reply: float(scores_of(reply, fit).mean()))
-    return part.cell("best blind reply", scores_of(reply, part.examples))
+    return max(best, key=lambda reply: float(scores_of(reply, fit).mean()))
 
 
 def _best_constant(fit: Sequence[Example]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ssl4rl.errors import NotApplicable
 from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
 from ssl4rl.source import Source
 from ssl4rl.tasks import Task
@@ -25,8 +24,4 @@ def every_task(source_kind: str, source: Source | None = None, split: str = "tra
     """
     source = SOURCE_KINDS.get(source_kind).load() if source is None else source
     for kind in kinds_on(source_kind, split):
-        for level in kind.levels:
-            try:
-                yield kind(source, level=level, split=split)
-            except NotApplicable:
-                continue
+        yield from kind.at_every_level(source, split=split)

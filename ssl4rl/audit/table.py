@@ -31,8 +31,8 @@ class Line:
     found: str
 
 
-def audit(tasks: Sequence[AnyTask], count: int, said: Callable[[str], None] = lambda line: None) -> list[Line]:
-    """The lines of all tasks, ``count`` examples of each; ``said`` is told what is being checked.
+def audit(tasks: Sequence[AnyTask], count: int, say: Callable[[str], None] = lambda line: None) -> list[Line]:
+    """Checks every task on ``count`` examples; ``say`` reports progress.
 
     The verdicts on rules are those of the whole table (Holm's correction).
     """
@@ -40,7 +40,7 @@ def audit(tasks: Sequence[AnyTask], count: int, said: Callable[[str], None] = la
     cells: list[Cell] = []
     owners: list[int] = []
     for place, task in enumerate(tasks):
-        said(f"checking {task.label} on {task.source.name}")
+        say(f"checking {task.label} on {task.source.name}")
         findings = check_contract(task, count)
         lines[place] = list(_of_contract(findings))
         if any("cannot be built" in problem for problem in findings.problems):

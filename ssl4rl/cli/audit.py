@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, knobs_of
-from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, knobs_of, named_kind
+from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.audit.table import Line
@@ -55,22 +55,13 @@ def _tasks(
     Raises:
         UserError: for names that do not exist, or if no level applies.
     """
-    from ssl4rl.registry import BENCHMARKS, TASKS
-
     if (task is None) == (benchmark is None):
         raise UserError("give one of --task NAME and --benchmark NAME")
-    kind: Any = TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark))
-    source = kind.source_kind.load(dataset)
-    split, knobs = "train" if task is not None else "test", knobs_of(settings)
-    built, refused = [], None
-    for each in [level] if level is not None else list(kind.levels):
-        try:
-            built.append(kind(source, split=split, level=each, knobs=knobs, seed=seed))
-        except NotApplicable as error:
-            refused = error
-    if not built and refused is not None:
-        raise refused
-    return built
+    kind, split = named_kind(task, benchmark)
+    source, knobs = kind.source_kind.load(dataset), knobs_of(settings)
+    built = [] if level is not None else list(kind.at_every_level(source, split=split, knobs=knobs, seed=seed))
+    # Where no level applies, the default one says why.
+    return built or [kind(source, split=split, level=level, knobs=knobs, seed=seed)]
 
 
 def _print(lines: list[Line]) -> None:

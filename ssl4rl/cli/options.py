@@ -78,6 +78,13 @@ def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any
     return kind
 
 
+def named_kind(task: str | None, benchmark: str | None) -> tuple[Any, str]:
+    """The task or else the benchmark of that name, and the split that it is asked on by default."""
+    from ssl4rl.registry import BENCHMARKS, TASKS
+
+    return (TASKS.get(task), "train") if task is not None else (BENCHMARKS.get(str(benchmark)), "test")
+
+
 def names_of_side(registry: Registry[Any], side: str, incomplete: str = "") -> list[str]:
     """The registered names of that side that begin as given."""
     names = [name for name in registry.names() if name.startswith(incomplete)]

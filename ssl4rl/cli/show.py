@@ -17,6 +17,7 @@ from ssl4rl.cli.options import (
     complete_benchmark,
     complete_task,
     knobs_of,
+    named_kind,
     of_side,
 )
 from ssl4rl.errors import UserError
@@ -62,13 +63,11 @@ def show(
     if identity is not None:
         examples, replies = _rebuilt(identity, dataset, run, context)
     else:
-        from ssl4rl.registry import BENCHMARKS, TASKS
         from ssl4rl.tasks import describe_redrawn
 
-        kind: Any = of_side(TASKS.get(task) if task is not None else BENCHMARKS.get(str(benchmark)), context)
-        split = split or ("train" if task is not None else "test")
-        source = kind.source_kind.load(dataset)
-        asked = kind(source, split=split, level=level, knobs=knobs_of(settings or []), seed=seed)
+        kind, default_split = named_kind(task, benchmark)
+        source = of_side(kind, context).source_kind.load(dataset)
+        asked = kind(source, split=split or default_split, level=level, knobs=knobs_of(settings or []), seed=seed)
         stop = min(start + count, getattr(asked, "size", start + count))
         examples = [asked.example(index) for index in range(start, stop)]
         if passed_over := describe_redrawn(asked.redrawn):

@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssl4rl.answers import Score
-from ssl4rl.errors import NotApplicable
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, wilson
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.recipe import Recipe, TaskEntry
+from ssl4rl.training.refill import is_flat
 from ssl4rl.training.tasks import parts_of
 
 if TYPE_CHECKING:
@@ -81,16 +81,12 @@ def at_every_level(recipe: Recipe) -> Recipe:
             entries.append(entry)
             continue
         source = kind.source_kind.load(entry.dataset)
-        for level in kind.levels:
-            try:
-                kind(source, level=level, knobs=entry.knobs, seed=recipe.seed)
-            except NotApplicable:
-                continue
-            entries.append(entry.model_copy(update={"level": level}))
+        for task in kind.at_every_level(source, knobs=entry.knobs, seed=recipe.seed):
+            entries.append(entry.model_copy(update={"level": task.level}))
     return recipe.model_copy(update={"tasks": entries})
 
 
-def calibrate(recipe: Recipe, groups: int = GROUPS, said: Callable[[str], None] = print) -> Iterator[Difficulty]:
+def calibrate(recipe: Recipe, groups: int = GROUPS, say: Callable[[str], None] = print) -> Iterator[Difficulty]:
     """The difficulty of each of the recipe's tasks, with its model, its sampling and its reward.
 
     Raises:
@@ -103,13 +99,13 @@ def calibrate(recipe: Recipe, groups: int = GROUPS, said: Callable[[str], None] 
     recipe = recipe.model_copy(update={"heldout": recipe.heldout.model_copy(update={"examples": 0})})
     prepared = prepare(recipe)
     for line in prepared.notes:
-        said(line)
+        say(line)
     with TemporaryDirectory(prefix="ssl4rl-calibrate-") as folder:
         run = Run.create(Path(folder), recipe.model_dump(mode="json"))
         trainer = Training(prepared, choose_sampler(recipe), run, Display(0)).make_trainer()
         task = prepared.tasks.train
         for entry, part in zip(recipe.tasks, parts_of(task), strict=True):
-            said(f"sampling {part.label} on {part.source.name}")
+            say(f"sampling {part.label} on {part.source.name}")
             yield _measure(trainer, task, part, entry, groups, prepared.plan.prompts_per_generation)
 
 
@@ -128,7 +124,7 @@ def _measure(
         prompts += [[str(record.id)] for record in sampled.records]
         lengths += [len(ids) for ids in sampled.completion_ids]
         rewards = [record.reward for record in sampled.records]
-        useful += [len(set(rewards[start : start + size])) > 1 for start in range(0, len(rewards), size)]
+        useful += [not is_flat(rewards[start : start + size]) for start in range(0, len(rewards), size)]
         if len(useful) >= FEWEST_GROUPS and wilson(sum(useful), len(useful))[1] < WORTHWHILE:
             break
     low, high = wilson(sum(useful), len(useful))

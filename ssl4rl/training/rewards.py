@@ -75,17 +75,12 @@ class RewardFunction:
         # Not TRL's `completions`, from which the templates of some tokenizers have cut the reasoning.
         replies = [self.decode(ids) for ids in completion_ids]
         verdicts = [self._score(reply, self.examples[index]) for reply, index in zip(replies, indices, strict=True)]
-        commonest = commonest_answers(verdicts, indices) if self.settings.kind == "majority" else {}
+        commonest = commonest_answers(verdicts, indices)
         numbers: Counter[int] = Counter()
         records = []
         for reply, verdict, index in zip(replies, verdicts, indices, strict=True):
             example = self.examples[index]
-            if commonest:
-                main = float(verdict.valid and normalise(str(verdict.answer)) == commonest[index])
-            else:
-                main = self._main(reply, example, verdict, numbers[index])
-            # A valid form counts beside whatever ``kind`` names.
-            reward = self.settings.task * main + self.settings.format * float(verdict.valid)
+            reward = self._reward(reply, example, verdict, numbers[index], commonest[index])
             numbers[index] += 1
             fields = Completion.fields_of(example, reply, verdict)
             records.append(Completion(**fields, step=step, reward=reward, selected=True))
@@ -106,16 +101,20 @@ class RewardFunction:
         except Exception as error:
             raise RuntimeError(f"the scorer of {example.id.label} failed on example {example.id}") from error
 
-    def _main(self, reply: str, example: Example, verdict: Score, number: int) -> float:
-        """What ``kind`` names, of a reply by itself."""
+    def _reward(self, reply: str, example: Example, verdict: Score, number: int, commonest: str | None) -> float:
+        """The weighted sum of what ``kind`` names and of a valid form; ``commonest`` is the group's answer."""
         kind, valid = self.settings.kind, float(verdict.valid)
         if self.reward is not None:
-            return self._registered(self.reward, reply, example)
-        if kind == "random":
-            return coin(example.id, number)
-        if kind == "incorrect":
-            return valid * (1 - verdict.value)
-        return valid if kind == "format" else verdict.value
+            main = self._registered(self.reward, reply, example)
+        elif kind == "random":
+            main = coin(example.id, number)
+        elif kind == "incorrect":
+            main = valid * (1 - verdict.value)
+        elif kind == "majority":
+            main = valid * (normalise(str(verdict.answer)) == commonest)
+        else:
+            main = valid if kind == "format" else verdict.value
+        return self.settings.task * main + self.settings.format * valid
 
     def _registered(self, function: Reward, reply: str, example: Example) -> float:
         kind = self.settings.kind

@@ -42,7 +42,7 @@ def test_nothing_is_written_and_every_level_is_sampled(model_folder: Path, tmp_p
     every = at_every_level(recipe_of(model_folder))
     assert [entry.level for entry in every.tasks] == ["easy", "medium", "hard"]
     said: list[str] = []
-    found = list(calibrate(every, groups=4, said=said.append))
+    found = list(calibrate(every, groups=4, say=said.append))
     assert [each.label for each in found] == ["toy@easy", "toy@medium", "toy@hard"]
     assert said[-3:] == [f"sampling toy@{level} on toys" for level in ("easy", "medium", "hard")]
     assert list(tmp_path.iterdir()) == []

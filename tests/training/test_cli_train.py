@@ -72,7 +72,10 @@ def test_train_then_log_then_resume(model_folder, tmp_path, monkeypatch, capsys)
         (["graph", "train", "--resume"], "--resume needs the run"),
         (["graph", "train", "--resume", "--output", "none", "--task", "link"], "only --set"),
         (["graph", "train", "--resume", "--output", "none"], "none does not exist"),
-        (["graph", "train", "--set", "reward.kind=x"], "unknown reward 'x'; there are: format, incorrect, majority,"),
+        (
+            ["graph", "train", "--set", "reward.kind=x"],
+            "unknown reward 'x'; there are: format, incorrect, majority, random, task",
+        ),
         (["graph", "train", "--task", "rotation"], "rotation is for ssl4rl vision, not for ssl4rl graph"),
         (
             ["vision", "train", "--task", "rotation", "--task", "link", "--dataset", "citations"],
