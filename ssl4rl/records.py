@@ -44,6 +44,8 @@ class ReplyRecord(BaseModel):
     """The expected score of the best reply that does not look at the prompt."""
     scoring: Scoring
     """The call that scores a reply: the function's name and its arguments."""
+    tokens: int = 0
+    """Tokens of the reply."""
 
     @classmethod
     def fields_of(cls, example: Example, reply: str, score: Score) -> dict[str, Any]:
@@ -102,8 +104,6 @@ class Prediction(ReplyRecord):
     """The name of the right class."""
     choices: Mapping[str, str] = Field(default_factory=dict)
     """What may be answered, by label (in choices.json where all items share it)."""
-    tokens: int = 0
-    """Tokens of the reply."""
     truncated: bool = False
     """Whether the reply was cut off at its longest length."""
     logprobs: Mapping[str, float] | None = None

@@ -11,6 +11,7 @@ import json
 from abc import ABC
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
@@ -120,6 +121,9 @@ class Task(ABC, Generic[S, K]):
     levels: ClassVar[Mapping[str, Mapping[str, Any]]]
     """Named bundles of knobs, from easy to hard; the values are overrides of the knobs' defaults."""
     default_level: ClassVar[str] = "medium"
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """The rungs of a curriculum, from easy to hard: of each a ``level``, knobs, or both. Empty: the levels are the
+    rungs, but for those that reproduce the paper."""
 
     def __init__(
         self,
@@ -191,6 +195,20 @@ class Task(ABC, Generic[S, K]):
     def on_split(self, split: str) -> Task[S, K]:
         """The same task on another split of its source."""
         return type(self)(self.source, split=split, level=self.level, knobs=self.overrides, seed=self.seed)
+
+    def changed(self, rung: Mapping[str, Any]) -> Self:
+        """The same task at the ``level`` that is named, if one is, and with the knobs that are."""
+        level = rung.get("level", self.level)
+        knobs = {**self.overrides, **{key: value for key, value in rung.items() if key != "level"}}
+        return type(self)(self.source, split=self.split, level=level, knobs=knobs, seed=self.seed)
+
+    def rungs(self) -> list[Self]:
+        """The same task at the rungs of its ladder that apply to its source, from easy to hard."""
+        found = []
+        for rung in self.ladder or [{"level": level} for level in self.levels if not level.startswith("paper")]:
+            with suppress(NotApplicable):
+                found.append(self.changed(rung))
+        return found
 
     def form(self, answer: str) -> str:
         """The last sentence of a prompt, which says how to reply; ``answer`` is what to give: "yes or no"."""

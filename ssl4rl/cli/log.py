@@ -26,11 +26,18 @@ def log(
     step: Annotated[
         int | None, typer.Option("--step", help="Only those sampled for this step (training only).")
     ] = None,
+    rungs: Annotated[bool, typer.Option("--rungs", help="Instead, how a curriculum moved between its rungs.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Shows what the model replied, in training or in an evaluation: the latest first, or the worst or best."""
     from ssl4rl.report.replies import reply_text
+    from ssl4rl.report.rungs import rung_lines
     from ssl4rl.runs import Run
+
+    if rungs:
+        for line in rung_lines(Run.open(path)):
+            typer.echo(line)
+        return
 
     if worst and best:
         raise UserError("give --worst or --best, not both")

@@ -17,7 +17,6 @@ from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
-from ssl4rl.graph.text import write_subgraph
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
 from ssl4rl.tasks import MAX_DRAWS, inserted
 
@@ -85,7 +84,7 @@ class PairTask(GraphTask[PK]):
             common = set(self.view.visible.around(first)) & set(self.view.visible.around(second))
         hidden = [frozenset(pair), *(self._spare_pairs(pair, common, rng) if not linked else ())]
         subgraph = self.cut([first, second], rng, hidden, common)
-        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(first, second))
+        written = self.write(subgraph, rng, keep=(first, second))
         question = (
             f"Not every edge is shown. Is there an edge between nodes [{written.number[first]}] "
             f"and [{written.number[second]}]?"
@@ -166,7 +165,7 @@ class PairTask(GraphTask[PK]):
         choices = dict(zip(labels, names, strict=True))
         accepted = [label for label, relation in zip(choices, options, strict=True) if relation in true]
         subgraph = self.cut([head, tail], rng, [frozenset((head, tail))])
-        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(head, tail))
+        written = self.write(subgraph, rng, keep=(head, tail))
         question = (
             f"Not every edge is shown. Which relation holds from node [{written.number[head]}] "
             f"to node [{written.number[tail]}]?"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
-from ssl4rl.graph.text import GraphText
+from ssl4rl.graph.text import GraphText, write_subgraph
 from ssl4rl.graph.view import edge_view, inductive_view
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
@@ -32,6 +33,9 @@ class ContextKnobs(Knobs):
     It decides how many nodes are shown: of each, at least 12 words are."""
     inductive: bool = False
     """Whether training prompts leave out the nodes of val and test, texts and edges."""
+    corrupt: Literal["text", "edges"] | None = None
+    """A control, under the right answers: ``text`` blanks the texts of the nodes that are shown (options stay);
+    ``edges`` shows the neighbours that nodes have after all visible edges are rewired, each node keeping its degree."""
 
 
 PAPER_CONTEXT: Mapping[str, Any] = {"num_hops": 3, "fanout": 5, "max_nodes": 60, "text_budget": 700}
@@ -52,6 +56,9 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     def prepare(self) -> None:
         inductive = self.knobs.inductive and self.split == "train"
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
+        self._shown, self._around = self.source, self.view.visible
+        if self.knobs.corrupt == "edges":
+            self._shown, self._around = rewired(self.source, self.view.visible)
 
     def cut(
         self,
@@ -62,7 +69,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     ) -> Subgraph:
         """A subgraph around ``centers`` by this task's context knobs, over visible edges only."""
         return ego_subgraph(
-            self.view.visible,
+            self._around,
             centers,
             rng,
             num_hops=self.knobs.num_hops,
@@ -72,11 +79,16 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             hidden_nodes=hidden_nodes,
         )
 
+    def write(self, subgraph: Subgraph, rng: np.random.Generator, **about: Any) -> GraphText:
+        """The subgraph as text, by this task's knobs; ``about`` goes to :func:`ssl4rl.graph.text.write_subgraph`."""
+        blank, budget = self.knobs.corrupt == "text", self.knobs.text_budget
+        return write_subgraph(self._shown, subgraph, rng, text_budget=budget, blank=blank, **about)
+
     def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
         """What explains an example: local number → node, edges shown, node → characters cut, and what the task adds."""
         return {
             "nodes": {str(number): node for node, number in written.number.items()},
-            "edges": self.source.edge_index[:, list(written.edges)].T.tolist(),
+            "edges": self._shown.edge_index[:, list(written.edges)].T.tolist(),
             "edges_dropped": len(subgraph.edges) - len(written.edges),
             "dropped": {str(node): characters for node, characters in written.dropped.items()},
             **more,

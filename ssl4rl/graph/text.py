@@ -165,13 +165,14 @@ def write_subgraph(
     keep: Collection[int] = (),
     masked: Collection[int] = (),
     options: Sequence[int] = (),
+    blank: bool = False,
 ) -> GraphText:
     """The nodes, one a line with number and text, then the edges, with direction, relation and text where they exist.
 
     ``keep`` and ``masked`` are the asked nodes; the texts of ``masked`` are not shown. ``options`` are nodes whose
     texts are offered as lettered answers instead. The budget decides how many of the other nodes are shown: as many,
     nearest first, as leave each text enough words. One neighbour of each asked node is shown in any case. Edges
-    have half of ``text_budget`` on top, for themselves.
+    have half of ``text_budget`` on top, for themselves. ``blank`` leaves the nodes' texts out, but not the options'.
     """
     asked = [node for node in subgraph.nodes if node in keep or node in masked]
     visible = [node for node in subgraph.nodes if node not in masked]
@@ -186,6 +187,8 @@ def write_subgraph(
     fair = fair_shares([heads[node].pieces for node in group], left, [heads[node].least for node in group])
     shares |= dict(zip(group, fair, strict=True))
     shown = {node: _shown_part(heads[node], share) or EMPTY for node, share in shares.items()}
+    if blank:
+        shown |= {node: EMPTY for node in shown if node not in options}
 
     nodes = [node for node in subgraph.nodes if node in asked or node in chosen]
     numbers = rng.permutation(len(nodes)) + 1

@@ -96,7 +96,8 @@ def calibrate(recipe: Recipe, groups: int = GROUPS, say: Callable[[str], None] =
     from ssl4rl.training.preparation import choose_sampler, prepare
     from ssl4rl.training.run import Training
 
-    recipe = recipe.model_copy(update={"heldout": recipe.heldout.model_copy(update={"examples": 0})})
+    heldout = recipe.heldout.model_copy(update={"examples": 0})
+    recipe = recipe.model_copy(update={"heldout": heldout, "difficulty": "fixed", "mixing": "weights"})
     prepared = prepare(recipe)
     for line in prepared.notes:
         say(line)

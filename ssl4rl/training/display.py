@@ -23,6 +23,9 @@ COMMONEST = "answers/commonest"
 TASK_REWARD, OF_NO_TASK = "reward/", ("reward/sampled", "reward/selected")
 """What the names of the rewards of a mixture's tasks begin with, and those that are no task's."""
 
+SHARE, MOST_RUNGS = "share/", 3
+"""What the names of the shares of a curriculum's rungs begin with, and of how many rungs the rewards are shown."""
+
 
 def explain_flat(
     rewards: Sequence[float], parsed: Sequence[float], valid: Sequence[float], levels: Sequence[str]
@@ -152,13 +155,13 @@ class Display:
 
 
 def _by_task(logs: Mapping[str, Any]) -> dict[str, str]:
-    """Reward and valid share of each task of a mixture: ``0.612 (98% valid)``."""
-    columns = {}
-    for name in logs:
-        if name.startswith(TASK_REWARD) and name not in OF_NO_TASK:
-            task = name.removeprefix(TASK_REWARD)
-            columns[task] = f"{_value(logs, name):.3f} ({_value(logs, f'valid/{task}'):.0%} valid)"
-    return columns
+    """Reward and valid share of each task of a mixture: ``0.612 (98% valid)``; of a curriculum's largest rungs."""
+    tasks = [name.removeprefix(TASK_REWARD) for name in logs if name.startswith(TASK_REWARD) and name not in OF_NO_TASK]
+    if any(name.startswith(SHARE) for name in logs):
+        tasks = sorted(tasks, key=lambda task: -_value(logs, SHARE + task))[:MOST_RUNGS]
+    return {
+        task: f"{_value(logs, TASK_REWARD + task):.3f} ({_value(logs, f'valid/{task}'):.0%} valid)" for task in tasks
+    }
 
 
 def _value(logs: Mapping[str, Any], name: str) -> float:

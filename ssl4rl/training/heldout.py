@@ -61,11 +61,20 @@ def evaluate(task: AnyTask, answer: Answer, examples: int, step: int) -> list[He
 class Heldout:
     """The held-out answers of a run, by step; those that it has recorded are not asked for again.
 
-    ``answer`` is given where the model is; a mixture's scores have ``tasks``, those of each task by its name.
+    ``answer`` is given where the model is; a mixture's scores have ``tasks``, those of each task by its name, with
+    which ``on_scores`` is called.
     """
 
-    def __init__(self, run: Run, task: AnyTask, examples: int, display: Display, seconds: Callable[[], float]) -> None:
-        self.run, self.task, self.display, self.seconds = run, task, display, seconds
+    def __init__(
+        self,
+        run: Run,
+        task: AnyTask,
+        examples: int,
+        display: Display,
+        seconds: Callable[[], float],
+        on_scores: Callable[[list[float]], None] | None = None,
+    ) -> None:
+        self.run, self.task, self.display, self.seconds, self.on_scores = run, task, display, seconds, on_scores
         self.examples = num_examples(task, examples)
         self.names = PartNames(task)
         self._answers = self._recorded()
@@ -99,7 +108,11 @@ class Heldout:
                 self.run.append(METRICS, {"step": step, "seconds": self.seconds(), "heldout": estimate})
                 when = f"after step {step}" if step else "before training"
                 self.display.say(f"held out {when}: {describe_estimate(estimate)}")
-        return self.score(step)
+        score = self.score(step)
+        if self.on_scores is not None:
+            tasks = score.get("tasks", {})
+            self.on_scores([tasks[name]["score"] if name in tasks else 0.0 for name in self.names])
+        return score
 
     def score(self, step: int) -> dict[str, Any]:
         """The recorded score after ``step`` steps, as JSON."""

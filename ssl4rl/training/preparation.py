@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import environment
@@ -16,6 +16,7 @@ from ssl4rl.inference.lengths import Measured, measure
 from ssl4rl.inference.model import ModelFiles, unfamiliar
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.schedule import on_ladders
 from ssl4rl.training.tasks import Tasks, build_tasks, num_examples, parts_of
 
 PREFLIGHT_EXAMPLES = 64
@@ -75,6 +76,9 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
     environment.prepare_environment()
     plan, risks = check(recipe, num_processes())
     tasks = tasks or build_tasks(recipe)
+    if recipe.corrupt is not None:
+        tasks = tasks.corrupted(recipe.corrupt)
+    tasks = replace(tasks, train=on_ladders(tasks.train, recipe))
     quieten()
     model = recipe.model
     files = ModelFiles(

@@ -6,7 +6,7 @@ The defaults are the quickstart (configs/quickstart.yaml spells them out). What 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -89,6 +89,8 @@ class TaskEntry(Section):
     """Share of the examples in a mixture of several tasks, relative to the others' weights."""
     knobs: dict[str, Any] = Field(default_factory=dict)
     """Knobs that differ from the level's."""
+    ladder: list[dict[str, Any]] | None = None
+    """The rungs of a curriculum, from easy to hard, each ``{level, KNOB: value, …}``; null is the task's own ladder."""
 
 
 class Lora(Section):
@@ -175,6 +177,15 @@ class Recipe(Section):
     """Decides the examples, the sampling and the initial adapters."""
     tasks: list[TaskEntry] = Field(default_factory=lambda: [TaskEntry()], min_length=1)
     """One task, or several as a mixture."""
+    difficulty: Literal["fixed", "staged", "adaptive"] = "fixed"
+    """``fixed``: the level of each task; or along its ladder, ``staged`` in equal parts of the run from easy to hard,
+    or ``adaptive``, the more of a rung the more its replies differ in what they earn. Held out is always the level."""
+    mixing: Literal["weights", "learnability", "bandit"] = "weights"
+    """Shares of the tasks of a mixture: their ``weights``; by ``learnability``, the more of a task the more its replies
+    differ in what they earn; or a ``bandit`` on held-out progress per generated token."""
+    corrupt: Literal["text", "edges", "image"] | None = None
+    """A control: training prompts lose what the answer should rest on, under the right answers: ``text`` blanks the
+    texts of shown nodes, ``edges`` shows another graph's neighbours, ``image`` shows grey images."""
     model: ModelSettings = Field(default_factory=ModelSettings)
     """The model to train."""
     reward: Reward = Field(default_factory=Reward)

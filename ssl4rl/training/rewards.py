@@ -78,12 +78,12 @@ class RewardFunction:
         commonest = commonest_answers(verdicts, indices)
         numbers: Counter[int] = Counter()
         records = []
-        for reply, verdict, index in zip(replies, verdicts, indices, strict=True):
+        for ids, reply, verdict, index in zip(completion_ids, replies, verdicts, indices, strict=True):
             example = self.examples[index]
             reward = self._reward(reply, example, verdict, numbers[index], commonest[index])
             numbers[index] += 1
             fields = Completion.fields_of(example, reply, verdict)
-            records.append(Completion(**fields, step=step, reward=reward, selected=True))
+            records.append(Completion(**fields, tokens=len(ids), step=step, reward=reward, selected=True))
         return records
 
     def select(self, records: Sequence[Completion]) -> None:

@@ -141,7 +141,8 @@ class Training:
             self.display.say(f"prompts are not shared: {trainer.sharing}")
         settings, last = self.recipe.heldout, self.plan.max_steps
         answer = partial(trainer.answer, batch_size=settings.batch_size)
-        heldout = Heldout(self.run, self.tasks.heldout, settings.examples, self.display, self._seconds)
+        on_scores = trainer.schedule.evaluated if trainer.schedule else None
+        heldout = Heldout(self.run, self.tasks.heldout, settings.examples, self.display, self._seconds, on_scores)
         if checkpoint is None:
             self._probe(trainer)
         heldout.at(0, answer)

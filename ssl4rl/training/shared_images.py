@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ssl4rl.inference.tokens import Encoded
 
 SAMPLED = 32
 """Values of an image that are compared first."""
@@ -126,3 +129,13 @@ class Images:
 def text_positions(present: Tensor) -> Tensor:
     """Positions of the tokens of (R, P) padded prompts, 0 in padding on the left."""
     return (present.long().cumsum(1) - 1).clamp(min=0)
+
+
+def image_fields(rows: Sequence[Encoded]) -> dict[str, Any]:
+    """The further inputs of a vision-language model for a batch of prompts, some of which may have no image."""
+    fields: dict[str, Any] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.marks):
+        fields[name] = [row.marks[name][0] if name in row.marks else [0] * len(row.ids[0]) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row.pixels):
+        fields[name] = torch.cat([torch.as_tensor(np.asarray(row.pixels[name])) for row in rows if name in row.pixels])
+    return fields

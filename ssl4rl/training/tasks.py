@@ -43,6 +43,18 @@ class Tasks:
         used = dict.fromkeys([*self.sources, *used_sources([heldout])])
         return replace(self, heldout=heldout, sources=list(used))
 
+    def corrupted(self, corrupt: str) -> Tasks:
+        """The same, but prompts of training lose what the answer should rest on; the evaluation stays.
+
+        Raises:
+            UserError: for a task that knows no such corruption.
+        """
+        train = self.train
+        if isinstance(train, Mixture):
+            parts = [part.changed({"corrupt": corrupt}) for part in parts_of(train)]
+            return replace(self, train=Mixture(parts, train.knobs.weights, train.seed))
+        return replace(self, train=train.changed({"corrupt": corrupt}))
+
     @property
     def versions(self) -> dict[str, int]:
         """The version of each task, by name."""

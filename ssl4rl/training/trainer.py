@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
@@ -26,7 +25,6 @@ from ssl4rl.inference.engines.transformers import TransformersEngine
 from ssl4rl.inference.lengths import check_example
 from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.inference.tokens import Encoded
 from ssl4rl.records import Completion
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training import shared_prompt, trainable, vllm_sync
@@ -36,10 +34,11 @@ from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.refill import FreshExamples, Refilled, Sampled, batch_metrics, refill
 from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, sample_groups
-from ssl4rl.training.shared_images import Images
+from ssl4rl.training.schedule import Laddered, Schedule
+from ssl4rl.training.shared_images import Images, image_fields
 
-FRESH = "ssl4rl.fresh_examples"
-"""Where a checkpoint's trainer_state.json keeps the position among the examples of refills."""
+FRESH, SCHEDULE = "ssl4rl.fresh_examples", "ssl4rl.schedule"
+"""Keys of a checkpoint's trainer_state.json: the position among the examples of refills, and the schedule's state."""
 
 COUNTS = ("sampled", "selected", "refill/rounds")
 """Metrics of a generation batch that are not repeated for its later steps: their sum over the steps is the run's."""
@@ -62,6 +61,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
 
     use_vllm: bool
     _buffered_inputs: list[dict[str, Any]] | None
+    _rows: list[dict[str, Any]]
     _refilled: Refilled
     """The current generation batch."""
 
@@ -78,7 +78,8 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         on_generation: Callable[[int, list[Completion]], None] | None = None,
     ) -> None:
         self._reward = RewardFunction(task, recipe.reward, files.decode)
-        self._fresh = FreshExamples(task, plan.num_prompts)
+        self.schedule = Schedule(task, recipe, plan) if isinstance(task, Laddered) else None
+        self._fresh = FreshExamples(task, plan.num_prompts * (len(self.schedule.rungs) if self.schedule else 1))
         self._repeated: dict[str, float] = {}
         self._files = files
         self._on_generation = on_generation
@@ -161,13 +162,17 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `_generate` fills in the prompts, and changes the rows whose group it replaces: rewards come after it.
-        self._rows = [{"prompt": [], "index": row["index"]} for row in inputs]
+        place = self.schedule.index if self.schedule is not None else int
+        self._rows = [{"prompt": [], "index": place(row["index"])} for row in inputs]
         metrics = self._metrics["train"]
         recorded = {name: len(values) for name, values in metrics.items()}
         output: dict[str, Any] = super()._generate_and_score_completions(self._rows)
         # TRL's reward is that of the selected completions.
         metrics["reward/selected"].append(metrics["reward"].pop())
         counts = batch_metrics(self._refilled, self._reward.names.of)
+        if self.schedule is not None:
+            everything = self._refilled.everything
+            counts |= self.schedule.observe(everything[: len(self._refilled.batch.records)], everything)
         for name, value in counts.items():
             metrics[name].append(value)
         self._repeated = {
@@ -216,7 +221,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         images = [images_of(prompts[index]) for index in indices]
         self._vllm_prompts = [short.get(index, encoded[index].ids[0]) for index in indices]
         completion_ids, logprobs = self._generate_single_turn(
-            prompt_ids, images if any(images) else None, _image_fields(rows), self.num_generations
+            prompt_ids, images if any(images) else None, image_fields(rows), self.num_generations
         )
         records = self._reward.score(completion_ids, indices, self.state.global_step + 1)
         conversations = [prompts[index] for index in indices]
@@ -240,11 +245,15 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         self.state.stateful_callbacks[FRESH] = {"position": self._fresh.position}
+        if self.schedule is not None:
+            self.state.stateful_callbacks[SCHEDULE] = self.schedule.state
         super()._save_checkpoint(model, trial)
 
     def _load_callback_state(self) -> None:
         super()._load_callback_state()
         self._fresh.position = self.state.stateful_callbacks.get(FRESH, {}).get("position", self._fresh.position)
+        if self.schedule is not None and SCHEDULE in self.state.stateful_callbacks:
+            self.schedule.restore(self.state.stateful_callbacks[SCHEDULE])
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         whole = len(generation_batch) % self.num_generations == 0 if isinstance(generation_batch, list) else False
@@ -338,13 +347,3 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             distinct = distinct.of_prompts(range(0, len(prompt_ids), group)).to(model.device)
             groups = sample_groups(model, prompt_ids[::group], group, sampling, distinct)
         return [completion for completions in groups for completion in completions], None
-
-
-def _image_fields(rows: Sequence[Encoded]) -> dict[str, Any]:
-    """The further inputs of a vision-language model for a batch of prompts, some of which may have no image."""
-    fields: dict[str, Any] = {}
-    for name in dict.fromkeys(name for row in rows for name in row.marks):
-        fields[name] = [row.marks[name][0] if name in row.marks else [0] * len(row.ids[0]) for row in rows]
-    for name in dict.fromkeys(name for row in rows for name in row.pixels):
-        fields[name] = torch.cat([torch.as_tensor(np.asarray(row.pixels[name])) for row in rows if name in row.pixels])
-    return fields

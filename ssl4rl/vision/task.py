@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -10,14 +11,16 @@ from PIL import Image
 from pydantic import Field
 
 from ssl4rl.errors import NotApplicable
+from ssl4rl.example import Example
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
-from ssl4rl.tasks import Knobs, Redraw, ShownImage, Task
+from ssl4rl.tasks import Draft, Knobs, Redraw, ShownImage, Task
 from ssl4rl.vision.image_set import ImageSet, image_item
 from ssl4rl.vision.transforms import square, within
 
 LEAST_SIDE = 28
 """Images with a shorter side than this are passed over: fewer pixels than one token of Qwen2.5-VL covers."""
+GREY = (128, 128, 128)
 
 
 class VisionKnobs(Knobs):
@@ -27,6 +30,8 @@ class VisionKnobs(Knobs):
     """Side of a whole image as shown, in pixels; with ``shape=own`` the most that its shorter side may have."""
     shape: Literal["square", "own"] = "square"
     """``square``: the image's centre square, always scaled to ``size``; ``own``: all of it, in its own shape."""
+    corrupt: Literal["image"] | None = None
+    """A control, under the right answers: ``image`` shows a grey image in the place of each."""
 
 
 VK = TypeVar("VK", bound=VisionKnobs)
@@ -41,6 +46,12 @@ class VisionTask(Task[ImageSet, VK]):
         self.members = self.source.members(self.split)
         if not len(self.members):
             raise NotApplicable(f"image set {self.source.name} has no {self.split} images; add more images")
+
+    def _finish(self, index: int, draft: Draft) -> Example:
+        if self.knobs.corrupt == "image":
+            parts = (part if isinstance(part, str) else _greyed(part) for part in draft.parts)
+            draft = replace(draft, parts=tuple(parts))
+        return super()._finish(index, draft)
 
     def pick(self, rng: np.random.Generator) -> int:
         """A random image of the split."""
@@ -84,3 +95,8 @@ class VisionTask(Task[ImageSet, VK]):
 def derive(original: ShownImage, image: Image.Image, **changes: Any) -> ShownImage:
     """``image``, which was made from ``original``; ``changes`` is how, in JSON, so that its pixels follow from it."""
     return ShownImage(image, {**original.content, **changes})
+
+
+def _greyed(shown: ShownImage) -> ShownImage:
+    """A grey image of the same size."""
+    return derive(shown, Image.new("RGB", shown.image.size, GREY), corrupt="image")

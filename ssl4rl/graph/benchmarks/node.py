@@ -14,7 +14,6 @@ from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
-from ssl4rl.graph.text import write_subgraph
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
 from ssl4rl.tasks import Draft
 
@@ -66,7 +65,7 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
         labels = labels_for(names)
         choices = dict(zip(labels, names, strict=True))
         subgraph = self.cut([node], rng)
-        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=(node,))
+        written = self.write(subgraph, rng, keep=(node,))
         question = f"Which of these classes does node [{written.number[node]}] belong to?"
         form = self.form(label_noun(labels))
         return self.closed(

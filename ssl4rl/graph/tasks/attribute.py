@@ -69,6 +69,14 @@ class Attribute(CandidateTask[AttributeKnobs]):
         "generate": {"answer": "generate"},
         "paper": {**PAPER_CONTEXT, "num_masked": 3, "num_candidates": 6, "num_near": 0},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy", "num_candidates": 2},
+        {"level": "easy"},
+        {"level": "medium", "num_near": 1},
+        {"level": "medium"},
+        {"level": "medium", "num_candidates": 6, "num_near": 4},
+        {"level": "hard"},
+    )
 
     @property
     def num_slots(self) -> int:
@@ -98,7 +106,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
         choose = self.knobs.answer == "choice"
         slot = self.slot(index, self.num_slots)
         candidates = self.mix(masked, masked, rng, taken=subgraph.nodes, slot=slot) if choose else []
-        written = self.write(subgraph, candidates, rng, masked=masked)
+        written = self.write_with(subgraph, candidates, rng, masked=masked)
         shown = [written.shown[node] for node in written.number if node not in masked]
         heads = heads_of(self.source)
         if any(is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked):

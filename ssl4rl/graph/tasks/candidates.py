@@ -18,7 +18,7 @@ from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import ContextKnobs, GraphTask
-from ssl4rl.graph.text import GraphText, write_subgraph
+from ssl4rl.graph.text import GraphText
 from ssl4rl.prompts import OPTION_LETTERS, labels_for, read_alike
 from ssl4rl.tasks import Redraw, inserted
 
@@ -106,7 +106,7 @@ class CandidateTask(GraphTask[CandK]):
             raise Redraw("too few distractors")
         return list(found)
 
-    def write(
+    def write_with(
         self,
         subgraph: Subgraph,
         candidates: Sequence[int],
@@ -120,15 +120,7 @@ class CandidateTask(GraphTask[CandK]):
         Raises:
             Redraw: if two candidates read alike, or one like a letter.
         """
-        written = write_subgraph(
-            self.source,
-            subgraph,
-            rng,
-            text_budget=self.knobs.text_budget,
-            keep=keep,
-            masked=masked,
-            options=candidates,
-        )
+        written = self.write(subgraph, rng, keep=keep, masked=masked, options=candidates)
         options = [written.shown[node] for node in candidates]
         if read_alike(options):
             raise Redraw("two candidates read alike")

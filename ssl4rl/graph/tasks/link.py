@@ -5,7 +5,7 @@ Positives come from the split's own edges, negatives are drawn per example.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -46,6 +46,7 @@ class Link(PairTask[LinkKnobs]):
         "relation-hard": {"answer": "relation", "fanout": 3, "num_options": 10},
         "paper": {**PAPER_CONTEXT, "negatives": "random"},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = ({"level": "easy"}, {"level": "medium"}, {"level": "hard"})
 
     def prepare(self) -> None:
         super().prepare()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import comb
 from typing import Any, ClassVar
 
@@ -49,6 +49,14 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         "hard": {"num_hidden": 2, "num_candidates": 8, "num_near": 6, "num_hops": 2, "fanout": 3},
         "paper": {**PAPER_CONTEXT, "num_hidden": 2, "num_candidates": 8, "num_near": 0},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy", "num_candidates": 2},
+        {"level": "easy"},
+        {"level": "medium", "num_near": 1},
+        {"level": "medium"},
+        {"level": "medium", "num_candidates": 6, "num_near": 4},
+        {"level": "hard"},
+    )
 
     def prepare(self) -> None:
         super().prepare()
@@ -95,7 +103,7 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             raise Redraw("a neighbour that is linked with most nodes")
         candidates = self.mix(hidden, [target], rng, taken={target}, slot=self.slot(index, self.num_slots))
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
-        written = self.write(subgraph, candidates, rng, keep=[target])
+        written = self.write_with(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
         if len(hidden) == 1:
             question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,6 +77,13 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         "paper": {"scale_min": 0.08, "scale_max": 1.0, "min_overlap": 0.0, "jitter": 0.8, "distinct": False},
         "paper-strong": {**_every(0.8), "scale_min": 0.08, "scale_max": 0.3, "min_overlap": 0.0, "distinct": False},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy"},
+        {"level": "easy", "scale_min": 0.2, "scale_max": 0.8},
+        {"level": "medium"},
+        {"level": "medium", "scale_min": 0.12, "scale_max": 0.4},
+        {"level": "hard"},
+    )
 
     @property
     def num_slots(self) -> int:

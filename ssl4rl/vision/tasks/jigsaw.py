@@ -62,6 +62,13 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         "paper-4x4": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots", "n": 4},
         "paper-5x5": {"shape": "own", "size": 512, "gap": 0.0, "reward": "slots", "n": 5},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy"},
+        {"level": "easy", "gap": 0.05},
+        {"level": "medium"},
+        {"level": "medium", "gap": 0.2},
+        {"level": "hard"},
+    )
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         n, image = self.knobs.n, self.pick(rng)

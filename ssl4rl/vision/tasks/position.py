@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,6 +65,14 @@ class Position(VisionTask[PositionKnobs]):
         "paper-4x4": {"shape": "own", "size": 512, "patch_min": 0.2, "n": 4},
         "paper-5x5": {"shape": "own", "size": 512, "patch_min": 0.2, "n": 5},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy"},
+        {"level": "easy", "patch_min": 0.6},
+        {"level": "medium"},
+        {"level": "augmented"},
+        {"level": "hard"},
+        {"level": "4x4"},
+    )
 
     @property
     def num_slots(self) -> int:

@@ -6,7 +6,7 @@ where angles other than quarter turns occur, both are resampled in the same way 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,14 @@ class Rotation(VisionTask[RotationKnobs]):
         "paper": {"shape": "own", "size": 512},
         "paper-45": {"shape": "own", "size": 512, "step": 45},
     }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy"},
+        {"level": "medium", "step": 120},
+        {"level": "medium"},
+        {"level": "medium", "step": 60},
+        {"level": "hard"},
+        {"level": "harder"},
+    )
 
     @property
     def num_slots(self) -> int:
