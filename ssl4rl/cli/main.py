@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from ssl4rl.cli import attend, audit, calibrate, compare, data, evaluate, export, log, rescore, show, train, warmup
+from ssl4rl.cli import (
+    attend,
+    audit,
+    calibrate,
+    compare,
+    controls,
+    data,
+    evaluate,
+    export,
+    log,
+    rescore,
+    show,
+    train,
+    warmup,
+)
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 
@@ -36,6 +50,7 @@ vision.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
+app.command("controls")(controls.controls)
 app.command("log")(log.log)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)

@@ -355,26 +355,27 @@ from toys import make_trainer, toy_recipe, toy_tasks, train_toys
 from ssl4rl.answers import FUNCTIONS
 FUNCTIONS["score_has"] = score_has
 recipe = toy_recipe(Path({model!r}), refill=2, heldout={{"examples": 0}}, log_completions_every=1, grpo__use_cpu=True,
-                    grpo__per_device_train_batch_size={batch}, grpo__max_steps=2)
+                    grpo__per_device_train_batch_size={batch}, grpo__max_steps=2, difficulty={difficulty!r})
 from ssl4rl.training.trainer import TaskTrainer
 train = TaskTrainer.train
 def train_and_tell(self, *arguments, **settings):
     train(self, *arguments, **settings)
     batch = self._refilled.batch
     told = {{"position": self._fresh.position, "indices": batch.indices, "rounds": self._refilled.rounds,
-             "flat": self._refilled.flat, "records": [record.reward for record in batch.records]}}
+             "schedule": self.schedule and self.schedule.state, "flat": self._refilled.flat,
+             "records": [record.reward for record in batch.records]}}
     Path({out!r} + str(self.accelerator.process_index)).write_text(json.dumps(told))
 TaskTrainer.train = train_and_tell
 train_toys(recipe, Path({run!r}), toy_tasks(Has))
 """
 
 
-@pytest.mark.parametrize("batch", [8, 6])
-def test_two_processes_refill_their_own_groups(model_folder: Path, tmp_path: Path, batch: int) -> None:
+@pytest.mark.parametrize(("batch", "difficulty"), [(8, "fixed"), (6, "fixed"), (8, "adaptive")])
+def test_two_processes_refill_their_own_groups(model_folder: Path, tmp_path: Path, batch: int, difficulty: str) -> None:
     """With 6 completions per process a group is spread over both, and stays as it is."""
     script = tmp_path / "script.py"
     paths = {"tests": str(Path(__file__).parent), "model": str(model_folder), "out": str(tmp_path / "rank")}
-    script.write_text(TWO_PROCESSES.format(**paths, run=str(tmp_path / "run"), batch=batch))
+    script.write_text(TWO_PROCESSES.format(**paths, run=str(tmp_path / "run"), batch=batch, difficulty=difficulty))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -384,6 +385,8 @@ def test_two_processes_refill_their_own_groups(model_folder: Path, tmp_path: Pat
     flat = [is_flat(rewards[start : start + 4]) for start in range(0, len(rewards), 4)]
     assert told[0]["flat"] + told[1]["flat"] == [group for group in flat for _ in range(4)]
     assert told[0]["position"] == told[1]["position"] and told[0]["rounds"] == told[1]["rounds"]
+    assert told[0]["schedule"] == told[1]["schedule"]
+    assert difficulty == "fixed" or sum(told[0]["schedule"]["used"]) == 8
     steps = [line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if "loss" in line]
     assert [step["selected"] for step in steps] == [2 * batch] * 2
     if batch == 6:
