@@ -34,7 +34,9 @@ def still(recipe: Recipe) -> Recipe:
     """The recipe without updates."""
     grpo = {**recipe.grpo, "learning_rate": 0.0, "max_steps": STEPS, "save_strategy": "no"}
     grpo.pop("save_steps", None)
-    return recipe.model_copy(update={"grpo": grpo, "heldout": recipe.heldout.model_copy(update={"examples": 0})})
+    return recipe.model_copy(
+        update={"grpo": grpo, "refill": 0, "heldout": recipe.heldout.model_copy(update={"examples": 0})}
+    )
 
 
 def compare(recipe: Recipe, label: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 from test_refill import metrics_of
-from toys import Letters, Toy, ToySource, make_trainer, toy_recipe, train_toys
+from toys import Letters, Toy, ToySource, make_trainer, score_letters, toy_recipe, train_toys
 
+from ssl4rl.answers import FUNCTIONS, Score, Scoring
 from ssl4rl.errors import UserError
 from ssl4rl.mixture import Mixture
 from ssl4rl.records import Completion
@@ -161,6 +162,43 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(model_folder: Path, tm
     # Held out are the tasks at their own level; prompts are of other levels as well.
     assert {answer.id.label for answer in whole.heldout()} == {"toy@medium", "other@medium"}
     assert len({completion.id.label for completion in whole.completions()}) > 2
+
+
+def score_little(reply: str) -> Score:
+    """A tenth of what ``score_letters`` gives."""
+    return Score.of(score_letters(reply).value / 10, reply)
+
+
+class Little(Letters):
+    """Its rewards are a tenth of the other's."""
+
+    name = "little"
+
+    def scoring(self, gold: str) -> Scoring:
+        return Scoring("score_little", {})
+
+
+def test_rewards_of_different_scales_push_equally(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Advantages are those of a reply among its group: the scale of a task's rewards is not in them."""
+    monkeypatch.setitem(FUNCTIONS, "score_little", score_little)
+    tasks = Tasks.of(Mixture([Letters(ToySource()), Little(ToySource())]))
+    recipe = toy_recipe(model_folder, tasks=[{}, {}], grpo__per_device_train_batch_size=64)
+    trainer = make_trainer(recipe, tmp_path / "run", tasks)
+    trainer.model.train()
+    rows = [{"index": place} for place in range(16) for _ in range(4)]
+    advantages = trainer._generate_and_score_completions(rows)["advantages"].reshape(16, 4)
+    records = trainer._refilled.batch.records
+    sizes: dict[str, list[float]] = {}
+    for group, own in enumerate(advantages):
+        if own.abs().max() > 0:
+            sizes.setdefault(records[4 * group].id.task, []).append(float(own.std()))
+    means = {record.id.task: max(r.reward for r in records if r.id.task == record.id.task) for record in records}
+    assert means["little"] <= 0.1 < means["toy"] and set(sizes) == {"toy", "little"}
+    assert [size for own in sizes.values() for size in own] == pytest.approx(
+        [1.0] * sum(map(len, sizes.values())), abs=0.05
+    )
 
 
 def test_prompts_of_a_batch_are_those_of_the_schedule(model_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""Does it help to change difficulty, or the shares of tasks, as a model learns?
+
+    python -m experiments.difficulty [--seeds 0 1 2] [--seconds 120] [--runs RUNS]
+
+The embedded model on the embedded graph, in equal time: of each condition a few steps are timed, and it is given as
+many as fit. `neighbor` at fixed levels, staged and adaptive; single tasks, and mixtures of three with constant shares,
+by learnability and by bandit. Every model is asked the same held-out examples of each task and level, and two
+benchmarks. What RUNS holds is used as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.environment import environment
+from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.evaluation.run import evaluate
+from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.registry import TASKS
+from ssl4rl.runs import Run, open_run
+from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.run import run_recipe
+from ssl4rl.training.saving import LAST, MODEL
+
+MIXED = ("link", "neighbor", "attribute")
+LEVELS = ("easy", "medium", "hard")
+TIMED_STEPS, WARM = 6, 2
+"""Steps that are timed, and those among them that are not counted."""
+EXAMPLES, ITEMS = 300, 300
+REPLY_LENGTH = 64
+
+
+def conditions() -> dict[str, dict[str, Any]]:
+    """The settings of each, by name."""
+    one: dict[str, dict[str, Any]] = {
+        f"neighbor, {level}": {"tasks": [{"name": "neighbor", "level": level}]} for level in LEVELS
+    }
+    for difficulty in ("staged", "adaptive"):
+        one[f"neighbor, {difficulty}"] = {"tasks": [{"name": "neighbor"}], "difficulty": difficulty}
+    several: dict[str, dict[str, Any]] = {f"{name} alone": {"tasks": [{"name": name}]} for name in MIXED}
+    for mixing, name in (("weights", "uniform"), ("learnability", "learnability"), ("bandit", "bandit")):
+        several[f"mixture, {name}"] = {"tasks": [{"name": each} for each in MIXED], "mixing": mixing}
+    return one | several
+
+
+def recipe_of(settings: dict[str, Any], seed: int, steps: int) -> Recipe:
+    """The quickstart's recipe but for these settings and its length."""
+    every = max(4, steps // 5)
+    # A constant rate: the mixtures that follow held-out progress need it to mean the same early and late.
+    grpo = {"max_steps": steps, "save_strategy": "no", "lr_scheduler_type": "constant_with_warmup"}
+    plain = load_recipe(tasks=["link"]).model_dump()
+    plain["grpo"] = {key: value for key, value in plain["grpo"].items() if not key.startswith("save_")} | grpo
+    heldout = {**plain["heldout"], "examples": 300, "every": every if settings.get("mixing") == "bandit" else 0}
+    return Recipe.model_validate({**plain, **settings, "seed": seed, "heldout": heldout})
+
+
+def pace(settings: dict[str, Any], path: Path) -> float:
+    """Seconds of a step."""
+    short = recipe_of(settings, 0, TIMED_STEPS)
+    short = short.model_copy(update={"heldout": short.heldout.model_copy(update={"every": TIMED_STEPS})})
+    run = open_run(path) if path.is_dir() else run_recipe(short, path)
+    seconds = [line["seconds"] for line in run.metrics() if "loss" in line]
+    return float((seconds[-1] - seconds[WARM - 1]) / (len(seconds) - WARM))
+
+
+def scores(run: Run, seed: int) -> dict[str, float]:
+    """The last model's mean score on each task and level, and on two benchmarks."""
+    model = str(run.path / LAST if (run.path / LAST).is_dir() else run.path / MODEL)
+    engine = open_engine("transformers", model)
+    found = {}
+    for name in MIXED:
+        for level in LEVELS:
+            task = TASKS.get(name)(default_graph(), split="val", level=level, seed=1000 + seed)
+            examples = [task.example(index) for index in range(EXAMPLES)]
+            replies = generate(engine, [example.messages() for example in examples], Sampling(REPLY_LENGTH))
+            values = [task.score(reply.text, example).value for reply, example in zip(replies, examples, strict=True)]
+            found[f"{name}@{level}"] = sum(values) / len(values)
+    for name in ("node", "link"):
+        folder = run.path / f"eval-{name}"
+        recipe = EvalRecipe(
+            benchmark=name, model=model, engine="transformers", limit=ITEMS, baselines=False,
+            max_new_tokens=REPLY_LENGTH,
+        )  # fmt: skip
+        result = open_run(folder) if folder.is_dir() else evaluate(recipe, None, folder)
+        found[f"benchmark {name}"] = (result.scores or {})["accuracy"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--runs", type=Path, default=Path("runs/difficulty"))
+    parser.add_argument("--output", type=Path, default=Path("experiments/results/difficulty.json"))
+    options = parser.parse_args()
+    rows = []
+    for seed in options.seeds:
+        for name, settings in conditions().items():
+            path = options.runs / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+            result = path / "scores-of-all.json"
+            if not result.is_file():
+                seconds = pace(settings, options.runs / f"{path.name.rpartition('-')[0]}-pace")
+                steps = max(8, round(options.seconds / seconds))
+                run = open_run(path) if (path / "summary.json").is_file() else run_recipe(
+                    recipe_of(settings, seed, steps), path
+                )  # fmt: skip
+                summary = run.summary or {}
+                row = {"condition": name, "seed": seed, "steps": steps, "seconds": summary["seconds"]}
+                result.write_text(json.dumps({**row, "scores": scores(run, seed)}))
+            rows.append(json.loads(result.read_text()))
+            print(json.dumps(rows[-1]), flush=True)
+            options.output.write_text(json.dumps({"environment": environment(), "runs": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
