@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import environment
@@ -78,7 +78,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
     tasks = tasks or build_tasks(recipe)
     if recipe.corrupt is not None:
         tasks = tasks.corrupted(recipe.corrupt)
-    tasks = replace(tasks, train=on_ladders(tasks.train, recipe))
+    tasks = on_ladders(tasks, recipe)
     quieten()
     model = recipe.model
     files = ModelFiles(

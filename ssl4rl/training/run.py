@@ -95,7 +95,8 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
         raise UserError("several processes need to know where the run goes: give --output")
     prepared = prepare(recipe, tasks)
     sampler = choose_sampler(recipe)
-    display = Display(prepared.plan.max_steps, list(prepared.tasks.train.levels))
+    levels = [level for level in prepared.tasks.train.levels if not level.startswith("paper")]
+    display = Display(prepared.plan.max_steps, levels)
     if is_main_process():
         for line in [*prepared.notes, *(f"risky: {line}" for line in prepared.risks)]:
             display.say(line)

@@ -9,6 +9,7 @@ examples stay at the level that the recipe names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import AnyTask, Task
 from ssl4rl.training.checks import BatchPlan
 from ssl4rl.training.recipe import Recipe
-from ssl4rl.training.tasks import PartNames, parts_of
+from ssl4rl.training.tasks import PartNames, Tasks, parts_of
 
 FORGET = 0.9
 """What is left of the evidence on a rung after each generation batch: about the last ten of them count."""
@@ -54,22 +55,30 @@ class Laddered(Mixture):
         return self._parts[rung], own
 
 
-def on_ladders(task: AnyTask, recipe: Recipe) -> AnyTask:
-    """What is trained on: the task's rungs if the recipe's difficulty or shares change, and else the task.
+def on_ladders(tasks: Tasks, recipe: Recipe) -> Tasks:
+    """The tasks of a run, trained on at their rungs if the recipe's difficulty or shares change.
 
     Raises:
-        UserError: for a task with fewer than two rungs, a ladder that cannot be built, or shares of a single task.
+        UserError: for a task with fewer than two rungs, a ladder that cannot be built, or shares that follow nothing.
     """
-    tasks = parts_of(task)
-    if recipe.mixing != "weights" and len(tasks) < 2:
+    task = tasks.train
+    parts = parts_of(task)
+    if recipe.mixing != "weights" and len(parts) < 2:
         raise UserError(f"mixing={recipe.mixing}: there is only one task; give several, or leave it at weights")
-    if recipe.mixing == "bandit" and not (recipe.heldout.every and recipe.heldout.examples):
-        raise UserError("mixing=bandit follows held-out progress: set heldout.examples and heldout.every above 0")
-    if recipe.difficulty == "fixed":
-        ladders = [[each] for each in tasks]
-        return task if recipe.mixing == "weights" else Laddered(task, ladders)
+    if recipe.mixing == "bandit":
+        if not (recipe.heldout.every and recipe.heldout.examples):
+            raise UserError("mixing=bandit follows held-out progress: set heldout.examples and heldout.every above 0")
+        if len(parts_of(tasks.heldout)) != len(parts):
+            raise UserError("mixing=bandit follows the held-out progress of each task: hold out the same tasks")
+    if recipe.difficulty == "fixed" and recipe.mixing == "weights":
+        return tasks
+    ladders = [[part] for part in parts] if recipe.difficulty == "fixed" else _ladders(parts, recipe)
+    return replace(tasks, train=Laddered(task, ladders))
+
+
+def _ladders(parts: Sequence[AnyTask], recipe: Recipe) -> list[list[AnyTask]]:
     ladders = []
-    for number, (each, entry) in enumerate(zip(tasks, recipe.tasks, strict=True)):
+    for number, (each, entry) in enumerate(zip(parts, recipe.tasks, strict=True)):
         given = None if entry.ladder is None else [_rung(each, rung, number, i) for i, rung in enumerate(entry.ladder)]
         ladders.append(each.rungs() if given is None else given)
         labels = [rung.label for rung in ladders[-1]]
@@ -81,7 +90,7 @@ def on_ladders(task: AnyTask, recipe: Recipe) -> AnyTask:
                 f"difficulty={recipe.difficulty}: {each.label} has fewer than two rungs on {each.source.name}; "
                 f"name them in tasks.{number}.ladder, or set difficulty=fixed"
             )
-    return Laddered(task, ladders)
+    return ladders
 
 
 def _rung(task: AnyTask, rung: Mapping[str, Any], number: int, place: int) -> AnyTask:

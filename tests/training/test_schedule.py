@@ -35,7 +35,7 @@ def schedule(task: Any = None, *, steps: int = 12, entries: int = 1, **settings:
     """Of 4 prompts a step."""
     tasks = [{"weight": weight} for weight in range(1, entries + 1)]
     recipe = toy_recipe(Path(), tasks=tasks, grpo__max_steps=steps, **settings)
-    laddered = on_ladders(task or Toy(ToySource()), recipe)
+    laddered = on_ladders(Tasks.of(task or Toy(ToySource())), recipe).train
     assert isinstance(laddered, Laddered)
     return Schedule(laddered, recipe, plan_batches(recipe))
 
@@ -222,7 +222,7 @@ def test_prompts_of_a_batch_are_those_of_the_schedule(model_folder: Path, tmp_pa
 )
 def test_a_curriculum_that_cannot_be_is_refused_in_one_line(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(UserError, match=problem) as raised:
-        on_ladders(Toy(ToySource()), toy_recipe(Path(), **settings))
+        on_ladders(Tasks.of(Toy(ToySource())), toy_recipe(Path(), **settings))
     assert "\n" not in str(raised.value)
 
 
@@ -230,7 +230,10 @@ def test_a_bandit_needs_held_out_scores() -> None:
     task = Mixture([Toy(ToySource()), Other(ToySource())])
     recipe = toy_recipe(Path(), mixing="bandit", tasks=[{}, {}], heldout={"examples": 8, "every": 0})
     with pytest.raises(UserError, match=r"heldout\.every"):
-        on_ladders(task, recipe)
+        on_ladders(Tasks.of(task), recipe)
+    recipe = toy_recipe(Path(), mixing="bandit", tasks=[{}, {}], heldout={"examples": 8, "every": 2})
+    with pytest.raises(UserError, match="hold out the same tasks"):
+        on_ladders(Tasks.of(task).evaluated_on(Toy(ToySource(), split="val")), recipe)
 
 
 class OneLevel(Toy):
@@ -239,7 +242,7 @@ class OneLevel(Toy):
 
 def test_a_task_without_rungs_has_no_curriculum() -> None:
     with pytest.raises(UserError, match=r"fewer than two rungs on toys; name them in tasks\.0\.ladder"):
-        on_ladders(OneLevel(ToySource()), toy_recipe(Path(), difficulty="adaptive"))
+        on_ladders(Tasks.of(OneLevel(ToySource())), toy_recipe(Path(), difficulty="adaptive"))
 
 
 @pytest.mark.parametrize("name", TASKS.names())
