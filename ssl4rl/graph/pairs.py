@@ -22,6 +22,8 @@ from ssl4rl.tasks import MAX_DRAWS, inserted
 
 TRIES = 40
 """Pairs that are tried as the counterpart of one linked pair."""
+EXCHANGES = 4000
+"""Pairs of edges that are tried in a crowded graph, in the first half of them only such with ends of equal degrees."""
 
 Negatives = Literal["random", "degree", "distance_two"]
 
@@ -127,6 +129,8 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if the graph has too few unlinked pairs.
         """
+        if self.is_crowded:
+            return self._exchanged(rng)
         # Tried again here rather than by a redraw of the whole example, which would leave fewer "no" than "yes".
         for _ in range(MAX_DRAWS):
             ends = self.positive(rng)
@@ -137,6 +141,21 @@ class PairTask(GraphTask[PK]):
                 if first != second and not len(self.view.full.between(first, second)):
                     return ends, (first, second)
         raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
+
+    def _exchanged(self, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
+        """An edge, and an unlinked pair of its ends and another's: every node is in either kind of pair as often.
+
+        Raises:
+            NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
+        """
+        for attempt in range(EXCHANGES):
+            (a, b), (c, d) = edges = self.positive(rng), self.positive(rng)
+            alike = self.ends.cell(a) == self.ends.cell(c) and self.ends.cell(b) == self.ends.cell(d)
+            if len({a, b, c, d}) < 4 or not (alike or attempt > EXCHANGES // 2):
+                continue
+            if not len(self.view.full.between(a, d)) and not len(self.view.full.between(c, b)):
+                return edges[rng.integers(2)], ((a, d), (c, b))[rng.integers(2)]
+        raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs: nearly all nodes are linked")
 
     def _like(self, ends: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> tuple[int, int]:
         """A pair that may be linked, or the same node twice."""

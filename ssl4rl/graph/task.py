@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -44,6 +45,9 @@ tokens. The paper published no code for its graph tasks, so this level reproduce
 
 DENSE = 0.02
 """From this share of the nodes on, the neighbours of a node are counted one by one."""
+
+CROWDED, FEWEST_CROWDED = 0.1, 50
+"""A graph is crowded if it has so many edges for each pair of nodes, and so many nodes (fewer say little anyway)."""
 
 CK = TypeVar("CK", bound=ContextKnobs)
 
@@ -123,6 +127,21 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             if rng.random() < share:
                 return False
         return True
+
+    @cached_property
+    def is_crowded(self) -> bool:
+        """Whether so many pairs are linked that a wrong answer, which must not be, shows by its few edges.
+
+        There a question is made the other way round: what is offered first, and then which of it is right, every one
+        being as likely. So no property of a node is worth anything.
+        """
+        nodes = self.source.num_nodes
+        entries = int(self.view.full.indptr[-1])
+        return nodes >= FEWEST_CROWDED and entries > CROWDED * nodes * (nodes - 1)
+
+    def are_apart(self, nodes: Sequence[int]) -> bool:
+        """Whether no edge of the graph joins any two of the nodes."""
+        return not any(len(self.view.full.between(a, b)) for a, b in combinations(nodes, 2))
 
     @cached_property
     def _num_linked(self) -> int:

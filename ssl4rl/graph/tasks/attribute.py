@@ -23,7 +23,7 @@ from ssl4rl.graph.tasks.constants import Constant, best_constant
 from ssl4rl.graph.text import GraphText, heads_of, read_head
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
-from ssl4rl.tasks import Draft, Redraw
+from ssl4rl.tasks import Draft, Redraw, inserted
 
 QUOTE_WORDS = 8
 """A run of this many words (or the whole text, if shorter) that occurs elsewhere counts as a quotation."""
@@ -102,10 +102,14 @@ class Attribute(CandidateTask[AttributeKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         masked = self._draw_masked(rng)
-        subgraph = self.cut(masked, rng)
         choose = self.knobs.answer == "choice"
         slot = self.slot(index, self.num_slots)
-        candidates = self.mix(masked, masked, rng, taken=subgraph.nodes, slot=slot) if choose else []
+        if choose and self.is_crowded:
+            masked, candidates = self._choose(masked, rng, slot)
+            subgraph = self.cut(masked, rng, hidden_nodes=candidates)
+        else:
+            subgraph = self.cut(masked, rng)
+            candidates = self.mix(masked, masked, rng, taken=subgraph.nodes, slot=slot) if choose else []
         written = self.write_with(subgraph, candidates, rng, masked=masked)
         shown = [written.shown[node] for node in written.number if node not in masked]
         heads = heads_of(self.source)
@@ -113,6 +117,15 @@ class Attribute(CandidateTask[AttributeKnobs]):
             raise Redraw("the hidden text is quoted")
         meta = self.meta(subgraph, written, masked=masked, candidates=candidates)
         return self._matching(masked, written, meta) if choose else self._generation(masked[0], written, meta)
+
+    def _choose(self, masked: Sequence[int], rng: np.random.Generator, slot: int) -> tuple[list[int], list[int]]:
+        """Of some candidates no two of which are linked, those that are masked, any of them being as likely."""
+        candidates = self.mix(masked, masked, rng, taken=(), slot=slot, apart=True)
+        if not self.are_apart(candidates):
+            raise Redraw("two candidates are linked")
+        chosen = [candidates[i] for i in rng.permutation(len(candidates))]
+        first, *rest = chosen
+        return chosen[: len(masked)], inserted(first, [rest[i] for i in rng.permutation(len(rest))], slot)
 
     def _matching(self, masked: Sequence[int], written: GraphText, meta: dict[str, Any]) -> Draft:
         letter = self.letter_of(meta["candidates"])

@@ -53,17 +53,25 @@ class CandidateTask(GraphTask[CandK]):
         return self.knobs.num_candidates
 
     def mix(
-        self, right: Sequence[int], centers: Sequence[int], rng: np.random.Generator, taken: Collection[int], slot: int
+        self,
+        right: Sequence[int],
+        centers: Sequence[int],
+        rng: np.random.Generator,
+        taken: Collection[int],
+        slot: int,
+        *,
+        apart: bool = False,
     ) -> list[int]:
         """The ``right`` nodes among distractors, ``num_candidates`` in all, in random order but the first at ``slot``.
 
         Distractors have a text, are none of ``taken``, and no edge joins them to any of ``centers``. They are right
         answers of other examples of the split, of the same group and about the same degree as the right ones here.
+        With ``apart`` no edge joins them to each other either.
 
         Raises:
             Redraw: if the graph has too few of them.
         """
-        wrong = self._distractors(right, centers, self.knobs.num_candidates - len(right), rng, {*taken, *right})
+        wrong = self._distractors(right, centers, self.knobs.num_candidates - len(right), rng, {*taken, *right}, apart)
         first, *rest = right
         return inserted(first, [int(node) for node in rng.permutation([*rest, *wrong])], slot)
 
@@ -77,7 +85,13 @@ class CandidateTask(GraphTask[CandK]):
         return Population(self.weights(), self.view.visible.degrees, node_groups(self.source))
 
     def _distractors(
-        self, right: Sequence[int], centers: Sequence[int], count: int, rng: np.random.Generator, taken: Collection[int]
+        self,
+        right: Sequence[int],
+        centers: Sequence[int],
+        count: int,
+        rng: np.random.Generator,
+        taken: Collection[int],
+        apart: bool,
     ) -> list[int]:
         """Stand-ins for the right nodes in turn, the near ones first."""
         found: dict[int, None] = {}
@@ -100,7 +114,8 @@ class CandidateTask(GraphTask[CandK]):
                 node = self.population.draw(like, rng, same_degree=draws < WIDEN_FROM * TRIES * count)
             if node in taken or node in found or not self.source.has_text[node]:
                 continue
-            if not any(node == other or len(self.view.full.between(node, other)) for other in centers):
+            others = (*centers, *found) if apart else centers
+            if not any(node == other or len(self.view.full.between(node, other)) for other in others):
                 found[node] = None
         if len(found) < count:
             raise Redraw("too few distractors")

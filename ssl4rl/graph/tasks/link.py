@@ -19,8 +19,9 @@ from ssl4rl.graph.task import PAPER_CONTEXT
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.tasks import Draft, Redraw, inserted
 
-DEGREE_PARTS = (4, 2, 1)
-"""How finely the degrees of an asked edge's ends are matched: as finely as there are enough relations."""
+DEGREE_PARTS = (4, 2)
+"""How finely the degrees of an asked edge's ends are matched (parts of a factor of two): as finely as there are enough
+relations."""
 
 
 class LinkKnobs(PairKnobs):
@@ -62,6 +63,12 @@ class Link(PairTask[LinkKnobs]):
                 f"graph {self.source.name} has {len(self._relation_groups)} relations in {self.split}; "
                 f"task.num_options={self.knobs.num_options} is too many"
             )
+        sizes = (len(groups) for classes in self._matched_groups.values() for groups in classes.values())
+        if max(sizes, default=0) < self.knobs.num_options:
+            raise NotApplicable(
+                f"graph {self.source.name} has no {self.knobs.num_options} relations in {self.split} whose edges join "
+                "nodes of about the same degrees, so that degrees would tell the relation; lower task.num_options"
+            )
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         slot = self.slot(index, self.num_slots)
@@ -80,22 +87,38 @@ class Link(PairTask[LinkKnobs]):
         # The options come first and the right one is any of them, so that none is right more often than another. They
         # are what the ends of some edge take, its own relation among them, so that most are plausible of each other,
         # and the edge that is asked about has about as many edges at its ends, whichever of them is right.
-        groups = self._relation_groups
-        around = int(rng.choice(groups[int(rng.choice(list(groups)))]))
-        for parts in DEGREE_PARTS:
-            matched = self._matched_groups[parts][int(self._degree_class(np.array([around]), parts)[0])]
-            if len(matched) >= self.knobs.num_options:
-                groups = matched
-                break
+        around = int(rng.choice(self._relation_groups[int(rng.choice(list(self._relation_groups)))]))
+        groups = self._groups_like(around)
         near = self.relations_near(*(int(node) for node in self.source.edge_index[:, around]))
         order = [int(self.relations[around]), *rng.permutation(near).tolist(), *rng.permutation(list(groups)).tolist()]
         options = [relation for relation in dict.fromkeys(order) if relation in groups][: self.knobs.num_options]
-        gold = options[rng.integers(len(options))]
-        others = [options[i] for i in rng.permutation(len(options)) if options[i] != gold]
+        edges = {relation: self._only(relation, groups[relation], options, rng) for relation in options}
+        gold, *others = (options[i] for i in rng.permutation(len(options)))
+        return self.ask_relation(edges[gold], inserted(gold, others, slot), rng)
+
+    def _groups_like(self, edge: int) -> dict[int, IntArray]:
+        """The edges of the split whose ends have about the degrees of this one's, by relation.
+
+        Raises:
+            Redraw: if they have too few relations.
+        """
+        for parts in DEGREE_PARTS:
+            groups = self._matched_groups[parts][int(self._degree_class(np.array([edge]), parts)[0])]
+            if len(groups) >= self.knobs.num_options:
+                return groups
+        raise Redraw("too few relations between nodes of such degrees")
+
+    def _only(self, relation: int, edges: IntArray, options: Sequence[int], rng: np.random.Generator) -> int:
+        """One of the edges of a relation at whose ends none of the other options holds.
+
+        Raises:
+            Redraw: if none is found. Every option has to have one, so that it could be right.
+        """
+        others = [option for option in options if option != relation]
         for _ in range(TRIES):
-            edge = int(rng.choice(groups[gold]))
+            edge = int(rng.choice(edges))
             if self.relations_between(edge).isdisjoint(others):
-                return self.ask_relation(edge, inserted(gold, others, slot), rng)
+                return edge
         raise Redraw("another option is right as well")
 
     @cached_property

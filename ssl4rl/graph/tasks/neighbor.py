@@ -13,11 +13,14 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
-from ssl4rl.tasks import Draft, Redraw
+from ssl4rl.tasks import Draft, Redraw, inserted
 
+CHOICES = 300
+"""Edges that are tried in a crowded graph for one question."""
 TARGETS_AT_ONCE = 1 << 20
 """Nodes whose neighbours are counted in one go."""
 
@@ -60,6 +63,11 @@ class Neighbor(CandidateTask[NeighborKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
+        if self.is_crowded and self.knobs.num_hidden > 1:
+            raise NotApplicable(
+                f"graph {self.source.name} has edges between so many of its nodes that several hidden ones at once "
+                "cannot be asked about fairly; set task.num_hidden=1, or use another level"
+            )
         if self.split == "train":
             self.asked = self.view.visible
         else:
@@ -91,17 +99,8 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         return total * self.source.has_text
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        target = int(rng.choice(self.targets))
-        around = self.asked.around(target)
-        if self._shows_edges and self.split == "train" and len(around) <= self.knobs.num_hidden:
-            raise Redraw("no edge is left to show")
-        neighbors = [int(node) for node in around if self.source.has_text[node]]
-        if len(neighbors) < self.knobs.num_hidden:
-            raise Redraw("too few neighbours with a text")
-        hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
-        if not self.is_spared(hidden, rng):
-            raise Redraw("a neighbour that is linked with most nodes")
-        candidates = self.mix(hidden, [target], rng, taken={target}, slot=self.slot(index, self.num_slots))
+        slot = self.slot(index, self.num_slots)
+        target, hidden, candidates = self._choose(rng, slot) if self.is_crowded else self._ask(rng, slot)
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
         written = self.write_with(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
@@ -122,6 +121,50 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             source_items=(node_item(target),),
             meta=self.meta(subgraph, written, target=target, candidates=candidates, hidden=hidden),
         )
+
+    def _ask(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
+        """A target, its hidden neighbours, and these among the candidates.
+
+        Raises:
+            Redraw: if the target has too few neighbours, or wrong ones are not found.
+        """
+        target = int(rng.choice(self.targets))
+        around = self.asked.around(target)
+        if self._shows_edges and self.split == "train" and len(around) <= self.knobs.num_hidden:
+            raise Redraw("no edge is left to show")
+        neighbors = [int(node) for node in around if self.source.has_text[node]]
+        if len(neighbors) < self.knobs.num_hidden:
+            raise Redraw("too few neighbours with a text")
+        hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
+        if not self.is_spared(hidden, rng):
+            raise Redraw("a neighbour that is linked with most nodes")
+        return target, hidden, self.mix(hidden, [target], rng, taken={target}, slot=slot)
+
+    def _choose(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
+        """A target, its hidden neighbour and the candidates: of edges none of which has an end that another's is
+        linked with, any one is asked about, and the neighbours of all are offered.
+
+        Raises:
+            Redraw: if there are too few such edges.
+        """
+        groups = node_groups(self.source)
+        edges: list[tuple[int, int]] = []
+        for _ in range(CHOICES):
+            target = int(rng.choice(self.targets))
+            node = int(rng.choice(self.asked.around(target)))
+            if not self.source.has_text[node] or (groups is not None and edges and groups[node] != groups[edges[0][1]]):
+                continue
+            if all(self._is_apart(target, other) and self._is_apart(node, end) for end, other in edges):
+                edges.append((target, node))
+            if len(edges) == self.knobs.num_candidates:
+                break
+        else:
+            raise Redraw("too few edges apart from each other")
+        (target, hidden), *others = (edges[i] for i in rng.permutation(len(edges)))
+        return target, [hidden], inserted(hidden, [node for _, node in others], slot)
+
+    def _is_apart(self, node: int, other: int) -> bool:
+        return node != other and not len(self.view.full.between(node, other))
 
 
 def best_blind_jaccard(num_hidden: int, num_candidates: int) -> float:
