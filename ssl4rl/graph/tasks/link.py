@@ -63,8 +63,7 @@ class Link(PairTask[LinkKnobs]):
                 f"graph {self.source.name} has {len(self._relation_groups)} relations in {self.split}; "
                 f"task.num_options={self.knobs.num_options} is too many"
             )
-        sizes = (len(groups) for classes in self._matched_groups.values() for groups in classes.values())
-        if max(sizes, default=0) < self.knobs.num_options:
+        if not self._anchors:
             raise NotApplicable(
                 f"graph {self.source.name} has no {self.knobs.num_options} relations in {self.split} whose edges join "
                 "nodes of about the same degrees, so that degrees would tell the relation; lower task.num_options"
@@ -87,7 +86,7 @@ class Link(PairTask[LinkKnobs]):
         # The options come first and the right one is any of them, so that none is right more often than another. They
         # are what the ends of some edge take, its own relation among them, so that most are plausible of each other,
         # and the edge that is asked about has about as many edges at its ends, whichever of them is right.
-        around = int(rng.choice(self._relation_groups[int(rng.choice(list(self._relation_groups)))]))
+        around = int(rng.choice(self._anchors[int(rng.choice(list(self._anchors)))]))
         groups = self._groups_like(around)
         near = self.relations_near(*(int(node) for node in self.source.edge_index[:, around]))
         order = [int(self.relations[around]), *rng.permutation(near).tolist(), *rng.permutation(list(groups)).tolist()]
@@ -97,16 +96,11 @@ class Link(PairTask[LinkKnobs]):
         return self.ask_relation(edges[gold], inserted(gold, others, slot), rng)
 
     def _groups_like(self, edge: int) -> dict[int, IntArray]:
-        """The edges of the split whose ends have about the degrees of this one's, by relation.
-
-        Raises:
-            Redraw: if they have too few relations.
-        """
-        for parts in DEGREE_PARTS:
-            groups = self._matched_groups[parts][int(self._degree_class(np.array([edge]), parts)[0])]
-            if len(groups) >= self.knobs.num_options:
-                return groups
-        raise Redraw("too few relations between nodes of such degrees")
+        """The edges of the split whose ends have about the degrees of this one's, by relation."""
+        classes = (
+            self._matched_groups[parts][int(self._degree_class(np.array([edge]), parts)[0])] for parts in DEGREE_PARTS
+        )
+        return next(groups for groups in classes if len(groups) >= self.knobs.num_options)
 
     def _only(self, relation: int, edges: IntArray, options: Sequence[int], rng: np.random.Generator) -> int:
         """One of the edges of a relation at whose ends none of the other options holds.
@@ -125,6 +119,17 @@ class Link(PairTask[LinkKnobs]):
     def _relation_groups(self) -> dict[int, IntArray]:
         """The edges of the split by relation."""
         return _grouped(self.asked, self.relations[self.asked])
+
+    @cached_property
+    def _anchors(self) -> dict[int, IntArray]:
+        """The edges, by relation, that enough relations have edges like."""
+        matched = [groups for classes in self._matched_groups.values() for groups in classes.values()]
+        enough = [groups for groups in matched if len(groups) >= self.knobs.num_options]
+        known = [edges for groups in enough for edges in groups.values()]
+        if not known:
+            return {}
+        edges = np.unique(np.concatenate(known))
+        return _grouped(edges, self.relations[edges])
 
     @cached_property
     def _matched_groups(self) -> dict[int, dict[int, dict[int, IntArray]]]:
