@@ -78,13 +78,13 @@ def test_its_replies_are_short_and_of_the_right_form(engine, kind):
     assert max(reply.num_tokens for reply in replies) <= 32
 
 
-@pytest.mark.parametrize("kind", [Rotation, Position], ids=lambda kind: kind.name)
-def test_it_starts_above_chance_and_has_something_to_learn(engine, kind):
+@pytest.mark.parametrize(("kind", "low", "high"), [(Rotation, 0.6, 0.8), (Position, 0.3, 0.5)])
+def test_it_starts_above_chance_and_has_something_to_learn(engine, kind, low, high):
     task = kind(default_scenes(), split="val")
     examples = [task.example(index) for index in range(200)]
     replies = generate(engine, [example.messages() for example in examples], Sampling(max_new_tokens=48))
     score = np.mean([task.score(reply.text, example).value for reply, example in zip(replies, examples, strict=True)])
-    assert 0.25 < score < 0.93
+    assert low < score < high
 
 
 def test_a_reply_depends_on_every_image_and_on_their_order(files, engine):
