@@ -32,7 +32,8 @@ def explain_flat(
 ) -> str:
     """Why nothing can be learned when every completion of each group scores the same, and what to try.
 
-    ``rewards``, ``parsed`` and ``valid`` are the last steps' means; ``levels`` the task's levels from easy to hard.
+    ``rewards``, ``parsed`` and ``valid`` are the last steps' means; ``levels`` the task's levels from easy to hard, if
+    another one could help.
     """
     reward, readable, allowed = (sum(means) / len(means) for means in (rewards, parsed, valid))
     start = "every completion of a group scores the same, so there is nothing to learn from"
@@ -47,9 +48,11 @@ def explain_flat(
             "reward.format=0.2 or another instruct model"
         )
     if reward > 0.9:
-        return f"{start}: the task is too easy; try --level {levels[-1] if levels else 'with a harder one'}"
+        return f"{start}: " + (f"the task is too easy; try --level {levels[-1]}" if levels else "all earn nearly all")
     if reward < 0.1:
-        return f"{start}: the task is too hard; try --level {levels[0] if levels else 'with an easier one'}"
+        return f"{start}: " + (
+            f"the task is too hard; try --level {levels[0]}" if levels else "all earn next to nothing"
+        )
     return f"{start}: the model always replies the same to a prompt; raise grpo.temperature or use another model"
 
 

@@ -18,7 +18,7 @@ from ssl4rl.tasks import AnyTask, Task, describe_redrawn
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.probe import REPLIES, probe
-from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe import CONTROLS, Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
 from ssl4rl.training.summary import reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
@@ -96,7 +96,8 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
     prepared = prepare(recipe, tasks)
     sampler = choose_sampler(recipe)
     levels = [level for level in prepared.tasks.train.levels if not level.startswith("paper")]
-    display = Display(prepared.plan.max_steps, levels)
+    # A control's rewards are no matter of the task's level.
+    display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
     if is_main_process():
         for line in [*prepared.notes, *(f"risky: {line}" for line in prepared.risks)]:
             display.say(line)

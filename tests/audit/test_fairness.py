@@ -9,7 +9,9 @@ from ssl4rl.audit.fairness import Cell, clustered_error, judge, measure
 from ssl4rl.audit.offers import read_offers, shown_options
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import ContextKnobs, GraphTask
+from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.prompts import write_options
@@ -112,3 +114,37 @@ def test_the_tasks_of_the_embedded_graph_have_no_finding():
             except NotApplicable:
                 continue
     assert [each for each in judge(cells) if each.verdict == "finding"] == []
+
+
+def crowded_graph(nodes=60):
+    """Nodes that are linked with anything from a fifth to nearly all of the others."""
+    rng = np.random.default_rng(0)
+    liking = rng.uniform(-2, 2, nodes)
+    pairs = [(a, b) for a in range(nodes) for b in range(a)]
+    ends = np.array([pair for pair in pairs if rng.random() < 1 / (1 + np.exp(1.5 - liking[list(pair)].sum()))]).T
+    return TextAttributedGraph.from_edges("crowd", [f"person {name} of the crowd" for name in range(nodes)], ends)
+
+
+@pytest.mark.parametrize(("kind", "level"), [(Link, "medium"), (Link, "easy"), (Neighbor, "easy"), (Attribute, "easy")])
+def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
+    task = kind(crowded_graph(), level=level)
+    assert task.is_crowded and not Link(default_graph()).is_crowded
+    cells = [cell for cell in judge(measure(task, 400)) if not cell.need]
+    assert not [cell for cell in cells if cell.verdict == "finding"]
+    # Also where a few nodes make the errors large.
+    assert max(cell.excess for cell in cells if "memorised" in cell.rule or "degree" in cell.rule) < 0.09
+
+
+def test_several_hidden_neighbours_in_a_crowd_are_refused():
+    with pytest.raises(NotApplicable, match=r"task\.num_hidden=1"):
+        Neighbor(crowded_graph(), level="hard")
+
+
+def test_the_nodes_of_a_crowd_are_in_linked_and_unlinked_pairs_as_often():
+    task = Link(crowded_graph())
+    counts = {"yes": np.zeros(60), "no": np.zeros(60)}
+    for index in range(3000):
+        example = task.example(index)
+        counts[example.gold][example.meta["asked"]] += 1
+    expected = (counts["yes"] + counts["no"]) / 2
+    assert np.abs(counts["yes"] - expected).max() < 4 * np.sqrt(expected.max() / 2)
