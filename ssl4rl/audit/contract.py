@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ssl4rl import answers
 from ssl4rl.answers import Outcome
+from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.audit.blind import blind_replies, excess
 from ssl4rl.audit.leaks import find_leaks
 from ssl4rl.errors import UserError
@@ -34,6 +35,10 @@ class Findings:
     """Different prompts among them."""
     problems: tuple[str, ...]
     """Each rule that was broken, with the first example that breaks it."""
+    leaks: tuple[str, ...]
+    """What prompts show that they must not, with the first example that does."""
+    ambiguous: tuple[str, ...]
+    """How two answers can be right, with the first example where they are."""
     blind_above_chance: Mapping[str, float]
     """Replies that never look at the prompt and earn more than chance: by how many standard errors."""
     ms_per_example: float
@@ -41,7 +46,7 @@ class Findings:
     @property
     def passed(self) -> bool:
         """Whether there is nothing to find fault with."""
-        return not self.problems and not self.blind_above_chance
+        return not (self.problems or self.leaks or self.ambiguous or self.blind_above_chance)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Drawn:
 
 
 def check_contract(task: AnyTask, count: int) -> Findings:
-    """Checks ``count`` examples of a task: its scoring, ids, determinism and images, blind replies, and leaks.
+    """Checks ``count`` examples of a task: scoring, ids, determinism, images, blind replies, leaks, double answers.
 
     A crash of the task is a finding like any other.
     """
@@ -63,14 +68,15 @@ def check_contract(task: AnyTask, count: int) -> Findings:
     problems: dict[str, str] = {}
     drawn = _draw(task, range(count), problems)
     seconds = time.perf_counter() - start
+    sound = []
     for each in drawn:
-        for problem in (*_scoring_problems(task, each.example), *_record_problems(each.example)):
+        found = [*_scoring_problems(task, each.example), *_record_problems(each.example)]
+        for problem in found:
             problems.setdefault(problem, str(each.example.id))
+        sound += [] if found else [each.example]
     if drawn:
         _check_hashes(drawn, problems)
         _check_rebuilt(task, drawn, problems)
-        for problem, example_id in find_leaks(task, [each.example for each in drawn]):
-            problems.setdefault(problem, example_id)
     suspects = _blind_above_chance(task, [each.example for each in drawn], problems)
     return Findings(
         source=task.source.name,
@@ -79,6 +85,8 @@ def check_contract(task: AnyTask, count: int) -> Findings:
         examples=count,
         distinct=len({each.shown for each in drawn}),
         problems=tuple(f"{problem} ({where})" for problem, where in problems.items()),
+        leaks=tuple(f"{leak} ({where})" for leak, where in find_leaks(task, sound)),
+        ambiguous=tuple(f"{found} ({where})" for found, where in (*find_ambiguous(task, sound), *_two_golds(drawn))),
         blind_above_chance={reply[:LONGEST_REPLY]: errors for reply, errors in suspects.items()},
         ms_per_example=round(1000 * seconds / count, 2),
     )
@@ -158,6 +166,17 @@ def _check_hashes(drawn: list[Drawn], problems: dict[str, str]) -> None:
         ids.add(str(example_id))
         if shown_by.setdefault(example_id.hash, each.shown) != each.shown:
             problems.setdefault("two examples that show different things have the same hash", str(example_id))
+
+
+def _two_golds(drawn: list[Drawn]) -> Iterator[tuple[str, str]]:
+    """The first prompt that is asked twice, with different right answers; of a description there may be several."""
+    gold_of: dict[str, str] = {}
+    for each in drawn:
+        if each.example.scoring.function == "score_text":
+            continue
+        if gold_of.setdefault(each.shown, each.example.gold) != each.example.gold:
+            yield "a prompt has different right answers in two examples", str(each.example.id)
+            return
 
 
 def _check_rebuilt(task: AnyTask, drawn: list[Drawn], problems: dict[str, str]) -> None:

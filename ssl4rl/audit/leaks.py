@@ -1,15 +1,17 @@
-"""What the prompt of a graph task must not show, found by reading the prompt back rather than asking its author."""
+"""What a prompt must not show, found by reading the prompt back rather than asking its author."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ssl4rl.answers import words
+from ssl4rl.audit.offers import Offer, lines_outside_options, read_offers
+from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split
@@ -20,22 +22,52 @@ EDGE_LINE = re.compile(r"\[(\d+)\] --.*?-*>? ?\[(\d+)\]")
 SHORT_EDGES = re.compile(r"Edges: (.*)\.")
 SHORT_EDGE = re.compile(r"(\d+)(?:->|-)(\d+)")
 QUOTE = 8
-"""Words of a masked text that count as a quotation of it."""
+"""A run of so many words of a hidden text is a quotation of it; so is all of a shorter one."""
 
 
 def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[str, str]]:
-    """Each kind of leak, and the first example with it; nothing for tasks that do not show part of a graph."""
-    if not isinstance(task.source, TextAttributedGraph) or not all(_shows_graph(example) for example in examples):
-        return []
-    leaks, first = _leaks_on(task.source), dict[str, str]()
-    for example in examples:
-        for leak in leaks.of(example):
-            first.setdefault(leak, str(example.id))
+    """Each kind of leak, and the first example with it."""
+    graph = task.source if isinstance(task.source, TextAttributedGraph) else None
+    shown = graph is not None and all(_shows_graph(example) for example in examples)
+    leaks = _leaks_on(graph) if graph is not None and shown else None
+    first = dict[str, str]()
+    for offer in read_offers(examples):
+        found = [] if leaks is None else leaks.of(offer.example)
+        # A class is called what its members' texts are about, and a relation what an edge is called.
+        if not isinstance(task, Benchmark) and offer.has_texts and (graph is None or offer.nodes):
+            found += ["shows the right option's text outside the options"] * repeats_right_option(offer, graph)
+        for leak in found:
+            first.setdefault(leak, str(offer.example.id))
     return list(first.items())
 
 
 def _shows_graph(example: Example) -> bool:
     return "nodes" in example.meta and "edges" in example.meta and "\nEdges:" in example.text
+
+
+def repeats_right_option(offer: Offer, graph: TextAttributedGraph | None) -> bool:
+    """Whether all of a right option's text stands outside the options; a short one would have to be a whole line.
+
+    Another node of the graph may have that very text, and is shown with it: that is the data's doing.
+    """
+    nodes = {int(number): node for number, node in offer.example.meta.get("nodes", {}).items()} if graph else {}
+    own = [words(text.removesuffix("…")) for label, text in zip(offer.labels, offer.texts, strict=True)]
+    right = [used for label, used in zip(offer.labels, own, strict=True) if used and label in offer.right]
+    for line in lines_outside_options(offer):
+        found = NODE_LINE.fullmatch(line)
+        shown = words(found[2] if found else line)
+        node = nodes.get(int(found[1])) if found else None
+        if node is not None and graph is not None and node not in offer.nodes:
+            right_here = [used for used in right if not _within(used, words(graph.texts[node]))]
+        else:
+            right_here = right
+        if any(_within(used, shown) if len(used) >= QUOTE else used == shown for used in right_here):
+            return True
+    return False
+
+
+def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
+    return f" {' '.join(part)} " in f" {' '.join(whole)} "
 
 
 def shown_edges(prompt: str) -> Iterator[tuple[int, int]]:
@@ -71,27 +103,47 @@ class Leaks:
         """What is wrong with the prompt, one line each."""
         meta, prompt = example.meta, example.text
         node_of = {int(number): node for number, node in meta["nodes"].items()}
-        pairs = [frozenset(node_of[end] for end in edge) for edge in shown_edges(prompt)]
+        edges = [(node_of[source], node_of[target]) for source, target in shown_edges(prompt)]
+        pairs = {frozenset(edge) for edge in edges}
         problems = []
-        if len(pairs) != len(meta["edges"]):
+        if len(edges) != len(meta["edges"]):
             problems.append("the prompt's edges cannot all be read back")
-        if any(pair not in self.linked for pair in pairs):
+        if not pairs <= self.linked:
             problems.append("shows an edge that does not exist")
-        if any(pair in self.held_out for pair in pairs):
+        if pairs & self.held_out:
             problems.append("shows an edge of val or test")
         if "asked" in meta and frozenset(meta["asked"]) in pairs:
-            problems.append("shows the asked edge")
+            problems.append(self._asked_edge(example, edges))
         for node in meta.get("hidden", ()):
             if frozenset((meta["target"], node)) in pairs or node in node_of.values():
                 problems.append("shows a hidden neighbour")
-        return [*problems, *self._quotations(meta, prompt)]
+        return [*problems, *self._quotations(example)]
 
-    def _quotations(self, meta: Mapping[str, Any], prompt: str) -> list[str]:
-        nodes = filter(None, map(NODE_LINE.fullmatch, prompt.splitlines()))
-        shown = [f" {' '.join(words(line[2]))} " for line in nodes]
-        problems = []
-        for node in meta.get("masked", ()):
-            quotation = f" {' '.join(words(self.graph.texts[node])[:QUOTE])} "
-            if any(quotation in text for text in shown):
-                problems.append("shows a masked text")
-        return problems
+    def _asked_edge(self, example: Example, edges: Sequence[tuple[int, int]]) -> str:
+        """Which of the edges between the asked nodes is shown; the direction matters where a relation is asked for."""
+        head, tail = example.meta["asked"]
+        if self.graph.directed and "options" in example.meta and (head, tail) not in edges:
+            return "shows an inverse relation of the asked edge"
+        return "shows the asked edge"
+
+    def _quotations(self, example: Example) -> list[str]:
+        nodes = filter(None, map(NODE_LINE.fullmatch, example.text.splitlines()))
+        shown = [words(line[2]) for line in nodes] if "masked" in example.meta else []
+        for node in example.meta.get("masked", ()):
+            hidden = words(self._hidden_text(example, node))
+            size = min(QUOTE, len(hidden))
+            if size and any(_runs(hidden, size) & _runs(text, size) for text in shown):
+                return ["shows a masked text"]
+        return []
+
+    def _hidden_text(self, example: Example, node: int) -> str:
+        """What an answer can be told by: the option as it is shown, or what is to be written. No more of it counts."""
+        candidates = list(example.meta.get("candidates") or ())
+        [offer] = read_offers([example])
+        if node in candidates and offer.has_texts:
+            return offer.texts[candidates.index(node)].removesuffix("…")
+        return example.gold if example.scoring.function == "score_text" else self.graph.texts[node]
+
+
+def _runs(text: Sequence[str], size: int) -> set[tuple[str, ...]]:
+    return {tuple(text[start : start + size]) for start in range(len(text) - size + 1)}

@@ -41,6 +41,11 @@ class Offer:
     """What each label is matched with ("3" in "3=B"), in a question that matches."""
 
     @property
+    def has_texts(self) -> bool:
+        """Whether the labels stand for texts that the prompt lists."""
+        return self.texts != self.labels
+
+    @property
     def picks(self) -> int:
         """How many labels make an answer."""
         if self.keys:
@@ -106,16 +111,23 @@ def shown_options(prompt: str, labels: Sequence[str]) -> dict[str, str]:
 
 def above_options(offer: Offer) -> str:
     """What a prompt shows before its list of options; all of it where there is none."""
-    above, _ = _last_list(offer.example.text, offer.labels)
-    return above
+    above, _, _ = _last_list(offer.example.text, offer.labels)
+    return "\n".join(above)
 
 
-def _last_list(prompt: str, labels: Sequence[str]) -> tuple[str, dict[str, str]]:
+def lines_outside_options(offer: Offer) -> list[str]:
+    """The lines of a prompt that are not in its list of options."""
+    above, _, below = _last_list(offer.example.text, offer.labels)
+    return [*above, *below]
+
+
+def _last_list(prompt: str, labels: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """The lines above the list, the list, and the lines below it."""
     lines = prompt.splitlines()
     for first in range(len(lines) - 1, -1, -1):
         if lines[first].startswith(f"{labels[0]}: "):
             pairs = takewhile(lambda pair: pair[1].startswith(f"{pair[0]}: "), zip(labels, lines[first:], strict=False))
             options = {label: line.removeprefix(f"{label}: ") for label, line in pairs}
             if len(options) > 1:
-                return "\n".join(lines[:first]), options
-    return prompt, {}
+                return lines[:first], options, lines[first + len(options) :]
+    return lines, {}, []

@@ -61,8 +61,13 @@ def audit(tasks: Sequence[AnyTask], count: int, say: Callable[[str], None] = lam
 
 def _of_contract(findings: Findings) -> Iterator[Line]:
     about = (findings.source, findings.task)
-    for problem in findings.problems:
-        yield Line(*about, "contract", findings.split, "failed", problem)
+    for check, problems in (
+        ("contract", findings.problems),
+        ("leak", findings.leaks),
+        ("ambiguous", findings.ambiguous),
+    ):
+        for problem in problems:
+            yield Line(*about, check, findings.split, "failed", problem)
     for reply, errors in findings.blind_above_chance.items():
         found = f"the reply {reply!r} earns {errors:.0f} standard errors more than chance"
         yield Line(*about, "blind", findings.split, "failed", found)

@@ -97,7 +97,7 @@ class Leaky(Link):
 
 @pytest.mark.parametrize(
     ("kind", "check", "found"),
-    [(Popular, "rule", "highest visible degree"), (Leaky, "contract", "shows the asked edge")],
+    [(Popular, "rule", "highest visible degree"), (Leaky, "leak", "shows the asked edge")],
 )
 def test_a_planted_fault_fails(audit, planted, kind, check, found):
     code, out, _ = audit("--task", planted(kind), "--level", "easy", "--examples", "400", "--json")

@@ -1,0 +1,59 @@
+"""Questions with two right answers, by what the source says and not by what the task meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ssl4rl.answers import normalise
+from ssl4rl.audit.offers import Offer, read_offers
+from ssl4rl.example import Example
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.view import edge_view
+from ssl4rl.tasks import AnyTask
+
+
+def find_ambiguous(task: AnyTask, examples: Sequence[Example]) -> list[tuple[str, str]]:
+    """Each way in which an option that counts as wrong is right, and the first example with it."""
+    graph = task.source if isinstance(task.source, TextAttributedGraph) and task.source.num_edges else None
+    first = dict[str, str]()
+    for offer in read_offers(examples):
+        for found in (*_equal_texts(offer), *(() if graph is None else _by_the_graph(offer, graph))):
+            first.setdefault(found, str(offer.example.id))
+    return list(first.items())
+
+
+def _equal_texts(offer: Offer) -> Iterator[str]:
+    texts = {label: normalise(text) for label, text in zip(offer.labels, offer.texts, strict=True)}
+    right = {text for label, text in texts.items() if label in offer.right}
+    if len(offer.right) < len(texts) and any(
+        text in right for label, text in texts.items() if label not in offer.right
+    ):
+        yield "a wrong option reads like a right one"
+
+
+def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
+    full = edge_view(graph).full
+    target = offer.example.meta.get("target")
+    if offer.nodes and isinstance(target, int):
+        linked = {label for label, node in zip(offer.labels, offer.nodes, strict=True) if _joined(full, target, node)}
+        # Only where being linked is what makes an option right.
+        if offer.right < linked:
+            yield "a wrong option is linked to the target as well"
+    if len(offer.asked) == 2 and not offer.nodes:
+        if offer.right == {"no"} and _joined(full, *offer.asked):
+            yield "the answer is no, and an edge joins the asked nodes"
+        elif offer.has_texts and graph.relations is not None:
+            holding = _relations(graph, full, *offer.asked)
+            right = {text for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right}
+            if right <= holding and holding & ({*offer.texts} - right):
+                yield "the relation of a wrong option holds as well"
+
+
+def _joined(full: Adjacency, one: int, other: int) -> bool:
+    return len(full.between(one, other)) > 0
+
+
+def _relations(graph: TextAttributedGraph, full: Adjacency, head: int, tail: int) -> set[str]:
+    edges = [edge for edge in full.between(head, tail) if not graph.directed or graph.edge_index[0, edge] == head]
+    return {graph.relation_names[int(graph.relations[edge])] for edge in edges if graph.relations is not None}
