@@ -109,7 +109,7 @@ def _print_table(cells: Sequence[Cell]) -> None:
         groups.setdefault((cell.source, cell.task, cell.split), []).append(cell)
     print("| source | task | split | chance | best rule | score | verdict |\n|---|---|---|---|---|---|---|")
     for (source, task, split), group in groups.items():
-        order = ("finding", "passed", "not testable")
+        order = ("finding", "passed", "not testable", "reported")
         best = min(group, key=lambda cell: (order.index(cell.verdict), -cell.excess))
         silent = sum(cell.verdict == "not testable" for cell in group)
         verdict = best.verdict + (" (exempt: the paper's level)" if best.exempt else "")

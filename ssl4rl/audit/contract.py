@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ssl4rl import answers
@@ -86,7 +86,7 @@ def check_contract(task: AnyTask, count: int) -> Findings:
         distinct=len({each.shown for each in drawn}),
         problems=tuple(f"{problem} ({where})" for problem, where in problems.items()),
         leaks=tuple(f"{leak} ({where})" for leak, where in find_leaks(task, sound)),
-        ambiguous=tuple(f"{found} ({where})" for found, where in (*find_ambiguous(task, sound), *_two_golds(drawn))),
+        ambiguous=tuple(f"{found} ({where})" for found, where in find_ambiguous(task, sound)),
         blind_above_chance={reply[:LONGEST_REPLY]: errors for reply, errors in suspects.items()},
         ms_per_example=round(1000 * seconds / count, 2),
     )
@@ -166,17 +166,6 @@ def _check_hashes(drawn: list[Drawn], problems: dict[str, str]) -> None:
         ids.add(str(example_id))
         if shown_by.setdefault(example_id.hash, each.shown) != each.shown:
             problems.setdefault("two examples that show different things have the same hash", str(example_id))
-
-
-def _two_golds(drawn: list[Drawn]) -> Iterator[tuple[str, str]]:
-    """The first prompt that is asked twice, with different right answers; of a description there may be several."""
-    gold_of: dict[str, str] = {}
-    for each in drawn:
-        if each.example.scoring.function == "score_text":
-            continue
-        if gold_of.setdefault(each.shown, each.example.gold) != each.example.gold:
-            yield "a prompt has different right answers in two examples", str(each.example.id)
-            return
 
 
 def _check_rebuilt(task: AnyTask, drawn: list[Drawn], problems: dict[str, str]) -> None:

@@ -20,7 +20,9 @@ from ssl4rl.answers import words
 from ssl4rl.audit.blind import blind_replies, scores_of
 from ssl4rl.audit.needs import need_rules
 from ssl4rl.audit.offers import Offer, read_offers
-from ssl4rl.audit.rules import Weights, fitted_rules
+from ssl4rl.audit.rules import fitted_rules
+from ssl4rl.audit.shortcuts import is_exempt, is_on_images
+from ssl4rl.audit.surface import fitted_classifiers
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.example import Example
@@ -82,18 +84,20 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
     golds = list(dict.fromkeys(example.gold for example in fit.examples))
     described = fit.examples[0].scoring.function == "score_text"
     train = read_offers(fit.examples, golds)
-    rules = {} if described else fitted_rules(task.source, train)
+    rules = {} if described else fitted_rules(task.source, train) | fitted_classifiers(task.source, train)
     needs = {} if described else need_rules(task.source, train)
     constant = _best_constant(fit.examples) if described else ""
     blind = "" if described else _best_blind(fit.examples)
     cells = []
     for part in parts:
         offers = read_offers(part.examples, golds)
-        for name, weights in rules.items():
-            cells.append(part.cell(name, [_follow(offer, weights, 1) for offer in offers]))
-            cells.append(part.cell(f"reverse of: {name}", [_follow(offer, weights, -1) for offer in offers]))
-        for name, weights in needs.items():
-            cells.append(part.cell(name, [_follow(offer, weights, 1) for offer in offers], need=True))
+        ties = [seeded_rng("ties", str(offer.example.id)).random(len(offer.labels)) for offer in offers]
+        for name, rule in rules.items():
+            weights = rule(offers)
+            cells.append(part.cell(name, _follow(offers, weights, ties)))
+            cells.append(part.cell(f"reverse of: {name}", _follow(offers, weights, ties, -1)))
+        for name, rule in needs.items():
+            cells.append(part.cell(name, _follow(offers, rule(offers), ties), need=True))
         if described:
             scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
             cells.append(part.cell("best constant", scores))
@@ -162,7 +166,7 @@ class _Part:
             error=round(error, 5),
             p=0.5 * math.erfc(excess / max(error, 1e-9) / math.sqrt(2)),
             need=need,
-            exempt=self.task.source_kind.name == "images" and self.task.level.startswith("paper"),
+            exempt=is_on_images(self.task) and is_exempt(self.task.level),
         )
 
 
@@ -192,12 +196,15 @@ def _verdict(cell: Cell, rejected: bool) -> Verdict:
     return "passed" if enough and ERRORS * cell.error <= MUST_DETECT else "not testable"
 
 
-def _follow(offer: Offer, weights: Weights, sign: int) -> float:
-    """What the answer with the heaviest labels earns; labels of equal weight in a random order."""
-    rng = seeded_rng("ties", str(offer.example.id))
-    ties = rng.random(len(offer.labels))
-    weight = [(-sign * float(value), tie) for value, tie in zip(weights(offer), ties, strict=True)]
-    return offer.score([offer.labels[i] for i in sorted(range(len(weight)), key=weight.__getitem__)])
+def _follow(
+    offers: Sequence[Offer], weights: Sequence[Sequence[float]], ties: Sequence[Array], sign: int = 1
+) -> list[float]:
+    """What the answers with the heaviest labels earn; of equal weights, the one with the least of ``ties`` is taken."""
+    scores = []
+    for offer, own, tie in zip(offers, weights, ties, strict=True):
+        heaviest = sorted((-sign * float(weight), tie[place], place) for place, weight in enumerate(own))
+        scores.append(offer.score([offer.labels[place] for _, _, place in heaviest]))
+    return scores
 
 
 def _best_blind(fit: Sequence[Example]) -> str:

@@ -1,27 +1,36 @@
-"""What a task can be answered by: rules that read the texts alone, or the structure alone. Reported, never a fault."""
+"""What a task needs: how far rules get that read the texts alone, the structure alone, or both. Never a fault.
+
+``both shuffled`` is the control: the options of one question beside the context of another. What is left above chance
+there comes from neither texts nor structure.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer, above_options
-from ssl4rl.audit.rules import Weights, by_part
+from ssl4rl.audit.rules import Rule, Weights, by_part, one_by_one
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.view import edge_view
 from ssl4rl.source import Source
 
 TEXT, STRUCTURE = "texts alone: shared words", "structure alone: shared neighbours"
+BOTH, SHUFFLED = "texts and structure", "both shuffled"
+BLANK = "blank image: words shared by question and option"
 
 
-def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
-    """The rules that can say something about such questions, by what they look at; none for images."""
+def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
+    """The rules that can say something about such questions, by what they look at."""
+    listed = all(offer.has_texts for offer in train)
     if not isinstance(source, TextAttributedGraph):
-        return {}
+        name = BLANK if train[0].example.images else TEXT
+        return {name: one_by_one(_words_of_the_context(train))} if listed else {}
     rules: dict[str, Weights] = {}
-    if all(offer.texts != offer.labels for offer in train):
+    if listed:
         rules[TEXT] = _words_of_the_context(train)
     elif all(len(offer.asked) == 2 for offer in train):
         rules[TEXT] = by_part(train, _shared_words(source, train))
@@ -31,7 +40,32 @@ def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
     elif all(len(offer.asked) == 2 for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = by_part(train, lambda offer: neighbours(*offer.asked))
-    return rules
+    named = {name: one_by_one(weights) for name, weights in rules.items()}
+    if len(rules) == 2:
+        both = one_by_one(_together(*rules.values()))
+        named |= {BOTH: both, SHUFFLED: lambda offers: both(_shuffled(offers))}
+    return named
+
+
+def _together(*rules: Weights) -> Weights:
+    """The sum of several rules' weights, each scaled to the range from 0 to 1."""
+
+    def scaled(weights: Sequence[float]) -> list[float]:
+        low, high = min(weights), max(weights)
+        return [(weight - low) / (high - low) if high > low else 0.0 for weight in weights]
+
+    return lambda offer: [sum(parts) for parts in zip(*(scaled(weights(offer)) for weights in rules), strict=True)]
+
+
+def _shuffled(offers: Sequence[Offer]) -> list[Offer]:
+    """Each offer's options under the question of the one before; of two asked nodes, the second is that one's."""
+    shuffled = []
+    for offer, other in zip(offers, [offers[-1], *offers[:-1]], strict=True):
+        if offer.has_texts:
+            shuffled.append(replace(other, labels=offer.labels, texts=offer.texts, nodes=offer.nodes))
+        else:
+            shuffled.append(replace(offer, asked=(offer.asked[0], other.asked[1])))
+    return shuffled
 
 
 def _weights(texts: Sequence[str]) -> Callable[[str], float]:

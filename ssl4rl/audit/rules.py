@@ -21,16 +21,27 @@ from ssl4rl.graph.view import edge_view
 from ssl4rl.source import Source
 
 Weights = Callable[[Offer], Sequence[float]]
-"""A fitted rule: the weight of each label; the heaviest are answered."""
+"""What a fitted rule makes of one offer: the weight of each label; the heaviest are answered."""
+Rule = Callable[[Sequence[Offer]], list[Sequence[float]]]
+"""A fitted rule: the weights of many offers at once, as classifiers are slow on one."""
 
 BINS = 12
 """Into how many equally full parts a number is divided before answers are counted per part."""
 
 
-def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
+def one_by_one(weights: Weights) -> Rule:
+    """The rule that weighs each offer by itself."""
+    return lambda offers: [weights(offer) for offer in offers]
+
+
+def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
     """Every rule that can say something about such questions, by its name."""
+    return {name: one_by_one(weights) for name, weights in _fitted(source, train).items()}
+
+
+def _fitted(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
     rules = {"most frequent answer": _frequent(train)}
-    if all(offer.texts != offer.labels for offer in train):
+    if all(offer.has_texts for offer in train):
         rules |= _option_rules(train)
     if isinstance(source, TextAttributedGraph):
         if all(offer.nodes for offer in train):
@@ -61,18 +72,19 @@ def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
 
     def word(text: str) -> float:
         used = set(words(text))
-        return sum(_log_odds(right_words[each], offered_words[each]) - base for each in used) / (len(used) + 1)
+        return sum(log_odds(right_words[each], offered_words[each]) - base for each in used) / (len(used) + 1)
 
     return {
         "memorised option": lambda offer: [float(right[text] > 0) for text in offer.texts],
         "most frequent option": lambda offer: [right[text] for text in offer.texts],
-        "option most often right": lambda offer: [_log_odds(right[text], offered[text]) for text in offer.texts],
+        "option most often right": lambda offer: [log_odds(right[text], offered[text]) for text in offer.texts],
         "words of right options": lambda offer: [word(text) for text in offer.texts],
         "longest option": lambda offer: [len(text) for text in offer.texts],
     }
 
 
-def _log_odds(right: int, offered: int) -> float:
+def log_odds(right: int, offered: int) -> float:
+    """The logarithm of the odds of being right, smoothed by half an observation of either kind."""
     return math.log((right + 0.5) / (offered - right + 0.5))
 
 
@@ -103,7 +115,7 @@ def _fitting_kind(groups: NDArray[Any], train: Sequence[Offer]) -> Weights:
 
     def weights(offer: Offer) -> list[float]:
         asked = groups[offer.asked[0]] if offer.asked else -1
-        return [_log_odds(right[asked, groups[node]], offered[asked, groups[node]]) for node in offer.nodes]
+        return [log_odds(right[asked, groups[node]], offered[asked, groups[node]]) for node in offer.nodes]
 
     return weights
 
@@ -125,7 +137,7 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
             return number(*(int(degrees[node]) for node in offer.asked))
 
         rules[name] = by_part(train, value)
-    if all(offer.texts == offer.labels for offer in train):
+    if not any(offer.has_texts for offer in train):
         # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
         rules["memorised nodes"] = _memorised_nodes(train)
     groups = node_groups(graph)
@@ -139,7 +151,7 @@ def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
     """The most frequent answer among the questions of train with the same key (what it stands for, not its letter)."""
     right: dict[Hashable, Counter[str]] = defaultdict(Counter)
     for offer in train:
-        right[key(offer)].update(_right_texts(offer))
+        right[key(offer)].update(right_texts(offer))
     return lambda offer: [right[key(offer)][text] for text in offer.texts]
 
 
@@ -153,7 +165,7 @@ def _memorised_nodes(train: Sequence[Offer]) -> Weights:
     right: dict[int, Counter[str]] = defaultdict(Counter)
     for offer in train:
         for node in offer.asked:
-            right[node].update(_right_texts(offer))
+            right[node].update(right_texts(offer))
 
     def weights(offer: Offer) -> list[float]:
         seen = [right[node] for node in offer.asked]
@@ -162,5 +174,6 @@ def _memorised_nodes(train: Sequence[Offer]) -> Weights:
     return weights
 
 
-def _right_texts(offer: Offer) -> list[str]:
+def right_texts(offer: Offer) -> list[str]:
+    """What the right labels stand for."""
     return [text for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right]

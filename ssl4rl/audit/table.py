@@ -9,9 +9,13 @@ from typing import Literal
 
 from ssl4rl.audit.contract import Findings, check_contract
 from ssl4rl.audit.fairness import ERRORS, EXCESS, MUST_DETECT, Cell, judge, measure
+from ssl4rl.audit.shortcuts import GRID, PLAIN, SHARP, find_shortcuts, is_on_images, noise
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.tasks import AnyTask
+
+JPEG_QUALITY = 30
+"""Of the noise that is looked at for a JPEG's blocks: so low that they are clear in a small piece, too."""
 
 Verdict = Literal["failed", "passed", "not testable", "reported"]
 
@@ -23,9 +27,9 @@ class Line:
     source: str
     task: str
     check: str
-    """contract: its rules, leaks among them; blind: replies that look at nothing; rule: of the options, the answers or
-    the shape of the graph; traits: what images carry besides their content; needs: what reads the texts alone, or the
-    structure alone."""
+    """contract: its rules; leak: what prompts must not show; ambiguous: questions with two right answers; blind:
+    replies that look at nothing; rule: of the options, the answers or the shape of the graph; traits: what images carry
+    besides their content; needs: what reads the texts alone, the structure alone, or no image."""
     split: str
     verdict: Verdict
     found: str
@@ -77,22 +81,28 @@ def _of_contract(findings: Findings) -> Iterator[Line]:
 
 
 def _of_images(task: AnyTask, count: int) -> Iterator[Line]:
-    """What classifiers make of the traits of an image task's images, and on noise of their sharpness, too."""
-    from ssl4rl.audit.shortcuts import PLAIN, SHARP, find_shortcuts, noise
+    """What classifiers make of the traits of an image task's images, and on noise of their sharpness and JPEG blocks.
 
-    if isinstance(task, Benchmark) or task.source_kind.name != "images":
+    The first sees what a blank image leaves, so it says as well how far a reply without the image gets.
+    """
+    if isinstance(task, Benchmark) or not is_on_images(task):
         return
-    on_noise = type(task)(noise(), split=task.split, level=task.level, knobs=task.overrides, seed=task.seed)
-    for asked, sees, of in ((task, PLAIN, "its images"), (on_noise, SHARP, "noise")):
-        [found] = [row for row in find_shortcuts([asked], [asked.on_split("val")], count) if row.sees == sees]
-        score = max(found.forest, found.logistic)
-        verdict: Verdict = "passed"
-        if found.errors_above_chance > ERRORS and score - found.chance > EXCESS:
-            verdict = "failed"
-        elif ERRORS * math.sqrt(found.chance * (1 - found.chance) / count) > MUST_DETECT:
-            verdict = "not testable"
-        described = f"a classifier of {sees} of {of}: {score:.3f} where chance is {found.chance:.3f}"
-        yield Line(task.source.name, task.label, "traits", "val", verdict, described)
+    on_noise = type(task)(
+        noise(quality=JPEG_QUALITY), split=task.split, level=task.level, knobs=task.overrides, seed=task.seed
+    )
+    for asked, views, of in ((task, (PLAIN,), "its images"), (on_noise, (SHARP, GRID), "noise")):
+        for found in find_shortcuts([asked], [asked.on_split("val")], count, views):
+            score = max(found.forest, found.logistic)
+            verdict: Verdict = "passed"
+            if found.errors_above_chance > ERRORS and score - found.chance > EXCESS:
+                verdict = "failed"
+            elif ERRORS * math.sqrt(found.chance * (1 - found.chance) / count) > MUST_DETECT:
+                verdict = "not testable"
+            earned = f"{score:.3f} where chance is {found.chance:.3f}"
+            about = (task.source.name, task.label)
+            yield Line(*about, "traits", "val", verdict, f"a classifier of {found.sees} of {of}: {earned}")
+            if found.sees == PLAIN:
+                yield Line(*about, "needs", "val", "reported", f"blank image: {earned}")
 
 
 def _of_rules(cells: Sequence[Cell]) -> Iterator[Line]:

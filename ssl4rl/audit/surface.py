@@ -1,0 +1,162 @@
+"""Classifiers of what shows on an answer's surface: its place, length, popularity, degree and kind, all of it at once.
+
+They find what no single rule does: a degree that tells among short options only. Of the question's content they see
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.answers import words
+from ssl4rl.audit.offers import Offer
+from ssl4rl.audit.rules import Rule, log_odds, right_texts
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.kinds import node_groups
+from ssl4rl.graph.view import edge_view
+from ssl4rl.rng import seeded_rng
+from ssl4rl.source import Source
+
+Array = NDArray[np.float64]
+
+
+def fitted_classifiers(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
+    """Logistic regression and gradient boosting, where there are options or two asked nodes to see something of."""
+    order = seeded_rng("halves", len(train)).permutation(len(train)).tolist()
+    # How often a text was right is counted on other questions than those the classifier is fitted on: on its own ones
+    # the count would hold the answer.
+    counted, fitted = ([train[place] for place in order[half::2]] for half in (0, 1))
+    graph = source if isinstance(source, TextAttributedGraph) and source.num_edges else None
+    if all(offer.has_texts for offer in train):
+        return _by_option(fitted, _option_features(graph, counted))
+    if graph is not None and all(len(offer.asked) == 2 and not offer.has_texts for offer in train):
+        return _by_question(fitted, _pair_features(graph, counted))
+    return {}
+
+
+def _classifiers() -> dict[str, Any]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    boosting = HistGradientBoostingClassifier(max_iter=50, min_samples_leaf=30, early_stopping=False, random_state=0)
+    return {
+        "logistic regression on surface features": make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+        "gradient boosting on surface features": boosting,
+    }
+
+
+def _by_option(fitted: Sequence[Offer], features: Callable[[Offer], Array]) -> dict[str, Rule]:
+    """Rules that weigh each option by the probability that such a one is right."""
+    seen = np.concatenate([features(offer) for offer in fitted])
+    right = np.array([label in offer.right for offer in fitted for label in offer.labels])
+    if len(set(right.tolist())) < 2:
+        return {}
+
+    def rule(model: Any) -> Rule:
+        model.fit(seen, right)
+
+        def weights(offers: Sequence[Offer]) -> list[Sequence[float]]:
+            chance = model.predict_proba(np.concatenate([features(offer) for offer in offers]))[:, 1]
+            ends = np.cumsum([len(offer.labels) for offer in offers])[:-1]
+            return [part.tolist() for part in np.split(chance, ends)]
+
+        return weights
+
+    return {name: rule(model) for name, model in _classifiers().items()}
+
+
+def _by_question(fitted: Sequence[Offer], features: Callable[[Offer], Array]) -> dict[str, Rule]:
+    """Rules that weigh each answer by its probability for such a question."""
+    seen = np.stack([features(offer) for offer in fitted])
+    golds = np.array([right_texts(offer)[0] for offer in fitted])
+    if len(set(golds.tolist())) < 2:
+        return {}
+
+    def rule(model: Any) -> Rule:
+        model.fit(seen, golds)
+        place = {text: number for number, text in enumerate(model.classes_)}
+
+        def weights(offers: Sequence[Offer]) -> list[Sequence[float]]:
+            rows = model.predict_proba(np.stack([features(offer) for offer in offers]))
+            return [
+                [float(row[place[text]]) if text in place else 0.0 for text in offer.texts]
+                for offer, row in zip(offers, rows, strict=True)
+            ]
+
+        return weights
+
+    return {name: rule(model) for name, model in _classifiers().items()}
+
+
+def _counts(pairs: Iterable[tuple[Hashable, bool]]) -> Callable[[Hashable], list[float]]:
+    """How often a thing was right and was offered, and the logarithm of the odds of that."""
+    right, offered = Counter[Hashable](), Counter[Hashable]()
+    for thing, is_right in pairs:
+        offered[thing] += 1
+        right[thing] += is_right
+    return lambda thing: [right[thing], offered[thing], log_odds(right[thing], offered[thing])]
+
+
+def _option_features(graph: TextAttributedGraph | None, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
+    """[options, F] of an offer: of each option, and how far that is from the mean of its offer."""
+    of_text = _counts(
+        (text, label in offer.right) for offer in counted for label, text in zip(offer.labels, offer.texts, strict=True)
+    )
+    of_nodes = _node_features(graph) if graph is not None and all(offer.nodes for offer in counted) else None
+
+    def features(offer: Offer) -> Array:
+        used = [set(words(text)) for text in offer.texts]
+        rows = []
+        for place, (text, own) in enumerate(zip(offer.texts, used, strict=True)):
+            others = set().union(*(each for other, each in enumerate(used) if other != place))
+            shared = len(own & others) / max(len(own), 1)
+            rows.append([len(text), len(own), text.count(" "), shared, *of_text(text)])
+        own_rows = np.array(rows, dtype=np.float64)
+        if of_nodes is not None:
+            own_rows = np.hstack([own_rows, of_nodes(offer)])
+        places = np.arange(len(rows), dtype=np.float64)[:, None]
+        return np.hstack([places, own_rows, own_rows - own_rows.mean(axis=0)])
+
+    return features
+
+
+def _node_features(graph: TextAttributedGraph) -> Callable[[Offer], Array]:
+    view, groups = edge_view(graph), node_groups(graph)
+
+    def features(offer: Offer) -> Array:
+        nodes = list(offer.nodes)
+        columns = [np.log1p(view.visible.degrees[nodes]), np.log1p(view.full.degrees[nodes])]
+        if groups is not None:
+            kinds = groups[nodes]
+            columns.append((kinds[:, None] == kinds).sum(axis=1))
+            columns.append(kinds == groups[offer.asked[0]] if offer.asked else np.zeros(len(nodes)))
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    return features
+
+
+def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
+    """[F] of an offer: degrees, lengths of texts and kinds of its two nodes, and what was right of them elsewhere."""
+    degrees, groups = edge_view(graph).visible.degrees, node_groups(graph)
+    first = right_texts(counted[0])[0]
+    of_node = _counts((node, first in right_texts(offer)) for offer in counted for node in offer.asked)
+
+    def kinds(offer: Offer) -> tuple[int, ...]:
+        return () if groups is None else tuple(sorted(int(groups[node]) for node in offer.asked))
+
+    of_kinds = _counts((kinds(offer), first in right_texts(offer)) for offer in counted)
+
+    def features(offer: Offer) -> Array:
+        rows = [[math.log1p(degrees[node]), math.log1p(len(graph.texts[node])), *of_node(node)] for node in offer.asked]
+        pair = np.array(rows, dtype=np.float64)
+        return np.concatenate([pair.min(axis=0), pair.max(axis=0), pair.sum(axis=0), of_kinds(kinds(offer))])
+
+    return features
