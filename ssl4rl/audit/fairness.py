@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from ssl4rl.answers import words
 from ssl4rl.audit.blind import blind_replies, scores_of
 from ssl4rl.audit.needs import need_rules
 from ssl4rl.audit.offers import Offer, read_offers
-from ssl4rl.audit.rules import fitted_rules
+from ssl4rl.audit.rules import Rule, fitted_rules
 from ssl4rl.audit.shortcuts import is_exempt, is_on_images
 from ssl4rl.audit.surface import fitted_classifiers
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark
@@ -88,22 +88,24 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
     needs = {} if described else need_rules(task.source, train)
     constant = _best_constant(fit.examples) if described else ""
     blind = "" if described else _best_blind(fit.examples)
-    cells = []
+    cells: list[Cell] = []
     for part in parts:
         offers = read_offers(part.examples, golds)
-        ties = [seeded_rng("ties", str(offer.example.id)).random(len(offer.labels)) for offer in offers]
-        for name, rule in rules.items():
-            weights = rule(offers)
-            cells.append(part.cell(name, _follow(offers, weights, ties)))
-            cells.append(part.cell(f"reverse of: {name}", _follow(offers, weights, ties, -1)))
-        for name, rule in needs.items():
-            cells.append(part.cell(name, _follow(offers, rule(offers), ties), need=True))
+        cells += part.try_rules(rules, offers)
+        cells += part.try_rules(needs, offers, need=True)
         if described:
             scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
             cells.append(part.cell("best constant", scores))
         else:
             cells.append(part.cell("best blind reply", scores_of(blind, part.examples)))
     return cells
+
+
+def measure_cheaply(task: AnyTask, fit: Sequence[Example], held_out: Sequence[Example]) -> list[Cell]:
+    """The cells of the rules alone, without classifiers, fitted on some examples of a task and tried on others."""
+    golds = list(dict.fromkeys(example.gold for example in fit))
+    rules = fitted_rules(task.source, read_offers(fit, golds))
+    return list(_Part(task, task.split, held_out).try_rules(rules, read_offers(held_out, golds)))
 
 
 def _parts(task: AnyTask, count: int) -> list[_Part]:
@@ -147,6 +149,15 @@ class _Part:
     task: AnyTask
     split: str
     examples: Sequence[Example]
+
+    def try_rules(self, rules: Mapping[str, Rule], offers: Sequence[Offer], *, need: bool = False) -> Iterator[Cell]:
+        """A cell for each rule, and for its reverse unless it says what the task needs."""
+        ties = [seeded_rng("ties", str(offer.example.id)).random(len(offer.labels)) for offer in offers]
+        for name, rule in rules.items():
+            weights = rule(offers)
+            yield self.cell(name, _follow(offers, weights, ties), need=need)
+            if not need:
+                yield self.cell(f"reverse of: {name}", _follow(offers, weights, ties, -1))
 
     def cell(self, rule: str, scores: Sequence[float] | Array, *, need: bool = False) -> Cell:
         chance = np.array([example.chance for example in self.examples])

@@ -106,23 +106,23 @@ def _asked(meta: Mapping[str, Any]) -> Iterator[int]:
 
 def shown_options(prompt: str, labels: Sequence[str]) -> dict[str, str]:
     """The last list of options in a prompt, by label: lines that begin with ``labels`` in turn, "A: …", "B: …"."""
-    return _last_list(prompt, labels)[1]
+    return list_options(prompt, labels)[1]
 
 
 def above_options(offer: Offer) -> str:
     """What a prompt shows before its list of options; all of it where there is none."""
-    above, _, _ = _last_list(offer.example.text, offer.labels)
+    above, _, _ = list_options(offer.example.text, offer.labels)
     return "\n".join(above)
 
 
 def lines_outside_options(offer: Offer) -> list[str]:
     """The lines of a prompt that are not in its list of options."""
-    above, _, below = _last_list(offer.example.text, offer.labels)
+    above, _, below = list_options(offer.example.text, offer.labels)
     return [*above, *below]
 
 
-def _last_list(prompt: str, labels: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
-    """The lines above the list, the list, and the lines below it."""
+def list_options(prompt: str, labels: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """The lines above the last list of options in a prompt, its options by label, and the lines below it."""
     lines = prompt.splitlines()
     for first in range(len(lines) - 1, -1, -1):
         if lines[first].startswith(f"{labels[0]}: "):

@@ -29,7 +29,7 @@ from ssl4rl.vision.image_set import ImageSet, IntArray
 PLAIN, SHARP, GRID = "traits, text", "traits, text, sharpness", "traits, text, JPEG grid"
 """What the classifier sees: what a blank image leaves, and that with the images' sharpness or their JPEG's blocks."""
 BLOCK, CLEAR = 8, 1.1
-"""Pixels a side of a JPEG's blocks, and by what factor the steps between them exceed all others where they are clear."""
+"""Pixels a side of a JPEG's blocks, and by what factor steps between clear ones exceed all others."""
 MOST_WORDS = 40
 """Distinct words of a prompt that it sees, in alphabetical order."""
 

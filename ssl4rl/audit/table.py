@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from ssl4rl.audit.behaviour import behaviour
+from ssl4rl.audit.contamination import find_overlap
 from ssl4rl.audit.contract import Findings, check_contract
 from ssl4rl.audit.fairness import ERRORS, EXCESS, MUST_DETECT, Cell, judge, measure
 from ssl4rl.audit.shortcuts import GRID, PLAIN, SHARP, find_shortcuts, is_on_images, noise
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
+from ssl4rl.source import Source
 from ssl4rl.tasks import AnyTask
+
+if TYPE_CHECKING:
+    from ssl4rl.inference.engines import Engine
 
 JPEG_QUALITY = 30
 """Of the noise that is looked at for a JPEG's blocks: so low that they are clear in a small piece, too."""
@@ -29,16 +35,25 @@ class Line:
     check: str
     """contract: its rules; leak: what prompts must not show; ambiguous: questions with two right answers; blind:
     replies that look at nothing; rule: of the options, the answers or the shape of the graph; traits: what images carry
-    besides their content; needs: what reads the texts alone, the structure alone, or no image."""
+    besides their content; needs: what reads the texts alone, the structure alone, or no image; overlap: what is held
+    out and was trained on; model: what a model's replies rest on."""
     split: str
     verdict: Verdict
     found: str
 
 
-def audit(tasks: Sequence[AnyTask], count: int, say: Callable[[str], None] = lambda line: None) -> list[Line]:
+def audit(
+    tasks: Sequence[AnyTask],
+    count: int,
+    say: Callable[[str], None] = lambda line: None,
+    *,
+    trained_on: Source | None = None,
+    engine: Engine | None = None,
+) -> list[Line]:
     """Checks every task on ``count`` examples; ``say`` reports progress.
 
-    The verdicts on rules are those of the whole table (Holm's correction).
+    The verdicts on rules are those of the whole table (Holm's correction). What is held out is compared with
+    ``trained_on``, or with the rest of the same data; the model of ``engine`` is asked, too, if there is one.
     """
     lines: dict[int, list[Line]] = {}
     cells: list[Cell] = []
@@ -57,6 +72,13 @@ def audit(tasks: Sequence[AnyTask], count: int, say: Callable[[str], None] = lam
         cells += measured
         owners += [place] * len(measured)
         lines[place] += _of_images(task, count)
+        if place == 0:
+            # Levels differ in what a prompt shows of the data, not in the data.
+            lines[place] += _of_overlap(task, count, trained_on)
+        if engine is not None:
+            say(f"asking the model about {task.label} on {task.source.name}")
+            about = (task.source.name, task.label, "model", task.split)
+            lines[place] += [Line(*about, "reported", found) for found in behaviour(task, engine)]
     judged = judge(cells)
     for place, before in lines.items():
         before += _of_rules([cell for cell, owner in zip(judged, owners, strict=True) if owner == place])
@@ -103,6 +125,26 @@ def _of_images(task: AnyTask, count: int) -> Iterator[Line]:
             yield Line(*about, "traits", "val", verdict, f"a classifier of {found.sees} of {of}: {earned}")
             if found.sees == PLAIN:
                 yield Line(*about, "needs", "val", "reported", f"blank image: {earned}")
+
+
+def _of_overlap(task: AnyTask, count: int, trained_on: Source | None) -> Iterator[Line]:
+    """How much of what is held out was trained on.
+
+    It fails the benchmark where other data was named and the copies could move a score by more than a rule may earn.
+    Copies within the same data are the data's own: they are reported.
+    """
+    found = find_overlap(task, count, trained_on)
+    if found is None:
+        return
+    verdict: Verdict = "passed"
+    if found.exact + found.near:
+        verdict = "failed" if trained_on is not None and found.share > EXCESS else "reported"
+    described = (
+        f"{found.exact} of {found.held_out:,} held-out items occur in {found.trained}, and {found.near} nearly do"
+        f"{': ' if found.first else ''}{found.first}"
+    )
+    split = task.split if isinstance(task, Benchmark) else "val"
+    yield Line(task.source.name, task.label, "overlap", split, verdict, described)
 
 
 def _of_rules(cells: Sequence[Cell]) -> Iterator[Line]:

@@ -13,6 +13,8 @@ from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
     from ssl4rl.audit.table import Line
+    from ssl4rl.inference.engines import Engine
+    from ssl4rl.source import Source
     from ssl4rl.tasks import AnyTask
 
 COLOURS = {"failed": "red", "passed": "green", "not testable": "yellow", "reported": "cyan"}
@@ -26,6 +28,15 @@ def audit(
     settings: SetOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The examples' seed.")] = 0,
     examples: Annotated[int, typer.Option(min=1, help="How many examples of each level.")] = 2000,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="A dataset that a model was trained on: is what is asked here in there?"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A folder or a hub name: what its replies rest on, asked on 100 examples.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Checks whether a reward can be had without the task; exits with 1 if it can, or if a rule of tasks is broken.
@@ -35,7 +46,13 @@ def audit(
     from ssl4rl.audit.table import audit as audit_tasks
 
     tasks = _tasks(task, benchmark, level, dataset, settings or [], seed)
-    lines = audit_tasks(tasks, examples, lambda line: typer.echo(line, err=True))
+    lines = audit_tasks(
+        tasks,
+        examples,
+        lambda line: typer.echo(line, err=True),
+        trained_on=None if trained_on is None else _trained_on(trained_on, tasks[0]),
+        engine=None if model is None else _engine(model, tasks[0]),
+    )
     for line in lines:
         if as_json:
             typer.echo(json.dumps(asdict(line), ensure_ascii=False))
@@ -64,6 +81,30 @@ def _tasks(
     return built or [kind(source, split=split, level=level, knobs=knobs, seed=seed)]
 
 
+def _trained_on(name: str, task: AnyTask) -> Source:
+    """The dataset of that name or path, of the kind that is trained on at the task's side."""
+    from ssl4rl.registry import SOURCE_KINDS
+
+    kinds = [SOURCE_KINDS.get(kind) for kind in SOURCE_KINDS.names()]
+    side = task.source_kind.side
+    source: Source = next(kind for kind in kinds if kind.side == side and kind.default_task is not None).load(name)
+    return source
+
+
+def _engine(model: str, task: AnyTask) -> Engine:
+    """The model, ready to reply.
+
+    Raises:
+        UserError: if it cannot be loaded, or reads no images and the task shows some.
+    """
+    from ssl4rl.inference.engines import open_engine
+
+    engine = open_engine("auto", model)
+    if task.source_kind.shows_images and engine.files is not None:
+        engine.files.check_reads_images()
+    return engine
+
+
 def _print(lines: list[Line]) -> None:
     """A block for each task: verdict, check, split, and what was found."""
     heading = None
@@ -72,4 +113,4 @@ def _print(lines: list[Line]) -> None:
             heading = (line.source, line.task)
             typer.secho(f"{line.task} on {line.source}", bold=True)
         typer.secho(f"  {line.verdict:<12}", fg=COLOURS[line.verdict], nl=False)
-        typer.echo(f" {line.check:<8} {line.split:<5} {line.found}")
+        typer.echo(f" {line.check:<9} {line.split:<5} {line.found}")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl4rl.audit.quick import quick_check
 from ssl4rl.errors import UserError
 from ssl4rl.inference.checks import check_output
 from ssl4rl.models import TINY, TINY_VISION
@@ -176,7 +177,9 @@ class Training:
         return checkpoint
 
     def _probe(self, trainer: TaskTrainer) -> None:
-        """Tells how the model replies before the first step."""
+        """Tells before the first step how the model replies, and whether the reward can be had without the task."""
+        for line in quick_check(self.tasks.train) if self.main else ():
+            self.display.say(line)
         if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             check_output(self.files, trainer.accelerator.unwrap_model(trainer.model))
         found = probe(self.tasks.train, partial(trainer.answer, batch_size=REPLIES, sampled=True))

@@ -41,8 +41,8 @@ def planted(monkeypatch):
 def test_a_task_without_a_fault_passes_and_says_what_it_needs(audit):
     code, out, err = audit("--task", "link", "--level", "easy", "--examples", "150")
     assert code == 0 and "nothing failed" in out and "checking link@easy on citations" in err
-    assert "passed       contract train 150 examples" in out
-    assert "needs    val   texts alone: shared words" in out and "structure alone" in out
+    assert "passed       contract  train 150 examples" in out
+    assert "needs     val   texts alone: shared words" in out and "structure alone" in out
     # So few examples could not have shown a shortcut, and are not said to have none.
     assert "not testable rule" in out
 
