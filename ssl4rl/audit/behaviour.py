@@ -42,10 +42,10 @@ NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+(?: [A-Z]\w+)*")
 Changed = Callable[[Example], Example | None]
 
 
-def behaviour(task: AnyTask, engine: Engine, count: int = SAMPLE) -> Iterator[str]:
-    """One line for each way in which the replies were tried, on at most ``count`` examples."""
-    asked = _answer_only(task)
-    size = min(count, asked.size) if isinstance(asked, Benchmark) else count
+def behaviour(task: AnyTask, engine: Engine) -> Iterator[str]:
+    """One line for each way in which the replies were tried, on at most ``SAMPLE`` examples."""
+    asked = _with_knobs(task, {"reasoning": False})
+    size = min(SAMPLE, asked.size) if isinstance(asked, Benchmark) else SAMPLE
     examples = [asked.example(index) for index in range(size)]
     if examples[0].scoring.function != "score_text":
         before = _scores(engine, examples)
@@ -60,11 +60,7 @@ def behaviour(task: AnyTask, engine: Engine, count: int = SAMPLE) -> Iterator[st
             alone = _with_knobs(asked, TITLE_ALONE)
             yield from _compared("first words alone", engine, examples, [alone.example(i) for i in range(size)], before)
     if isinstance(task.source, TextAttributedGraph):
-        yield from _continued(engine, task.source, count)
-
-
-def _answer_only(task: AnyTask) -> AnyTask:
-    return _with_knobs(task, {"reasoning": False})
+        yield from _continued(engine, task.source)
 
 
 def _with_knobs(task: AnyTask, knobs: dict[str, Any]) -> AnyTask:
@@ -153,13 +149,13 @@ def without_images(example: Example) -> Example | None:
     return replace(example, parts=parts)
 
 
-def _continued(engine: Engine, graph: TextAttributedGraph, count: int) -> Iterator[str]:
+def _continued(engine: Engine, graph: TextAttributedGraph) -> Iterator[str]:
     """Of how many texts the model knows how they go on, word for word."""
     openings: list[str] = []
     endings: list[list[str]] = []
     for node in seeded_rng("continued", graph.fingerprint).permutation(np.flatnonzero(graph.has_text)).tolist():
         parts = opening_of(graph.texts[node])
-        if parts is not None and len(openings) < count:
+        if parts is not None and len(openings) < SAMPLE:
             openings.append(f"Continue this text word for word, as it stands in the original:\n{parts[0]}")
             endings.append(words(parts[1])[:CONTINUED])
     if not openings:

@@ -31,7 +31,7 @@ SHINGLE, SIMILAR, PERMUTATIONS = 5, 0.8, 64
 """Words of a run, the least share of runs that near copies have in common, and the length of a MinHash."""
 BITS_APART = 10
 """Bits of 64 by which the difference hashes of near copies may differ; their pixels decide."""
-MOST_TEXTS, MOST_IMAGES = 50_000, 2_000
+MOST_TEXTS, MOST_IMAGES = 50_000, 1_000
 """Of either side so many are compared for near copies. (Exact copies are looked for among all.)"""
 
 
@@ -98,7 +98,8 @@ def _held_out(task: AnyTask, count: int) -> list[Item]:
         items = {item for index in range(size) for item in asked.example(index).source_items}
     except NotApplicable:
         return []
-    nodes = {int(node) for item in items for node in item.rpartition(":")[2].split("-") if node.isdecimal()}
+    named = [item.partition(":")[2] for item in items if item.startswith(("node:", "pair:"))]
+    nodes = {int(node) for name in named for node in name.split("-")}
     return [item for item in _items(task.source, "train") if int(item.name.rpartition(" ")[2]) in nodes]
 
 

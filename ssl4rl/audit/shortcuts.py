@@ -80,7 +80,7 @@ def _draw_noise(index: int, quality: int | None) -> Image.Image:
         return image
     file = BytesIO()
     image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
+    return Image.fromarray(np.asarray(Image.open(file).convert("RGB")))
 
 
 def noise(count: int = 1000, quality: int | None = None) -> ImageSet:

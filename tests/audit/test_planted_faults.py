@@ -6,11 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from PIL import Image
+from planted import AMBIGUOUS, LEAKS, UNCHANGED, View, picks, small_graph
 
 from ssl4rl.answers import Scoring
 from ssl4rl.audit.contract import check_contract
+from ssl4rl.audit.shortcuts import noise
+from ssl4rl.audit.table import JPEG_QUALITY, audit
 from ssl4rl.errors import UserError
+from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.tasks import Draft, Knobs, ShownImage, Task
+from ssl4rl.vision.image_set import ImageSet
 
 
 @dataclass(frozen=True)
@@ -164,3 +169,131 @@ def test_a_crash_is_a_finding_and_not_the_end_of_the_audit():
         "an example cannot be built: ZeroDivisionError: division by zero (example 3)",
         "an example cannot be built: line 5 is broken (example 5)",
     )
+
+
+def failed(task, count, **settings):
+    """What the audit's table says has failed: check, split and finding."""
+    lines = audit([task], count, **settings)
+    return [(line.check, line.split, line.found) for line in lines if line.verdict == "failed"]
+
+
+def was_found(lines, check, found, split=None):
+    return any(line[0] == check and found in line[2] and split in (None, line[1]) for line in lines)
+
+
+FEW, SOME, MANY = 40, 100, 300
+
+
+@pytest.mark.parametrize(
+    ("check", "found"), [*(("leak", found) for found in LEAKS), *(("ambiguous", found) for found in AMBIGUOUS)]
+)
+def test_leaks_and_ambiguous_questions_are_found(check, found):
+    task = (LEAKS | AMBIGUOUS)[found]()
+    assert was_found(failed(task, FEW), check, found)
+
+
+@pytest.mark.parametrize("build", UNCHANGED)
+def test_the_same_tasks_without_a_leak_are_clean(build):
+    assert failed(build(), FEW) == []
+
+
+RULES = {
+    "memorised": "memorised option",
+    "popularity": "option",
+    "degree": "highest degree",
+    "length": "longest option",
+    "kind": "kind",
+    "side": "kind",
+    "surface": "gradient boosting on surface features",
+}
+"""The fault of a task, and a part of the name of a rule that finds it."""
+
+
+@pytest.mark.parametrize("fault", RULES)
+def test_shortcuts_by_rules_are_found(fault):
+    assert was_found(failed(picks(fault), MANY), "rule", RULES[fault], "val")
+
+
+def test_a_classifier_finds_what_no_rule_does():
+    rules = {line[2].partition(":")[0] for line in failed(picks("surface"), MANY) if line[0] == "rule"}
+    assert rules and all("surface features" in rule for rule in rules), rules
+
+
+def test_a_prior_that_is_reversed_in_val_is_found_there():
+    lines = failed(picks("reversed prior"), MANY)
+    assert was_found(lines, "rule", "memorised option", "train")
+    assert was_found(lines, "rule", "reverse of: memorised option", "val")
+
+
+def test_a_position_that_is_often_right_is_found():
+    lines = failed(picks("position"), MANY)
+    assert was_found(lines, "blind", "<answer>A</answer>") and was_found(lines, "rule", "best blind reply", "val")
+
+
+def test_the_same_task_without_a_shortcut_is_clean():
+    assert failed(picks("none"), MANY) == []
+
+
+def view(fault):
+    return type("Planted", (View,), {"fault": fault})(noise(120, quality=JPEG_QUALITY))
+
+
+@pytest.mark.parametrize(
+    ("fault", "sees"),
+    [("size", "text of"), ("file traits", "text of"), ("sharpness", "sharpness"), ("grid", "JPEG grid")],
+)
+def test_traits_of_images_that_tell_the_answer_are_found(fault, sees):
+    assert was_found(failed(view(fault), SOME), "traits", sees)
+
+
+def test_the_same_images_without_such_traits_are_clean():
+    assert failed(view("none"), SOME) == []
+
+
+def other_graph(change):
+    """A graph of other texts, a tenth of which are copied from the audited one and changed."""
+    copied = small_graph()
+    texts = [change(text) if node % 10 == 0 else text[::-1] for node, text in enumerate(copied.texts)]
+    return replace(copied, name="other", texts=texts)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (str.upper, "occur in other, which was trained on, and 0 nearly do"),
+        (lambda text: f"{text.rpartition(' ')[0]} indeed", "0 of"),
+    ],
+)
+def test_texts_that_were_trained_on_are_found(change, found):
+    lines = failed(Neighbor(small_graph(), level="easy"), FEW, trained_on=other_graph(change))
+    assert was_found(lines, "overlap", found) and was_found(lines, "overlap", "is a copy of other node")
+
+
+def test_texts_that_were_not_trained_on_are_clean():
+    lines = audit([Neighbor(small_graph(), level="easy")], FEW, trained_on=other_graph(lambda text: text[::-1]))
+    assert [line.verdict for line in lines if line.check == "overlap"] == ["passed"]
+
+
+class Copies:
+    """The images of a set from one on, in another size."""
+
+    def __init__(self, images, first):
+        self.images, self.first = images, first
+
+    def open(self, index, side):
+        return self.images.open(index + self.first, side).resize((200, 150))
+
+    def describe(self, index):
+        return f"copy {index}"
+
+
+@pytest.mark.parametrize(
+    ("same_hash", "first", "found"), [(True, 0, "items occur in copies"), (False, 0, "0 of"), (False, 100, None)]
+)
+def test_images_that_were_trained_on_are_found(same_hash, first, found):
+    own = noise(60)
+    hashes = [own.hashes[index] if same_hash and index < 60 else f"{index + 10**6:064x}" for index in range(62)]
+    # Its splits are its own: without any, images of equal bytes are in the same split of every set.
+    copies = ImageSet("copies", Copies(noise(200), first), hashes, given_splits=np.array([0] * 60 + [1, 2]))
+    lines = failed(View(own), 8, trained_on=copies)
+    assert was_found(lines, "overlap", found) if found else not was_found(lines, "overlap", "")

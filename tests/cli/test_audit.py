@@ -122,8 +122,28 @@ def test_the_papers_rotation_gives_the_angle_away_by_its_images_traits(audit, le
         (["--task", "link", "--level", "relation"], "relation"),
         (["--task", "link", "--set", "num_hops=2"], "did you mean task.num_hops=2"),
         (["--benchmark", "node", "--dataset", "nowhere"], "nowhere"),
+        (["--task", "link", "--trained-on", "nowhere"], "nowhere"),
+        (["--task", "rotation", "--level", "easy", "--model", "tiny"], "reads no images"),
+        (["--task", "link", "--model", "./no-such-folder"], "no-such-folder"),
     ],
 )
 def test_mistakes_are_told_in_one_line(audit, arguments, message):
     code, out, err = audit(*arguments)
     assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
+
+
+def test_a_benchmark_is_compared_with_what_was_trained_on(audit):
+    asked = ["--benchmark", "node", "--level", "no-graph", "--examples", "40", "--json"]
+    code, out, _ = audit(*asked, "--trained-on", "citations")
+    [overlap] = [line for line in map(json.loads, out.splitlines()) if line["check"] == "overlap"]
+    # The same data: its own other nodes are meant, and they have no copies.
+    assert code == 0 and overlap["verdict"] == "passed" and "other nodes of citations" in overlap["found"]
+
+
+def test_a_model_is_asked_what_its_replies_rest_on(audit, monkeypatch):
+    monkeypatch.setattr("ssl4rl.audit.behaviour.SAMPLE", 8)
+    asked = ["--benchmark", "node", "--level", "one-hop", "--examples", "40", "--json", "--model", "tiny"]
+    code, out, err = audit(*asked)
+    found = [line["found"] for line in map(json.loads, out.splitlines()) if line["check"] == "model"]
+    assert code == 0 and "asking the model about node@one-hop on citations" in err
+    assert [line.split(":")[0] for line in found] == ["options reordered", "first words alone"]
