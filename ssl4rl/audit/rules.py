@@ -131,13 +131,14 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
         "difference of degrees": lambda a, b: float(abs(a - b)),
     }
     rules = {}
+    about_texts = any(offer.has_texts for offer in train)
     for name, number in numbers.items():
 
         def value(offer: Offer, number: Callable[[int, int], float] = number) -> float:
             return number(*(int(degrees[node]) for node in offer.asked))
 
-        rules[name] = by_part(train, value)
-    if not any(offer.has_texts for offer in train):
+        rules[name] = _of_other_nodes(graph, train, value) if about_texts else by_part(train, value)
+    if not about_texts:
         # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
         rules["memorised nodes"] = _memorised_nodes(train)
     groups = node_groups(graph)
@@ -159,6 +160,29 @@ def by_part(train: Sequence[Offer], value: Callable[[Offer], float]) -> Weights:
     """The most frequent answer among the questions of train in the same part of a number's range."""
     edges = np.unique(np.quantile([value(offer) for offer in train], np.linspace(0, 1, BINS + 1)[1:-1]))
     return _by(train, lambda offer: int(np.searchsorted(edges, value(offer))))
+
+
+def _of_other_nodes(graph: TextAttributedGraph, train: Sequence[Offer], value: Callable[[Offer], float]) -> Weights:
+    """The same, but fitted on questions about other nodes: half of the nodes are asked by what the other half tells.
+
+    Where few nodes have a degree it names them, and which relations a node takes is what its text is read for. Of a
+    node of either half nothing is said.
+    """
+    half = np.random.default_rng(0).integers(2, size=graph.num_nodes)
+
+    def side(offer: Offer) -> int | None:
+        sides = {int(half[node]) for node in offer.asked}
+        return sides.pop() if len(sides) == 1 else None
+
+    by_side = [[offer for offer in train if side(offer) == each] for each in (0, 1)]
+    rules = [by_part(offers, value) if offers else None for offers in by_side]
+
+    def weights(offer: Offer) -> Sequence[float]:
+        own = side(offer)
+        rule = None if own is None else rules[1 - own]
+        return [0.0] * len(offer.labels) if rule is None else rule(offer)
+
+    return weights
 
 
 def _memorised_nodes(train: Sequence[Offer]) -> Weights:
