@@ -57,9 +57,13 @@ def train(arm: str, model: str, runs: Path) -> Run:
     )
 
 
-def heldout(run: Run, step: int) -> list[float]:
-    """The held-out scores after a step, in the order of the examples."""
-    return [answer.score for answer in run.heldout() if answer.step == step]
+def heldout_against(run: Run, step: int, other: Run, other_step: int) -> dict[str, Any]:
+    """How much better a run's model was after a step than another's, on the same held-out examples."""
+    mine, theirs = (
+        [each for each in one.heldout() if each.step == at] for one, at in ((run, step), (other, other_step))
+    )
+    items = [each.items for each in mine]
+    return PairedDifference.of([each.score for each in theirs], [each.score for each in mine], items).as_dict()
 
 
 def blanked(example: Example) -> Example:
@@ -137,10 +141,9 @@ def main() -> None:
             if control != arm and control.split("-")[1] == arm.split("-")[1]:
                 # Of both the best model by held-out score, and the last.
                 best = [each.summary["heldout"]["best"]["step"] for each in (other, run) if each.summary]
-                rows[arm][f"best against {control}"] = compared(heldout(other, best[0]), heldout(run, best[1]))
-                rows[arm][f"last against {control}"] = compared(
-                    heldout(other, summary["steps"]), heldout(run, summary["steps"])
-                )
+                rows[arm][f"best against {control}"] = heldout_against(run, best[1], other, best[0])
+                last = summary["steps"]
+                rows[arm][f"last against {control}"] = heldout_against(run, last, other, last)
         result = {"model": NAME, "environment": environment(), "arms": rows}
         options.output.write_text(json.dumps(result, indent=1) + "\n")
         held = summary["heldout"]
