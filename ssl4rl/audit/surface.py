@@ -118,7 +118,9 @@ def _option_features(graph: TextAttributedGraph | None, counted: Sequence[Offer]
         for place, (text, own) in enumerate(zip(offer.texts, used, strict=True)):
             others = set().union(*(each for other, each in enumerate(used) if other != place))
             shared = len(own & others) / max(len(own), 1)
-            rows.append([len(text), len(own), text.count(" "), shared, *of_text(text)])
+            # Its rank among the options: they are all cut where the context leaves no room, which tells of the context.
+            shorter = sum(len(other) < len(text) for other in offer.texts)
+            rows.append([shorter, shared, *of_text(text)])
         own_rows = np.array(rows, dtype=np.float64)
         if of_nodes is not None:
             own_rows = np.hstack([own_rows, of_nodes(offer)])
