@@ -146,10 +146,13 @@ def _node_features(graph: TextAttributedGraph) -> Callable[[Offer], Array]:
 
 
 def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
-    """[F] of an offer: degrees, lengths of texts and kinds of its two nodes, and what was right of them elsewhere."""
+    """[F] of an offer: degrees, lengths of texts and kinds of its two nodes, and what was right of these kinds.
+
+    Not what was right of the nodes elsewhere, which has a rule of its own: it names them, and with names a classifier
+    remembers the edges of a small graph.
+    """
     degrees, groups = edge_view(graph).visible.degrees, node_groups(graph)
     first = right_texts(counted[0])[0]
-    of_node = _counts((node, first in right_texts(offer)) for offer in counted for node in offer.asked)
 
     def kinds(offer: Offer) -> tuple[int, ...]:
         return () if groups is None else tuple(sorted(int(groups[node]) for node in offer.asked))
@@ -157,7 +160,7 @@ def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Call
     of_kinds = _counts((kinds(offer), first in right_texts(offer)) for offer in counted)
 
     def features(offer: Offer) -> Array:
-        rows = [[math.log1p(degrees[node]), math.log1p(len(graph.texts[node])), *of_node(node)] for node in offer.asked]
+        rows = [[math.log1p(degrees[node]), math.log1p(len(graph.texts[node]))] for node in offer.asked]
         pair = np.array(rows, dtype=np.float64)
         return np.concatenate([pair.min(axis=0), pair.max(axis=0), pair.sum(axis=0), of_kinds(kinds(offer))])
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
@@ -60,9 +61,12 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     def prepare(self) -> None:
         inductive = self.knobs.inductive and self.split == "train"
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
-        self._shown, self._around = self.source, self.view.visible
-        if self.knobs.corrupt == "edges":
-            self._shown, self._around = rewired(self.source, self.view.visible)
+
+    @cached_property
+    def shown(self) -> tuple[TextAttributedGraph, Adjacency]:
+        """What prompts are cut from: the graph and its visible edges, or these rewired."""
+        visible = self.view.visible
+        return rewired(self.source, visible) if self.knobs.corrupt == "edges" else (self.source, visible)
 
     def cut(
         self,
@@ -73,7 +77,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     ) -> Subgraph:
         """A subgraph around ``centers`` by this task's context knobs, over visible edges only."""
         return ego_subgraph(
-            self._around,
+            self.shown[1],
             centers,
             rng,
             num_hops=self.knobs.num_hops,
@@ -86,13 +90,13 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     def write(self, subgraph: Subgraph, rng: np.random.Generator, **about: Any) -> GraphText:
         """The subgraph as text, by this task's knobs; ``about`` goes to :func:`ssl4rl.graph.text.write_subgraph`."""
         blank, budget = self.knobs.corrupt == "text", self.knobs.text_budget
-        return write_subgraph(self._shown, subgraph, rng, text_budget=budget, blank=blank, **about)
+        return write_subgraph(self.shown[0], subgraph, rng, text_budget=budget, blank=blank, **about)
 
     def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
         """What explains an example: local number → node, edges shown, node → characters cut, and what the task adds."""
         return {
             "nodes": {str(number): node for node, number in written.number.items()},
-            "edges": self._shown.edge_index[:, list(written.edges)].T.tolist(),
+            "edges": self.shown[0].edge_index[:, list(written.edges)].T.tolist(),
             "edges_dropped": len(subgraph.edges) - len(written.edges),
             "dropped": {str(node): characters for node, characters in written.dropped.items()},
             **more,

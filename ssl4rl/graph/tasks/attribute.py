@@ -72,9 +72,8 @@ class Attribute(CandidateTask[AttributeKnobs]):
     ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
         {"level": "easy", "num_candidates": 2},
         {"level": "easy"},
-        {"level": "medium", "num_near": 1},
         {"level": "medium"},
-        {"level": "medium", "num_candidates": 6, "num_near": 4},
+        {"level": "medium", "num_candidates": 6},
         {"level": "hard"},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from math import comb
 from typing import Any, ClassVar
 
@@ -21,6 +22,8 @@ from ssl4rl.tasks import Draft, Redraw, inserted
 
 CHOICES = 300
 """Edges that are tried in a crowded graph for one question."""
+MOST_TARGETS = 64
+"""Neighbours of a candidate that are looked at as targets: a hub has more than enough."""
 TARGETS_AT_ONCE = 1 << 20
 """Nodes whose neighbours are counted in one go."""
 
@@ -55,9 +58,9 @@ class Neighbor(CandidateTask[NeighborKnobs]):
     ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
         {"level": "easy", "num_candidates": 2},
         {"level": "easy"},
-        {"level": "medium", "num_near": 1},
+        {"level": "medium", "num_candidates": 4},
         {"level": "medium"},
-        {"level": "medium", "num_candidates": 6, "num_near": 4},
+        {"level": "medium", "num_candidates": 6},
         {"level": "hard"},
     )
 
@@ -138,7 +141,49 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
         if not self.is_spared(hidden, rng):
             raise Redraw("a neighbour that is linked with most nodes")
-        return target, hidden, self.mix(hidden, [target], rng, taken={target}, slot=slot)
+        candidates = self.mix(hidden, [target], rng, taken={target}, slot=slot)
+        if self.knobs.num_near and self.knobs.num_hidden == 1:
+            return self._ask_any(candidates, target, rng, slot)
+        return target, hidden, candidates
+
+    def _ask_any(
+        self, candidates: Sequence[int], target: int, rng: np.random.Generator, slot: int
+    ) -> tuple[int, list[int], list[int]]:
+        """Any of the candidates as the hidden neighbour, and a target for it: next to ``target`` if there is one.
+
+        Walks come upon some nodes more often than these are right. Where each of the candidates could be right, and any
+        is, that is worth nothing.
+
+        Raises:
+            Redraw: if one of them could not be right.
+        """
+        targets = [self._targets_of(node, candidates) for node in candidates]
+        if not all(targets):
+            raise Redraw("a candidate that is no target's only neighbour among them")
+        place = int(rng.integers(len(candidates)))
+        near = [other for other in targets[place] if other == target or not self._is_apart(other, target)]
+        found = near or targets[place]
+        others = [node for node in candidates if node != candidates[place]]
+        shuffled = [others[i] for i in rng.permutation(len(others))]
+        return found[rng.integers(len(found))], [candidates[place]], inserted(candidates[place], shuffled, slot)
+
+    def _targets_of(self, node: int, candidates: Sequence[int]) -> list[int]:
+        """The targets that the split links with this candidate, and nothing with another."""
+        others = [other for other in candidates if other != node]
+        around = self.asked.around(node)[:MOST_TARGETS].tolist()
+        return [
+            target
+            for target in around
+            if self._may_be_asked[target] and all(self._is_apart(target, other) for other in others)
+        ]
+
+    @cached_property
+    def _may_be_asked(self) -> NDArray[np.bool_]:
+        targets = np.zeros(self.source.num_nodes, dtype=bool)
+        targets[self.targets] = True
+        if self._shows_edges and self.split == "train":
+            targets &= self.asked.degrees > self.knobs.num_hidden
+        return targets
 
     def _choose(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
         """A target, its hidden neighbour and the candidates: of edges none of which has an end that another's is
