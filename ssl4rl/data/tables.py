@@ -7,18 +7,42 @@ import difflib
 import io
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ssl4rl.data.text import present
 from ssl4rl.errors import UserError
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""What a split may be called in a column or as a folder, and the split it means."""
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What a split may be called, in lower case, in a column, a field or as a folder, and the split it means."""
+
+NO_SPLIT = ("", "none", "unlabeled", "unlabelled", "unused")
+"""What a row is marked with that is in no split."""
+
+
+def split_name(word: str) -> str | None:
+    """The split that a word means, empty for none; None for a word that means nothing here.
+
+    >>> split_name("Dev"), split_name("unlabeled"), split_name("trian")
+    ('val', '', None)
+    """
+    word = word.strip().lower()
+    return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
 
 
 class Problems:
@@ -34,22 +58,79 @@ class Problems:
         self.messages.append(message)
 
 
+VALUE_TYPES = ("string", "char", "int", "long", "short", "byte", "float", "double", "boolean")
+"""What Neo4j writes behind a property's name: ``title:string``."""
+
+
+def plain_column(column: str) -> str:
+    """What a column is called in lower case; of Neo4j's headers, the property or the role.
+
+    >>> plain_column("Source"), plain_column("title:string"), plain_column("paper:ID(Paper)")
+    ('source', 'title', ':id')
+    """
+    name, _, kind = column.strip().lower().partition(":")
+    kind = kind.partition("(")[0]
+    if kind.removesuffix("[]") in VALUE_TYPES:
+        return name
+    return f":{kind}" if kind in ("id", "start_id", "end_id", "type", "label") else column.strip().lower()
+
+
 @dataclass
 class Table:
-    """The readable rows of a file: for each, its number in the file (1-based) and its cells as text, by column."""
+    """The readable rows of a file: for each, its number in the file (1-based) and its cells as text, by column.
 
-    path: Path
+    A cell that is neither text nor a number (a list, a date) is left out of its row and named in ``unreadable``; it is a
+    problem only in a column that somebody asks for.
+    """
+
+    path: Path | str
     columns: list[str]
     rows: list[tuple[int, dict[str, str]]]
+    unreadable: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By column, the rows whose cell is not text, and what it is instead."""
+    row_names: Sequence[str] = ()
+    """What the rows are called where they have no numbers in a file."""
+    used: set[str] = field(default_factory=set)
+    """The columns that were asked for."""
+
+    def place(self, row: int, column: str = "") -> str:
+        """Where a cell is, for messages."""
+        if not self.row_names:
+            return where(self.path, row, column)
+        return f"{self.path}, {self.row_names[row]}" + (f", field {column}" if column else "")
+
+    def find(self, *names: str) -> str:
+        """The first of the columns that exists, as it is written or in any other case; ``""`` if none does."""
+        by_plain = {plain_column(column): column for column in reversed(self.columns)}
+        found = next((name for name in names if name in self.columns), "")
+        found = found or next((by_plain[name] for name in names if name in by_plain), "")
+        self.used.update(filter(None, [found]))
+        return found
+
+    def report_unreadable(self, problems: Problems) -> None:
+        """Reports the cells that are not text in the columns that are used, and leaves their rows out."""
+        bad: set[int] = set()
+        for column in sorted(self.used & self.unreadable.keys()):
+            for row, kind in self.unreadable[column]:
+                problems.add(f"{self.place(row, column)}: expected text or a number, not {kind}")
+                bad.add(row)
+        if bad:
+            self.rows = [(row, cells) for row, cells in self.rows if row not in bad]
+
+    @property
+    def unused(self) -> list[str]:
+        """The columns that nobody asked for."""
+        return [column for column in self.columns if column and column not in self.used]
 
     def require(self, column: str, key: str) -> str:
-        """The column, which must exist.
+        """The column, which must exist, in any case.
 
         Raises:
             UserError: if it does not; the message names ``key``, the setting of dataset.yaml that picks the column.
         """
-        if column in self.columns:
-            return column
+        found = self.find(column, column.lower())
+        if found:
+            return found
         by_lower = {name.lower(): name for name in self.columns}
         near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.7)
         hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
@@ -59,7 +140,7 @@ class Table:
         )
 
 
-def where(path: Path, row: int, field: str = "") -> str:
+def where(path: Path | str, row: int, field: str = "") -> str:
     """``nodes.csv, row 3, field id``."""
     return f"{path}, row {row}" + (f", field {field}" if field else "")
 
@@ -155,6 +236,10 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
     columns = [cell.strip() for cell in cells]
     for column in filter(_undecodable, columns):
         raise UserError(_not_utf8(path, row, "", column))
+    if columns[0].startswith("sep=") or (columns[0].startswith("#") and len(columns) == 1):
+        raise UserError(
+            f"{where(path, row)}: {columns[0]!r} is not a header; remove such lines, and name the columns in the first one"
+        )
     if len(columns) == 1:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
@@ -186,7 +271,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             problems.add(_not_utf8(path, row, key, record[key]))
         if not bad:
             records.append((row, record))
-    return _table(path, records, problems)
+    return table_of(path, records)
 
 
 def _read_parquet(path: Path, problems: Problems) -> Table:
@@ -201,7 +286,7 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
         records = list(enumerate(table.to_pylist(), start=1))
     except UnicodeDecodeError:
         records = _decode_cells(path, table, problems)
-    return _table(path, records, problems, table.column_names)
+    return table_of(path, records, table.column_names)
 
 
 def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
@@ -220,26 +305,33 @@ def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int,
     return records
 
 
-def _table(
-    path: Path, records: Iterable[tuple[int, dict[str, Any]]], problems: Problems, columns: list[str] | None = None
+def table_of(
+    path: Path | str,
+    records: Iterable[tuple[int, Mapping[str, Any]]],
+    columns: Sequence[str] = (),
+    row_names: Sequence[str] = (),
 ) -> Table:
-    rows, names = [], dict.fromkeys(columns or ())
+    """A table of values of any type, with each row's number."""
+    table = Table(path, [], [], row_names=row_names)
+    names = dict.fromkeys(columns)
     for row, record in records:
         names |= dict.fromkeys(record)
         cells = {}
         for key, value in record.items():
             cell = _cell(value)
             if cell is None:
-                problems.add(f"{where(path, row, key)}: expected text or a number, not {type(value).__name__}")
+                table.unreadable.setdefault(key, []).append((row, type(value).__name__))
             else:
                 cells[key] = cell
-        if len(cells) == len(record):
-            rows.append((row, cells))
-    return Table(path, list(names), rows)
+        table.rows.append((row, cells))
+    table.columns = list(names)
+    return table
 
 
 def _cell(value: Any) -> str | None:
     """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, str):
         return present(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -45,6 +45,18 @@ def class_name(label: str) -> str:
     return "" if name in NO_CLASS else name
 
 
+def class_names(labels: Sequence[str]) -> list[str]:
+    """The class of each label, empty for none; numbers that a table turned into floats are whole again.
+
+    >>> class_names(["1.0", "", "2.0"]), class_names(["1.0", "1.5"])
+    (['1', '', '2'], ['1.0', '1.5'])
+    """
+    names = [class_name(label) for label in labels]
+    if all(re.fullmatch(r"\d+\.0+", name) for name in names if name):
+        names = [name.partition(".")[0] for name in names]
+    return names
+
+
 def readable(name: str) -> str:
     """``Rule_Learning`` → ``Rule Learning``, ``_has_part`` → ``has part``."""
     return clean(name.replace("_", " "))

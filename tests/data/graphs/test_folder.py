@@ -130,7 +130,7 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ({"nodes_csv": NODES + "d,x,y\n"}, "nodes.csv, row 5: the header has 2 cells, this row 3 (put quotes"),
         ({"nodes_csv": 'id,text\na,"x\ny"\nb,x,y\n'}, "nodes.csv, row 4: the header has 2 cells, this row 3"),
         ({"nodes_csv": 'id,text\na,"open\nb,x\n'}, "nodes.csv, row 2: unexpected end of data"),
-        ({"nodes_csv": "ID,text\na,x\n"}, "no column 'id'; did you mean 'ID'?"),
+        ({"nodes_csv": "ident,text\na,x\n"}, "no column 'id'; its columns are ident, text"),
         ({"nodes_csv": "id,txt\na,x\n"}, "no column 'text' or 'title'; its columns are id, txt"),
         ({"nodes_csv": "id;text\na;x\n"}, "the columns are separated by semicolons; separate them with commas"),
         ({"nodes_csv": "id,text,text\na,x,y\n"}, "two columns are named 'text'"),

@@ -1,0 +1,217 @@
+"""The fields of a graph from a table of nodes and one of edges, whichever files or objects these come from."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl4rl.data.graphs.ids import Ids
+from ssl4rl.data.graphs.settings import meanings
+from ssl4rl.data.graphs.splits import SplitColumns
+from ssl4rl.data.tables import Problems, Table
+from ssl4rl.data.text import class_names, clean, indexed, sentences
+from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.source import SPLITS
+
+ID = ("id", ":id", "node_id")
+TITLES = ("title", "name")
+BODIES = ("content", "abstract", "description")
+"""Columns that follow a title, first match wins, if dataset.yaml does not say what a text is."""
+LABELS = ("label_name", "label")
+KINDS = ("kind", ":label")
+ENDS = (("source", "target"), (":start_id", ":end_id"), ("head", "tail"), ("subject", "object"))
+"""Columns that hold an edge's two nodes, first match wins: ours and Gephi's, Neo4j's, those of knowledge graphs."""
+RELATIONS = ("relation", ":type", "predicate")
+
+
+def graph_of(
+    name: str, nodes: Table, edges: Table, settings: dict[str, Any], problems: Problems
+) -> TextAttributedGraph:
+    """The graph of a table of nodes and one of edges; bad rows go to ``problems``.
+
+    Raises:
+        UserError: if a column is missing.
+    """
+    ids, node_fields, counts = _nodes(nodes, settings, problems)
+    edge_index, edge_fields, edge_counts = _edges(edges, settings, ids, problems)
+    graph = TextAttributedGraph.from_edges(
+        settings.get("name") or name, edge_index=edge_index, **node_fields, **edge_fields, **meanings(settings)
+    )
+    return replace(graph, counts={**graph.counts, **counts, **edge_counts})
+
+
+def unused_columns(*tables: Table) -> dict[str, int]:
+    """The columns that were found and not read, for a report of what was skipped."""
+    return {
+        f"unused columns of {Path(table.path).name} ({', '.join(table.unused)})": len(table.unused)
+        for table in tables
+        if table.unused
+    }
+
+
+def _nodes(
+    table: Table, settings: dict[str, Any], problems: Problems
+) -> tuple[Ids, dict[str, Any], dict[str, int]]:
+    """The nodes by their ids, the graph's fields that come from nodes, and what was counted."""
+    id_column = table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
+    text_of = _text_rule(table, settings.get("text"))
+    # Gephi's `Label` is a node's name, whereas `label` is a class here.
+    is_gephi = id_column == "Id" and "Label" in table.columns and "label" not in table.columns
+    label_column = _optional(table, settings, "label", LABELS[:1] if is_gephi else LABELS)
+    kind_column = _optional(table, settings, "kind", KINDS)
+    splits = SplitColumns(table, settings, problems)
+    table.report_unreadable(problems)
+    row_of: dict[str, int] = {}
+    texts, labels, kinds = [], [], []
+    members: dict[str, list[int]] = defaultdict(list)
+    for row, cells in table.rows:
+        node = cells.get(id_column, "").strip()
+        if not node:
+            problems.add(f"{table.place(row, id_column)}: the id is missing")
+            continue
+        if node in row_of:
+            problems.add(f"{table.place(row, id_column)}: id {node!r} is a duplicate of row {row_of[node]}")
+            continue
+        members[splits.of(row, cells)].append(len(row_of))
+        row_of[node] = row
+        texts.append(text_of(cells))
+        labels.append(cells.get(label_column, ""))
+        kinds.append(clean(cells.get(kind_column, "")))
+    fields: dict[str, Any] = {"texts": texts, "node_ids": list(row_of)}
+    if label_column and any(names := class_names(labels)):
+        fields["label_names"], fields["labels"] = indexed(names)
+    if kind_column and any(kinds):
+        fields["kind_names"], fields["kinds"] = indexed(kinds)
+    if splits:
+        fields["node_splits"] = {split: np.array(members[split], dtype=np.int64) for split in SPLITS}
+    return Ids(list(row_of)), fields, splits.counts
+
+
+def _edges(
+    table: Table, settings: dict[str, Any], ids: Ids, problems: Problems
+) -> tuple[IntArray, dict[str, Any], dict[str, int]]:
+    """``edge_index`` [2, E], the graph's fields that come from edges, and what was counted."""
+    source, target = _ends(table, settings)
+    relation = _optional(table, settings, "relation", RELATIONS)
+    text = table.find("text")
+    splits = SplitColumns(table, {}, problems)
+    directed = settings.get("directed", relation != "" or _gephi_direction(table))
+    table.report_unreadable(problems)
+    ends: list[tuple[int, int]] = []
+    relations, texts = [], []
+    members: dict[str, list[int]] = defaultdict(list)
+    zeros: list[str] = []
+    for row, cells in table.rows:
+        numbers = []
+        for column in (source, target):
+            node = cells.get(column, "").strip()
+            number = ids.find(node)
+            numbers.append(number)
+            if number is None and ids.with_zeros(node):
+                zeros.append(f"{table.place(row, column)}, has {node!r} for {ids.with_zeros(node)!r}")
+            elif number is None:
+                problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
+        name = clean(cells.get(relation, "")) if relation else ""
+        if relation and not name:
+            problems.add(f"{table.place(row, relation)}: the relation is missing")
+            continue
+        first, second = numbers
+        if first is None or second is None:
+            continue
+        members[splits.of(row, cells)].append(len(ends))
+        ends.append((first, second))
+        relations.append(name)
+        texts.append(clean(cells.get(text, "")))
+    if zeros:
+        problems.add(
+            f"{table.path}: {len(zeros):,} ids lost the zeros in front: {zeros[0]}; write them as the nodes' ids are, as text"
+        )
+    fields: dict[str, Any] = {"directed": directed}
+    counts = {"respelled_ids": ids.respelled} if ids.respelled else {}
+    if relation:
+        fields["relation_names"], fields["relations"] = indexed(relations)
+    if any(texts):
+        fields["edge_texts"] = texts
+    if splits and any(members[split] for split in SPLITS):
+        fields["edge_splits"] = {split: np.array(members[split], dtype=np.int64) for split in SPLITS}
+        counts |= {"edges_without_split": len(members[""])} if members[""] else {}
+    return np.array(ends, dtype=np.int64).reshape(-1, 2).T, fields, counts
+
+
+def _missing(node: str, ids: Ids) -> str:
+    if not node:
+        return "the id is missing"
+    near = ids.in_other_case(node)
+    return f"no node has the id {node!r}" + (f"; did you mean {near!r}?" if near else "")
+
+
+def _ends(table: Table, settings: dict[str, Any]) -> tuple[str, str]:
+    """The columns with the two nodes of an edge."""
+    if "source" in settings or "target" in settings:
+        keys = ("source", "target")
+        source, target = (table.require(settings.get(key, key), key) for key in keys)
+        return source, target
+    for words in ENDS:
+        found = [table.find(word) for word in words]
+        if all(found):
+            return found[0], found[1]
+        table.used.difference_update(found)
+    return table.require("source", "source"), table.require("target", "target")
+
+
+def _gephi_direction(table: Table) -> bool:
+    """Whether Gephi's column ``Type`` says that the edges are directed."""
+    if "Type" not in table.columns:
+        return False
+    words = {cells.get("Type", "").strip().lower() for _, cells in table.rows}
+    if not words <= {"directed", "undirected"}:
+        return False
+    table.used.add("Type")
+    if len(words) > 1:
+        raise UserError(
+            f"{table.path}: some edges are Directed and some Undirected in the column Type; "
+            "set `directed:` in dataset.yaml to true or false"
+        )
+    return words == {"directed"}
+
+
+def _optional(table: Table, settings: dict[str, Any], key: str, usual: Sequence[str]) -> str:
+    """The column that dataset.yaml names (it must exist), else the first usual one that exists, else ``""``."""
+    return table.require(settings[key], key) if key in settings else table.find(*usual)
+
+
+def _text_rule(table: Table, setting: str | None) -> Callable[[dict[str, str]], str]:
+    """How a row becomes a text: by a template over columns, from one column, or from a title and a body."""
+    if setting is not None and "{" in setting:
+        columns = re.findall(r"\{([^{}]*)\}", setting)
+        if not columns or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", setting)):
+            raise UserError(f"{table.path}: in the template {setting!r} a brace is not closed or names no column")
+        written = {column: table.require(column, "text") for column in columns}
+
+        def fill(cells: dict[str, str]) -> str:
+            values = {column: clean(cells.get(name, "")) for column, name in written.items()}
+            if not any(values.values()):
+                return ""  # the template's own words say nothing about the node
+            return clean(re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], setting))
+
+        return fill
+    column = table.require(setting, "text") if setting is not None else table.find("text")
+    if column:
+        return lambda cells: clean(cells.get(column, ""))
+    title = table.find(*TITLES) or ("Label" if "Id" in table.columns and "Label" in table.columns else "")
+    if title:
+        table.used.add(title)
+        body = table.find(*BODIES)
+        return lambda cells: sentences(cells.get(title, ""), cells.get(body, ""))
+    raise UserError(
+        f"{table.path}: there is no column 'text' or 'title'; its columns are {', '.join(table.columns)} "
+        '(set `text:` in dataset.yaml to a column, or to a template such as "{name}. {notes}")'
+    )

@@ -1,0 +1,53 @@
+"""``dataset.yaml``: what a graph's files mean, where they do not say it themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl4rl.errors import UserError, unknown
+
+MEANING = ("name", "node", "edge", "directed", "mask")
+"""Keys that go with every layout of files."""
+
+KEYS = (*MEANING, "id", "text", "label", "kind", "split", "source", "target", "relation")
+"""Keys that go with tables of nodes and edges."""
+
+FORMS = {"directed": (bool, "true or false"), "mask": (int, "a number, counted from 0")}
+
+
+def read_settings(path: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
+    """The content of dataset.yaml, ``{}`` if there is none.
+
+    Raises:
+        UserError: if it is not valid YAML, or a key is none of ``keys`` or has a value of the wrong type.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        row = f", row {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{row}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: expected lines such as `text: title`; the keys are {', '.join(keys)}")
+    for key, value in settings.items():
+        if key not in keys:
+            raise UserError(f"{path}: {unknown('key', str(key), keys)}")
+        expected, form = FORMS.get(key, (str, "text; put it in quotes"))
+        if value is not None and type(value) is not expected:
+            raise UserError(f"{path}: `{key}` is {value!r}, but must be {form}")
+    return {key: value for key, value in settings.items() if value is not None and value != ""}
+
+
+def meanings(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a node is and what an edge means, as a graph's fields."""
+    return {f"{key}_meaning": settings[key] for key in ("node", "edge") if key in settings}
