@@ -2,71 +2,47 @@
 
 PyG's ``Data`` holds texts in ``raw_texts`` (as in TAGLAS, OneForAll and TAPE), classes in ``y`` and ``label_names``,
 splits in ``train_mask``, ``val_mask`` and ``test_mask``, kinds of nodes in ``node_type`` and ``node_type_names``, and
-relations in ``edge_type`` and ``relation_names``. A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as
-node attributes, and ``relation`` and ``text`` as edge attributes.
+relations in ``edge_type`` and ``relation_names``; other names that are in use are read too
+(:mod:`ssl4rl.data.graphs.fields`). A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as node attributes,
+and ``relation`` and ``text`` as edge attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl4rl.data.text import class_name, indexed
-from ssl4rl.errors import UserError
+from ssl4rl.data.graphs.attributes import networkx_graph
+from ssl4rl.data.graphs.fields import Fields, graph_from_fields
+from ssl4rl.data.graphs.hetero import is_hetero, one_kind
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.source import SPLITS
 
 if TYPE_CHECKING:
     import networkx
-    from torch_geometric.data import Data
+    from torch_geometric.data import Data, HeteroData
 
 
-def from_pyg(data: Data, name: str, *, directed: bool | None = None, **meaning: str) -> TextAttributedGraph:
-    """A graph from PyG's ``Data``; ``meaning`` takes ``node_meaning`` and ``edge_meaning``.
+def from_pyg(
+    data: Data | HeteroData, name: str, *, directed: bool | None = None, mask: int | None = None, **meaning: str
+) -> TextAttributedGraph:
+    """A graph from PyG's ``Data``, or from a ``HeteroData`` of which one kind of node has texts.
 
     By default the graph is ``directed`` if there is an ``edge_type``, or if some edge lacks its reverse. Of a mask with
-    several columns, the first is used.
+    several columns, ``mask`` picks one by its number; by default the first is used. ``meaning`` takes ``node_meaning``
+    and ``edge_meaning``.
 
     Raises:
-        UserError: if texts or edges are missing, or if lengths do not match.
+        UserError: if texts or edges are missing, lengths do not match, or a node is in two splits.
     """
-    fields: dict[str, Any] = data.to_dict()
-    for key in ("raw_texts", "edge_index"):
-        if fields.get(key) is None:
-            raise UserError(f"graph {name}: Data has no {key!r}; it has {', '.join(map(str, fields)) or 'no fields'}")
-    texts = [str(text) for text in fields["raw_texts"]]
-    if data.num_nodes != len(texts):
-        raise UserError(f"graph {name}: {len(texts)} raw_texts for {data.num_nodes} nodes")
-    edge_index = np.asarray(fields["edge_index"], dtype=np.int64)
-    edge_type = fields.get("edge_type")
-    relations = None if edge_type is None else np.asarray(edge_type, dtype=np.int64).reshape(-1)
-    if relations is not None and len(relations) != edge_index.shape[1]:
-        raise UserError(f"graph {name}: {len(relations)} edge_type for {edge_index.shape[1]} edges")
-    if directed is None:
-        directed = relations is not None or not _symmetric(edge_index, len(texts))
-    rest: dict[str, Any] = dict(meaning)
-    if relations is not None:
-        rest["relation_names"] = _names(fields.get("relation_names"), relations, "relation")
-    if fields.get("y") is not None:
-        # Whatever stands for "no class", −1 or a gap, is −1.
-        labels = np.nan_to_num(np.asarray(fields["y"], dtype=np.float64).reshape(-1), nan=-1)
-        rest["labels"] = np.maximum(labels, -1).astype(np.int64)
-        if len(rest["labels"]) != len(texts):
-            raise UserError(f"graph {name}: {len(rest['labels'])} labels in y for {len(texts)} nodes")
-        rest["label_names"] = _names(fields.get("label_names"), rest["labels"], "class")
-    if fields.get("node_type") is not None:
-        rest["kinds"] = np.asarray(fields["node_type"], dtype=np.int64).reshape(-1)
-        if len(rest["kinds"]) != len(texts):
-            raise UserError(f"graph {name}: {len(rest['kinds'])} node_type for {len(texts)} nodes")
-        rest["kind_names"] = _names(fields.get("node_type_names"), rest["kinds"], "kind")
-    if all(fields.get(f"{split}_mask") is not None for split in SPLITS):
-        rest["node_splits"] = {split: _members(fields[f"{split}_mask"], len(texts)) for split in SPLITS}
-    if fields.get("edge_texts") is not None:
-        rest["edge_texts"] = list(fields["edge_texts"])
-    return TextAttributedGraph.from_edges(name, texts, edge_index, directed=directed, relations=relations, **rest)
+    place = f"graph {name}"
+    content: dict[Any, Any] = data.to_dict()
+    if is_hetero(content):
+        fields, _ = one_kind(content, place)
+    else:
+        fields = Fields(content, place)
+    return graph_from_fields(fields, name, directed=directed, mask=mask, **meaning)
 
 
 def to_pyg(graph: TextAttributedGraph) -> Data:
@@ -101,47 +77,13 @@ def to_pyg(graph: TextAttributedGraph) -> Data:
 def from_networkx(source: networkx.Graph[Any], name: str, **meaning: str) -> TextAttributedGraph:
     """A graph from any of NetworkX's four classes; a node's id is its NetworkX key as text.
 
+    Attributes of nodes and edges are read as the columns of files are. Where edges of a multigraph have no
+    ``relation``, and their keys are texts, these are the relations.
+
     Raises:
         UserError: if no node has a text, two nodes have the same key as text, or only some edges have a relation.
     """
-    number_of = {node: number for number, node in enumerate(source.nodes)}
-    ids = [str(node) for node in number_of]
-    if len(set(ids)) != len(ids):
-        repeated = next(node for node in ids if ids.count(node) > 1)
-        raise UserError(f"graph {name}: two nodes are both called {repeated!r} when written as text")
-    texts, labels, kinds, splits = (
-        [source.nodes[node].get(key) for node in number_of] for key in ("text", "label", "kind", "split")
-    )
-    if not any(texts):
-        raise UserError(f"graph {name}: no node has an attribute 'text'")
-    edges = list(source.edges(data=True))
-    relations, edge_texts = ([attributes.get(key) for *_, attributes in edges] for key in ("relation", "text"))
-    codes = None
-    rest: dict[str, Any] = dict(meaning)
-    if any(label is not None for label in labels):
-        rest["label_names"], rest["labels"] = indexed(
-            ["" if label is None else class_name(str(label)) for label in labels]
-        )
-    if any(kind is not None for kind in kinds):
-        rest["kind_names"], rest["kinds"] = indexed(["" if kind is None else str(kind) for kind in kinds])
-    if any(split is not None for split in splits):
-        rest["node_splits"] = {split: np.flatnonzero([each == split for each in splits]) for split in SPLITS}
-    if any(relation is not None for relation in relations):
-        if None in relations:
-            head, tail, _ = edges[relations.index(None)]
-            raise UserError(f"graph {name}: the edge {head!r} to {tail!r} has no 'relation', but others have one")
-        rest["relation_names"], codes = indexed([str(relation) for relation in relations])
-    if any(edge_texts):
-        rest["edge_texts"] = [str(text or "") for text in edge_texts]
-    return TextAttributedGraph.from_edges(
-        name,
-        [str(text or "") for text in texts],
-        np.array([(number_of[head], number_of[tail]) for head, tail, _ in edges], dtype=np.int64).reshape(-1, 2).T,
-        directed=source.is_directed(),
-        relations=codes,
-        node_ids=ids,
-        **rest,
-    )
+    return networkx_graph(source, name, {key.removesuffix("_meaning"): value for key, value in meaning.items()})[0]
 
 
 def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:
@@ -172,28 +114,3 @@ def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:
             attributes["text"] = graph.edge_texts[edge]
         result.add_edge(graph.node_name(head), graph.node_name(tail), **attributes)
     return result
-
-
-def _members(mask: Any, num_nodes: int) -> IntArray:
-    """Indices of the nodes that a mask, [N] or [N, columns], selects."""
-    return np.flatnonzero(np.asarray(mask, dtype=bool).reshape(num_nodes, -1)[:, 0])
-
-
-def _symmetric(edge_index: IntArray, num_nodes: int) -> bool:
-    """Whether every edge has its reverse."""
-    forward = np.unique(edge_index[0] * num_nodes + edge_index[1])
-    return np.array_equal(forward, np.unique(edge_index[1] * num_nodes + edge_index[0]))
-
-
-def _names(names: Sequence[str] | None, codes: IntArray, kind: str) -> list[str]:
-    """One name per code: those of the data, or numbered ones if it has none.
-
-    Raises:
-        UserError: if there are fewer names than codes.
-    """
-    count = int(codes.max(initial=-1)) + 1
-    if names is None:
-        return [f"{kind} {code}" for code in range(count)]
-    if len(names) < count:
-        raise UserError(f"{len(names)} names for {count} codes of {kind}")
-    return [str(name) for name in names]

@@ -1,7 +1,6 @@
 """Parsers of TAGLAS's raw files, which ``ssl4rl data fetch`` runs once per dataset.
 
-A raw file comes from elsewhere, so it is not trusted: pickles are read with an allow-list of inert classes, which also
-means that neither torch_geometric nor torch_sparse is imported.
+A raw file comes from elsewhere, so it is not trusted: see :mod:`ssl4rl.data.graphs.pt`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import csv
 import gzip
 import io
 import json
-import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl4rl.data.graphs.fields import adjacency_edges
+from ssl4rl.data.graphs.pt import read_pt
 from ssl4rl.data.text import clean, freebase_relations, readable, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -27,34 +27,6 @@ from ssl4rl.source import SPLITS
 
 REPOSITORY = "WFRaain/TAG_datasets"
 """The dataset repository on the Hugging Face hub."""
-
-
-class _Record:
-    """Stands in for each allowed class of a raw pickle; only its ``__dict__`` is filled."""
-
-
-_ALLOWED = [
-    "torch_geometric.data.data.Data",
-    "torch_geometric.data.data.DataEdgeAttr",
-    "torch_geometric.data.data.DataTensorAttr",
-    "torch_geometric.data.storage.GlobalStorage",
-    "torch_sparse.tensor.SparseTensor",
-    "torch_sparse.storage.SparseStorage",
-]
-
-
-def _read_pt(path: Path) -> dict[str, Any]:
-    """The fields of a pickled PyG ``Data``."""
-    import torch
-
-    try:
-        with torch.serialization.safe_globals([(_Record, name) for name in _ALLOWED]):
-            data = torch.load(path, map_location="cpu", weights_only=True)
-        fields: dict[str, Any] = data if isinstance(data, dict) else data._store._mapping
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} is not a PyG Data file that can be read safely: {reason}") from error
-    return dict(fields)
 
 
 def _read_json(path: Path) -> Any:
@@ -82,21 +54,13 @@ def _array(values: Any) -> IntArray:
 
 
 def _edges(fields: dict[str, Any]) -> IntArray:
-    """``edge_index`` [2, E], from the field of that name or from ``adj_t`` (torch's sparse type or torch_sparse's).
+    """``edge_index`` [2, E], from the field of that name or from ``adj_t``.
 
     ``adj_t`` is the transposed adjacency, which makes no difference here: the graphs are undirected.
     """
     if fields.get("edge_index") is not None:
         return _array(fields["edge_index"]).reshape(2, -1)
-    adjacency = fields["adj_t"]
-    if not isinstance(adjacency, _Record):
-        return _array(adjacency.to_sparse_coo().coalesce().indices())
-    storage = vars(adjacency)["storage"]
-    column = _array(storage._col)
-    if storage._row is not None:
-        return np.stack([_array(storage._row), column])
-    degrees = np.diff(_array(storage._rowptr))
-    return np.stack([np.repeat(np.arange(len(degrees)), degrees), column])
+    return adjacency_edges(fields["adj_t"])
 
 
 def _node_splits(masks: Iterable[Any], keep: NDArray[np.bool_] | None = None) -> dict[str, IntArray]:
@@ -136,7 +100,7 @@ def _undirected(
 
 def _papers(folder: Path, name: str, pt: str, classes: str, names: Sequence[str] | None = None) -> TextAttributedGraph:
     """Cora and PubMed; ``names`` of the classes are by default those that the file states for each node."""
-    fields = _read_pt(folder / pt)
+    fields = read_pt(folder / pt)
     labels = _array(fields["y"]).reshape(-1)
     if names is None:
         given = dict(zip(labels.tolist(), fields["label_names"], strict=True))
@@ -200,7 +164,7 @@ def _read_csv_gz(path: Path) -> list[list[str]]:
 
 
 def _parse_products(folder: Path) -> TextAttributedGraph:
-    fields = _read_pt(folder / "ogbn-products_subset.pt")
+    fields = read_pt(folder / "ogbn-products_subset.pt")
     rows = _read_csv_gz(folder / "ogbn-products_subset.csv.gz")
     labels = _array(fields["y"]).reshape(-1)
     if len(rows) != len(labels):

@@ -1,0 +1,268 @@
+"""A graph from named fields, as PyG's ``Data`` and the files of the community hold them, under any of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl4rl.data.graphs.splits import check_number, disjoint, mask_of
+from ssl4rl.data.tables import SPLIT_NAMES
+from ssl4rl.data.text import class_name, class_names, clean, indexed, present
+from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+
+TEXTS = ("raw_texts", "raw_text", "texts", "text")
+"""Fields that hold a text per node; the first one that exists is used, here and below."""
+NAMES = ("label_names", "label_name", "label_texts", "label_text", "class_names", "category_names", "category_name")
+"""Fields with the names of classes: one for each class, or one for each node."""
+
+
+class Fields:
+    """Named fields, and which of them were read. ``place`` is what messages call the whole."""
+
+    def __init__(self, fields: Mapping[Any, Any], place: str) -> None:
+        self.all = {key: value for key, value in fields.items() if value is not None}
+        self.place = place
+        self.used: set[Any] = set()
+
+    def find(self, *names: str) -> str:
+        """The first of the fields that exists, or ``""``."""
+        found = next((name for name in names if name in self.all), "")
+        self.used.update(filter(None, [found]))
+        return found
+
+    def get(self, *names: str) -> Any:
+        """The content of the first of the fields that exists, or None."""
+        found = self.find(*names)
+        return self.all[found] if found else None
+
+    def error(self, message: str) -> UserError:
+        return UserError(f"{self.place}: {message}")
+
+    @property
+    def unused(self) -> list[str]:
+        return [str(key) for key in self.all if key not in self.used]
+
+
+def graph_from_fields(
+    fields: Fields, name: str, *, directed: bool | None = None, mask: int | None = None, **meaning: str
+) -> TextAttributedGraph:
+    """The graph that the fields describe; ``mask`` picks one of several masks by number, by default the first.
+
+    Raises:
+        UserError: if texts or edges are missing, lengths do not match, or a node is in two splits.
+    """
+    texts = _texts(fields)
+    count = len(texts)
+    edge_index = _edge_index(fields)
+    relations = _codes(fields, "edge_type", edge_index.shape[1], "edges")
+    if directed is None:
+        directed = relations is not None or not symmetric(edge_index, count)
+    rest: dict[str, Any] = dict(meaning)
+    if relations is not None:
+        rest["relation_names"] = _names(fields, "relation_names", relations, "relation")
+    label_names, labels = _labels(fields, count)
+    if labels is not None:
+        rest |= {"labels": labels, "label_names": label_names}
+    kinds = _codes(fields, "node_type", count, "nodes")
+    if kinds is not None:
+        rest |= {"kinds": kinds, "kind_names": _names(fields, "node_type_names", kinds, "kind")}
+    splits, counts = _splits(fields, count, mask)
+    if splits:
+        rest["node_splits"] = splits
+    edge_texts = fields.get("edge_texts")
+    if edge_texts is not None:
+        rest["edge_texts"] = [_text(text) for text in edge_texts]
+    graph = TextAttributedGraph.from_edges(name, texts, edge_index, directed=directed, relations=relations, **rest)
+    return replace(graph, counts={**graph.counts, **counts}) if counts else graph
+
+
+def _text(value: Any) -> str:
+    """A text as files give it: on one line, and empty where a gap is."""
+    return "" if value is None else clean(present(str(value)))
+
+
+def _texts(fields: Fields) -> list[str]:
+    field = fields.find(*TEXTS)
+    if not field:
+        has = ", ".join(map(str, fields.all)) or "no fields"
+        raise fields.error(f"Data has no 'raw_texts'; it has {has}")
+    values = fields.all[field]
+    if isinstance(values, str) or not hasattr(values, "__len__") or hasattr(values, "numel"):
+        raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
+    texts = [_text(value) for value in values]
+    count = fields.get("num_nodes")
+    if count is None:
+        known = next((key for key in ("x", "y") if hasattr(fields.all.get(key), "__len__")), "")
+        count = len(fields.all[known]) if known else len(texts)
+    if int(count) != len(texts):
+        raise fields.error(f"{len(texts)} {field} for {int(count)} nodes")
+    return texts
+
+
+def _edge_index(fields: Fields) -> IntArray:
+    """``edge_index`` [2, E], from the field of that name or from ``adj_t`` (torch's sparse type or torch_sparse's)."""
+    given = fields.get("edge_index")
+    if given is not None:
+        edges = np.asarray(given)
+        if edges.ndim == 2 and edges.shape[0] != 2 and edges.shape[1] == 2:
+            raise fields.error(
+                f"edge_index is {list(edges.shape)}, one edge a row; PyG's is [2, E]: transpose it (edge_index.t())"
+            )
+        if edges.ndim != 2 or edges.shape[0] != 2:
+            raise fields.error(f"edge_index is {list(edges.shape)}; it must be [2, E]")
+        return edges.astype(np.int64)
+    adjacency = fields.get("adj_t")
+    if adjacency is None:
+        raise fields.error(f"Data has no 'edge_index'; it has {', '.join(map(str, fields.all))}")
+    return adjacency_edges(adjacency)[::-1]  # adj_t is transposed: its rows are targets
+
+
+def adjacency_edges(adjacency: Any) -> IntArray:
+    """Rows and columns of a sparse matrix, [2, E]: torch's, torch_sparse's, or what stands in for that in a file."""
+    if hasattr(adjacency, "to_sparse_coo"):
+        return np.asarray(adjacency.to_sparse_coo().coalesce().indices(), dtype=np.int64)
+    storage: Any = vars(adjacency)["storage"] if "storage" in vars(adjacency) else adjacency.storage
+    column = np.asarray(storage._col, dtype=np.int64)
+    if storage._row is not None:
+        return np.stack([np.asarray(storage._row, dtype=np.int64), column])
+    degrees = np.diff(np.asarray(storage._rowptr, dtype=np.int64))
+    return np.stack([np.repeat(np.arange(len(degrees)), degrees), column])
+
+
+def symmetric(edge_index: IntArray, num_nodes: int) -> bool:
+    """Whether every edge has its reverse."""
+    forward = np.unique(edge_index[0] * num_nodes + edge_index[1])
+    return np.array_equal(forward, np.unique(edge_index[1] * num_nodes + edge_index[0]))
+
+
+def _codes(fields: Fields, field: str, count: int, of: str) -> IntArray | None:
+    values = fields.get(field)
+    if values is None:
+        return None
+    codes = np.asarray(values, dtype=np.int64).reshape(-1)
+    if len(codes) != count:
+        raise fields.error(f"{len(codes)} {field} for {count} {of}")
+    return codes
+
+
+def _names(fields: Fields, field: str, codes: IntArray, noun: str) -> list[str]:
+    """One name per code: those of the data, or numbered ones if it has none."""
+    count = int(codes.max(initial=-1)) + 1
+    names = fields.get(field)
+    if names is None:
+        return [f"{noun} {code}" for code in range(count)]
+    if len(names) < count:
+        raise fields.error(f"{len(names)} names for {count} codes of {noun}")
+    return [str(name) for name in names]
+
+
+def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
+    """The names of the classes and the class of each node, −1 for none; None where the data has no classes."""
+    y = fields.get("y", "label", "labels")
+    named = {field: list(fields.all[field]) for field in NAMES if field in fields.all}
+    fields.used.update(named)
+    if y is None:
+        per_node = next((names for names in named.values() if len(names) == count), None)
+        return indexed(class_names([_text(name) for name in per_node])) if per_node is not None else ([], None)
+    values = np.asarray(y)
+    if values.size != count:
+        raise fields.error(f"{values.size} labels in y for {count} nodes")
+    if values.dtype.kind in "OUS":
+        return indexed(class_names([_text(value) for value in values.reshape(-1)]))
+    # Whatever stands for "no class", −1 or a gap, is −1.
+    numbers = np.nan_to_num(values.astype(np.float64).reshape(-1), nan=-1)
+    odd = np.flatnonzero(numbers != np.floor(numbers))
+    if len(odd):
+        raise fields.error(f"y is {numbers[odd[0]]} at node {odd[0]}; a class is a whole number")
+    labels = np.maximum(numbers, -1).astype(np.int64)
+    if not named:
+        return [f"class {code}" for code in range(int(labels.max(initial=-1)) + 1)], labels
+    return _class_names(fields, named, labels), labels
+
+
+def _class_names(fields: Fields, named: Mapping[str, Sequence[Any]], labels: IntArray) -> list[str]:
+    """The name of each class, from names per class or per node: the first field of them that agrees with ``labels``."""
+    classes = int(labels.max(initial=-1)) + 1
+    problems = []
+    # Names per class come first: where both are given, those per node may be longer descriptions.
+    for field, names in sorted(named.items(), key=lambda item: len(item[1]) == len(labels)):
+        if len(names) != len(labels) or len(names) == classes:
+            if len(names) >= classes:
+                return [_text(name) for name in names]
+            problems.append(f"{field}: {len(names)} names for {classes} codes of class")
+            continue
+        name_of: dict[int, str] = {}
+        for node, (code, name) in enumerate(zip(labels.tolist(), map(_text, names), strict=True)):
+            if code >= 0 and class_name(name) and name_of.setdefault(code, name) != name:
+                problems.append(f"{field} calls class {code} both {name_of[code]!r} and {name!r} (node {node})")
+                break
+        else:
+            return [name_of.get(code, f"class {code}") for code in range(classes)]
+    raise fields.error(problems[0])
+
+
+def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, IntArray], dict[str, int]]:
+    """The nodes of each split, from masks or from lists of nodes, and how many masks there are if there are several."""
+    columns: dict[str, NDArray[np.bool_]] = {}
+    for field in list(fields.all):
+        mask = mask_of(field) if isinstance(field, str) else None
+        if mask is not None:
+            fields.used.add(field)
+            rows = _mask(fields, field, count)
+            columns[mask[0]] = np.concatenate([columns[mask[0]], rows]) if mask[0] in columns else rows
+    if not columns:
+        columns = {split: nodes[None] for split, nodes in _listed(fields, count).items()}
+    if not columns:
+        return {}, {}
+    several = max(len(rows) for rows in columns.values())
+    for split, rows in columns.items():
+        if len(rows) not in (1, several):
+            raise fields.error(f"there are {len(rows)} masks of {split}, but {several} of another split")
+    check_number(number or 0, range(several), fields.place)
+    masks = {split: rows[(number or 0) if len(rows) > 1 else 0] for split, rows in columns.items()}
+    return disjoint(masks, fields.place), {"masks": several, "mask": number or 0} if several > 1 else {}
+
+
+def _mask(fields: Fields, field: str, count: int) -> NDArray[np.bool_]:
+    """[C, N], from a mask [N], [N, C], or a list of C masks."""
+    value = fields.all[field]
+    rows = np.stack([np.asarray(each) for each in value]) if isinstance(value, list) and np.ndim(value[0]) else value
+    mask = np.asarray(rows)
+    if mask.ndim == 1:
+        mask = mask[None]
+    elif mask.ndim == 2 and mask.shape[1] != count:
+        mask = mask.T
+    if mask.ndim != 2 or mask.shape[1] != count:
+        raise fields.error(f"{field} is {list(np.shape(rows))} for {count} nodes")
+    return mask.astype(bool)
+
+
+def _listed(fields: Fields, count: int) -> dict[str, NDArray[np.bool_]]:
+    """A mask [N] of each split that is given as a list of nodes: ``train_idx``, or ``split_idx["train"]`` as in OGB."""
+    given: dict[str, Any] = {}
+    together = fields.get("split_idx", "splits")
+    for word, split in SPLIT_NAMES.items():
+        nodes = fields.get(*(f"{word}_{end}" for end in ("idx", "index", "indices", "id", "ids", "nodes")))
+        if nodes is None and isinstance(together, Mapping):
+            nodes = together.get(word)
+        if nodes is not None:
+            given[split] = nodes
+    masks = {}
+    for split, nodes in given.items():
+        numbers = np.asarray(nodes)
+        if numbers.dtype.kind == "b" and numbers.size == count:
+            masks[split] = numbers.reshape(-1)
+            continue
+        numbers = numbers.astype(np.int64).reshape(-1)
+        unknown = numbers[(numbers < 0) | (numbers >= count)]
+        if len(unknown):
+            raise fields.error(f"the nodes of {split} include {unknown[0]}, but nodes are 0 to {count - 1}")
+        masks[split] = np.zeros(count, dtype=bool)
+        masks[split][numbers] = True
+    return masks

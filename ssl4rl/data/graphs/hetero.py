@@ -1,0 +1,56 @@
+"""A PyG ``HeteroData`` as plain fields: one kind of node has the texts, and the edges among its nodes are the graph's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ssl4rl.data.graphs.fields import TEXTS, Fields
+from ssl4rl.errors import UserError
+
+
+def is_hetero(content: Mapping[Any, Any]) -> bool:
+    """Whether the content is that of a ``HeteroData``: fields by kind of node and by (kind, relation, kind)."""
+    return any(isinstance(key, tuple) and len(key) == 3 for key in content)
+
+
+def one_kind(content: Mapping[Any, Any], place: str) -> tuple[Fields, dict[str, int]]:
+    """The fields of the one kind of node that has texts, and how many other kinds of nodes and edges were left out.
+
+    Several relations among its nodes become the relations of the graph.
+
+    Raises:
+        UserError: if no kind has texts or several do, or no edges join nodes of that kind.
+    """
+    nodes = {key: value for key, value in content.items() if isinstance(key, str) and key != "_global_store"}
+    edges = {key: value for key, value in content.items() if isinstance(key, tuple)}
+    written = [kind for kind, fields in nodes.items() if any(fields.get(name) is not None for name in TEXTS)]
+    if not written:
+        raise UserError(f"{place}: no kind of node has texts ({', '.join(TEXTS)}); its kinds are {', '.join(nodes)}")
+    if len(written) > 1:
+        raise UserError(
+            f"{place}: the kinds {' and '.join(written)} all have texts; keep those of one, or join them into one Data "
+            "with node_type"
+        )
+    kind = written[0]
+    among = {key: value for key, value in edges.items() if key[0] == key[2] == kind}
+    if not among:
+        raise UserError(
+            f"{place}: no edges join two {kind} nodes; its edges are {', '.join(' '.join(key) for key in edges) or 'none'}"
+        )
+    fields = dict(nodes[kind])
+    parts = []
+    for store in among.values():
+        part = Fields(store, place)
+        index = part.get("edge_index")
+        if index is None:
+            raise UserError(f"{place}: the edges {' '.join(next(iter(among)))} have no edge_index")
+        parts.append(np.asarray(index))
+    fields["edge_index"] = np.concatenate(parts, axis=1)
+    if len(among) > 1:
+        fields["edge_type"] = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+        fields["relation_names"] = [key[1].replace("_", " ") for key in among]
+    left_out = {"kinds of nodes without texts": len(nodes) - 1, "kinds of edges to others": len(edges) - len(among)}
+    return Fields(fields, place), {reason: count for reason, count in left_out.items() if count}
