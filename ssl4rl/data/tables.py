@@ -79,8 +79,8 @@ def plain_column(column: str) -> str:
 class Table:
     """The readable rows of a file: for each, its number in the file (1-based) and its cells as text, by column.
 
-    A cell that is neither text nor a number (a list, a date) is left out of its row and named in ``unreadable``; it is a
-    problem only in a column that somebody asks for.
+    A cell that is neither text nor a number (a list, a date) is left out of its row and named in ``unreadable``; it is
+    a problem only in a column that somebody asks for.
     """
 
     path: Path | str
@@ -238,7 +238,7 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
         raise UserError(_not_utf8(path, row, "", column))
     if columns[0].startswith("sep=") or (columns[0].startswith("#") and len(columns) == 1):
         raise UserError(
-            f"{where(path, row)}: {columns[0]!r} is not a header; remove such lines, and name the columns in the first one"
+            f"{where(path, row)}: {columns[0]!r} is not a header; remove such lines, and name the columns in the first"
         )
     if len(columns) == 1:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):

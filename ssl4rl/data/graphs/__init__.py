@@ -1,6 +1,7 @@
 """Graphs as sources: the embedded one, TAGLAS's once fetched, those that a package registers, and a user's folders.
 
-A user's folder holds plain files (``nodes.csv`` and ``edges.csv``), or a graph that ``ssl4rl data convert`` wrote.
+A user's graph is a folder of plain files (``nodes.csv`` and ``edges.csv``), a file or folder in one of the layouts that
+other tools write (:mod:`ssl4rl.data.graphs.layouts`), or what ``ssl4rl data convert`` wrote.
 """
 
 from __future__ import annotations
@@ -17,34 +18,42 @@ if TYPE_CHECKING:
 
 
 def read(path: str) -> TextAttributedGraph:
-    """The graph in a folder.
+    """The graph in a file or a folder.
 
     Raises:
         UserError: at the first problem; it names file, row and field.
     """
-    folder = _existing(path)
-    if _is_converted(folder):
+    from ssl4rl.data.graphs.layouts import read_layout
+
+    place = _existing(path)
+    if _is_converted(place):
         from ssl4rl.data.graphs.store import open_folder
 
-        return open_folder(folder)
-    from ssl4rl.data.graphs.folder import load_folder
-
-    return load_folder(folder)
+        return open_folder(place)
+    return read_layout(place)[0]
 
 
 def recognises(path: str) -> bool:
-    """Whether the path is a folder that holds a converted graph, or a table of nodes or edges."""
-    folder = Path(path).expanduser()
-    return _is_converted(folder) or any(any(folder.glob(f"{stem}.*")) for stem in ("nodes", "edges"))
+    """Whether the path is a graph's file, or a folder that holds one, or a converted graph, or tables of one."""
+    from ssl4rl.data.graphs.layouts import has_layout
+
+    place = Path(path).expanduser()
+    return _is_converted(place) or has_layout(place)
 
 
 def check(path: str) -> Report:
-    """Reads the graph in a folder and collects every problem."""
+    """Reads the graph in a file or a folder and collects every problem."""
     from ssl4rl.data.graphs.folder import check_folder
+    from ssl4rl.data.graphs.layouts import has_tables, read_layout
 
     try:
-        folder = _existing(path)
-        return Report([], GRAPH.summarise(read(path))) if _is_converted(folder) else check_folder(folder)
+        place = _existing(path)
+        if _is_converted(place):
+            return Report([], GRAPH.summarise(read(path)))
+        if has_tables(place):
+            return check_folder(place)
+        graph, skipped = read_layout(place)
+        return Report([], GRAPH.summarise(graph), skipped)
     except UserError as error:
         return Report([str(error)], None)
 
@@ -58,12 +67,15 @@ def locate(name: str) -> dict[str, Any] | None:
 
 
 def _existing(path: str) -> Path:
-    folder = Path(path).expanduser()
-    if folder.is_file():
-        raise UserError(f"{path} is a file; give the folder that holds nodes.csv and edges.csv")
-    if not folder.is_dir():
+    place = Path(path).expanduser()
+    if place.is_file():
+        from ssl4rl.data.graphs.files import is_graph_file
+
+        if not is_graph_file(place):
+            raise UserError(f"{path} is a file; give the folder that holds nodes.csv and edges.csv")
+    elif not place.is_dir():
         raise UserError(f"there is no folder {path}")
-    return folder
+    return place
 
 
 def _is_converted(folder: Path) -> bool:

@@ -31,7 +31,10 @@ def networkx_graph(
         raise UserError(f"{place}: two nodes are both called {repeated!r} when written as text")
     nodes = table_of(
         place,
-        [(row, {NODE: node, **source.nodes[key]}) for row, (node, key) in enumerate(zip(ids, source.nodes, strict=True))],
+        [
+            (row, {NODE: node, **source.nodes[key]})
+            for row, (node, key) in enumerate(zip(ids, source.nodes, strict=True))
+        ],
         row_names=[f"node {node!r}" for node in source.nodes],
     )
     edges, relation = _edges(source, place)
@@ -59,14 +62,15 @@ def _edges(source: networkx.Graph[Any], place: str) -> tuple[Table, str]:
     else:
         keyed = [(head, tail, None, attributes) for head, tail, attributes in source.edges(data=True)]
     records = [
-        (row, {HEAD: str(head), TAIL: str(tail), **attributes})
-        for row, (head, tail, _, attributes) in enumerate(keyed)
+        (row, {HEAD: str(head), TAIL: str(tail), **attributes}) for row, (head, tail, _, attributes) in enumerate(keyed)
     ]
     table = table_of(place, records, row_names=[f"the edge {head!r} to {tail!r}" for head, tail, *_ in keyed])
     relation = table.find(*RELATIONS)
     if relation:
         for row, cells in table.rows:
-            if not cells.get(relation, "").strip() and not any(row == bad for bad, _ in table.unreadable.get(relation, [])):
+            if not cells.get(relation, "").strip() and not any(
+                row == bad for bad, _ in table.unreadable.get(relation, [])
+            ):
                 raise UserError(f"{place}: {table.row_names[row]} has no {relation!r}, but others have one")
         return table, relation
     keys = [key for _, _, key, _ in keyed]

@@ -3,8 +3,8 @@
 PyG's ``Data`` holds texts in ``raw_texts`` (as in TAGLAS, OneForAll and TAPE), classes in ``y`` and ``label_names``,
 splits in ``train_mask``, ``val_mask`` and ``test_mask``, kinds of nodes in ``node_type`` and ``node_type_names``, and
 relations in ``edge_type`` and ``relation_names``; other names that are in use are read too
-(:mod:`ssl4rl.data.graphs.fields`). A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as node attributes,
-and ``relation`` and ``text`` as edge attributes.
+(:mod:`ssl4rl.data.graphs.fields`). A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as node
+attributes, and ``relation`` and ``text`` as edge attributes.
 """
 
 from __future__ import annotations

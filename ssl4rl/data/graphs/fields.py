@@ -127,7 +127,7 @@ def adjacency_edges(adjacency: Any) -> IntArray:
     """Rows and columns of a sparse matrix, [2, E]: torch's, torch_sparse's, or what stands in for that in a file."""
     if hasattr(adjacency, "to_sparse_coo"):
         return np.asarray(adjacency.to_sparse_coo().coalesce().indices(), dtype=np.int64)
-    storage: Any = vars(adjacency)["storage"] if "storage" in vars(adjacency) else adjacency.storage
+    storage: Any = adjacency.storage
     column = np.asarray(storage._col, dtype=np.int64)
     if storage._row is not None:
         return np.stack([np.asarray(storage._row, dtype=np.int64), column])

@@ -1,4 +1,4 @@
-"""A PyG ``HeteroData`` as plain fields: one kind of node has the texts, and the edges among its nodes are the graph's."""
+"""A PyG ``HeteroData`` as plain fields: one kind of node has texts, and the edges among its nodes are the graph's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def one_kind(content: Mapping[Any, Any], place: str) -> tuple[Fields, dict[str, 
     among = {key: value for key, value in edges.items() if key[0] == key[2] == kind}
     if not among:
         raise UserError(
-            f"{place}: no edges join two {kind} nodes; its edges are {', '.join(' '.join(key) for key in edges) or 'none'}"
+            f"{place}: no edges join two {kind} nodes; its edges are {', '.join(map(' '.join, edges)) or 'none'}"
         )
     fields = dict(nodes[kind])
     parts = []

@@ -64,7 +64,9 @@ def read_pt(path: Path) -> dict[Any, Any]:
 
 
 def _reason(error: Exception) -> str:
-    refused = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class|Can only build Tensor.*?but got) (\S+)", str(error))
+    refused = re.search(
+        r"(?:Unsupported global: GLOBAL|Unsupported class|Can only build Tensor.*?but got) (\S+)", str(error)
+    )
     if refused:
         name = refused[1].strip("`'\"")
         return f"it holds {name}; save texts and names as lists of text, and everything else as tensors"
@@ -82,7 +84,9 @@ def _fields(path: Path, content: Any) -> dict[Any, Any]:
             raise UserError(f"{path} holds {len(content)} objects; save the one graph to read")
         content = content[0]
     # Where torch_geometric is imported, its own classes are loaded instead of the records; both have the same parts.
-    if not isinstance(content, dict) and {"_store", "_node_store_dict", "edge_index"} & set(getattr(content, "__dict__", ())):
+    if not isinstance(content, dict) and {"_store", "_node_store_dict", "edge_index"} & set(
+        getattr(content, "__dict__", ())
+    ):
         content = _of_object(content)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a PyG Data or a dictionary of its fields")
@@ -101,4 +105,3 @@ def _of_object(record: Any) -> dict[Any, Any]:
 
 def _mapping(store: Any) -> dict[Any, Any]:
     return dict(store if isinstance(store, dict) else vars(store)["_mapping"])
-

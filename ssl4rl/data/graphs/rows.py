@@ -57,11 +57,11 @@ def unused_columns(*tables: Table) -> dict[str, int]:
     }
 
 
-def _nodes(
-    table: Table, settings: dict[str, Any], problems: Problems
-) -> tuple[Ids, dict[str, Any], dict[str, int]]:
+def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[Ids, dict[str, Any], dict[str, int]]:
     """The nodes by their ids, the graph's fields that come from nodes, and what was counted."""
-    id_column = table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
+    id_column = (
+        table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
+    )
     text_of = _text_rule(table, settings.get("text"))
     # Gephi's `Label` is a node's name, whereas `label` is a class here.
     is_gephi = id_column == "Id" and "Label" in table.columns and "label" not in table.columns
@@ -116,7 +116,7 @@ def _edges(
             number = ids.find(node)
             numbers.append(number)
             if number is None and ids.with_zeros(node):
-                zeros.append(f"{table.place(row, column)}, has {node!r} for {ids.with_zeros(node)!r}")
+                zeros.append(f"row {row}, field {column}: {node!r} for {ids.with_zeros(node)!r}")
             elif number is None:
                 problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
         name = clean(cells.get(relation, "")) if relation else ""
@@ -132,7 +132,7 @@ def _edges(
         texts.append(clean(cells.get(text, "")))
     if zeros:
         problems.add(
-            f"{table.path}: {len(zeros):,} ids lost the zeros in front: {zeros[0]}; write them as the nodes' ids are, as text"
+            f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write them as text, as in the nodes"
         )
     fields: dict[str, Any] = {"directed": directed}
     counts = {"respelled_ids": ids.respelled} if ids.respelled else {}

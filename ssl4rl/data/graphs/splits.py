@@ -73,7 +73,9 @@ def disjoint(masks: Mapping[str, NDArray[np.bool_]], place: str) -> dict[str, In
     """
     lengths = {len(mask) for mask in masks.values()}
     if len(lengths) > 1:
-        raise UserError(f"{place}: its masks have {' and '.join(map(str, sorted(lengths)))} entries; they need one a node")
+        raise UserError(
+            f"{place}: its masks have {' and '.join(map(str, sorted(lengths)))} entries; they need one a node"
+        )
     if masks:
         twice = np.flatnonzero(np.sum(list(masks.values()), axis=0) > 1)
         if len(twice):

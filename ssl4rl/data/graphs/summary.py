@@ -16,6 +16,13 @@ SHOWN_NAMES = 12
 SHOWN_CHARACTERS = 200
 """Length to which the text of the example is cut."""
 
+REMARKS = {
+    "respelled_ids": ("ids", "were found in another spelling (3.0 for 3, or é as two characters)"),
+    "edges_without_split": ("not used", "edges are in no split, so no prompt shows them"),
+    "texts_from_ids": ("texts", "are the nodes' own names, as there is no entity2text.txt"),
+}
+"""What readers count besides edges, and how it is said."""
+
 
 def summarise(graph: TextAttributedGraph) -> Summary:
     """Counts, sizes of splits, and names of classes and relations.
@@ -71,9 +78,22 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("without edges", f"{facts['isolated_nodes']:,} nodes"),
         ("classes", classes),
         ("relations", f"{facts['num_relations']:,}"),
-        ("node splits", _sizes(facts["node_splits"], facts["node_splits_from"])),
+        ("node splits", _sizes(facts["node_splits"], facts["node_splits_from"]) + _mask(facts["counts"])),
         ("edge splits", _sizes(facts["edge_splits"], facts["edge_splits_from"])),
+        *(
+            (noun, f"{facts['counts'][count]:,} {what}")
+            for count, (noun, what) in REMARKS.items()
+            if count in facts["counts"]
+        ),
     ]
+
+
+def _mask(counts: Mapping[str, int]) -> str:
+    return (
+        f"; mask {counts['mask']} of {counts['masks']}, `mask:` in dataset.yaml picks another"
+        if "masks" in counts
+        else ""
+    )
 
 
 def _sizes(splits: Mapping[str, int], origin: str) -> str:

@@ -1,0 +1,131 @@
+"""Graphs in one file: PyG's ``.pt``, what NetworkX reads (GraphML, GEXF, GML), and CS-TAG's table with neighbours."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ssl4rl.data.graphs.attributes import networkx_graph
+from ssl4rl.data.graphs.fields import Fields, graph_from_fields
+from ssl4rl.data.graphs.hetero import is_hetero, one_kind
+from ssl4rl.data.graphs.pt import read_pt
+from ssl4rl.data.graphs.rows import ID, graph_of, unused_columns
+from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
+from ssl4rl.data.tables import Problems, Table, plain_column, read_table, table_of
+from ssl4rl.errors import UserError
+from ssl4rl.graph.graph import TextAttributedGraph
+
+Read = tuple[TextAttributedGraph, dict[str, int]]
+"""A graph, and what was found beside it and not read."""
+
+NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
+"""Columns of a table of nodes that list the nodes that each is linked with, as CS-TAG's do."""
+
+FORMATS = {".graphml": "read_graphml", ".gexf": "read_gexf", ".gml": "read_gml"}
+"""NetworkX's reader by a file's ending."""
+
+
+def is_graph_file(path: Path) -> bool:
+    """Whether a file holds a whole graph, by its ending, or by its header if it is a csv."""
+    if path.suffix.lower() == ".csv":
+        return has_neighbours(path)
+    return path.suffix.lower() in (".pt", *FORMATS)
+
+
+def has_neighbours(path: Path) -> bool:
+    """Whether a csv is a table of nodes with their neighbours."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            columns = {plain_column(column) for column in next(csv.reader(file), [])}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return not columns.isdisjoint(NEIGHBOURS)
+
+
+def read_file(path: Path, name: str, settings_in: Path | None) -> Read:
+    """The graph in a file, called ``name`` unless the dataset.yaml of the folder ``settings_in`` says otherwise.
+
+    Raises:
+        UserError: if the file cannot be read; the message names the place in it.
+    """
+    suffix = path.suffix.lower()
+    keys = MEANING if suffix == ".pt" else tuple(key for key in KEYS if key not in ("id", "source", "target"))
+    settings = read_settings(settings_in / "dataset.yaml", KEYS if suffix == ".csv" else keys) if settings_in else {}
+    readers: Mapping[str, Callable[[Path, str, dict[str, Any]], Read]] = {".pt": _read_pt, ".csv": _read_neighbours}
+    return readers.get(suffix, _read_networkx)(path, settings.get("name", name), settings)
+
+
+def _read_pt(path: Path, name: str, settings: dict[str, Any]) -> Read:
+    content = read_pt(path)
+    if is_hetero(content):
+        fields, skipped = one_kind(content, str(path))
+    else:
+        fields, skipped = Fields(content, str(path)), {}
+    graph = graph_from_fields(
+        fields, name, directed=settings.get("directed"), mask=settings.get("mask"), **meanings(settings)
+    )
+    unused = fields.unused
+    return graph, skipped | ({f"unused fields ({', '.join(unused)})": len(unused)} if unused else {})
+
+
+def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> Read:
+    import networkx
+
+    try:
+        source = getattr(networkx, FORMATS[path.suffix.lower()])(path)
+    except StopIteration as error:
+        raise UserError(f"{path} holds no graph") from error
+    except Exception as error:  # each reader raises errors of its own and of the parser beneath it
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from error
+    if not source.number_of_edges():
+        raise UserError(f"{path} has no edges; every graph task needs edges between two nodes")
+    if path.suffix.lower() == ".gexf":
+        # GEXF calls a node's name its label, whereas `label` is a class here.
+        for attributes in source.nodes.values():
+            if "label" in attributes and "label" not in settings.values():
+                attributes.setdefault("title", attributes.pop("label"))
+    graph, tables = networkx_graph(source, name, settings, str(path))
+    return graph, _unused_attributes(tables)
+
+
+def _unused_attributes(tables: tuple[Table, Table]) -> dict[str, int]:
+    return {
+        f"unused attributes of {noun} ({', '.join(table.unused)})": len(table.unused)
+        for noun, table in zip(("nodes", "edges"), tables, strict=True)
+        if table.unused
+    }
+
+
+def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> Read:
+    """CS-TAG's csv: ``node_id``, ``text``, ``label``, and a list of neighbours in each row."""
+    problems = Problems(strict=True)
+    nodes = read_table(path, problems)
+    column = nodes.find(*NEIGHBOURS)
+    identity = settings.get("id") or nodes.find(*ID)
+    if not identity:
+        raise UserError(f"{path}: there is no column 'node_id'; its columns are {', '.join(nodes.columns)}")
+    records: list[tuple[int, dict[str, Any]]] = []
+    for row, cells in nodes.rows:
+        for neighbour in _list(cells.get(column, ""), nodes.place(row, column)):
+            records.append((row, {"source": cells.get(identity, ""), column: neighbour}))
+    if not records:
+        raise UserError(f"{path}: no row lists a neighbour in the column {column!r}")
+    edges = table_of(path, records, ("source", column))
+    graph = graph_of(name, nodes, edges, {**settings, "id": identity, "source": "source", "target": column}, problems)
+    return graph, unused_columns(nodes)
+
+
+def _list(cell: str, place: str) -> list[Any]:
+    if not cell.strip():
+        return []
+    try:
+        values = ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        values = None
+    if not isinstance(values, list | tuple | set):
+        raise UserError(f"{place}: {cell[:40]!r} is not a list of nodes such as [1, 2]")
+    return list(values)

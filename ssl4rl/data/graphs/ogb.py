@@ -1,0 +1,140 @@
+"""Folders laid out as OGB's node datasets, such as ogbn-arxiv: ``raw``, ``mapping`` and ``split``.
+
+OGB's own files hold no texts. Those of ogbn-arxiv are in ``titleabs.tsv`` (paper, title and abstract), which OGB's page
+offers apart; it may be in the folder itself, in ``raw`` or in ``mapping``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
+from ssl4rl.data.graphs.splits import disjoint
+from ssl4rl.data.tables import SPLIT_NAMES
+from ssl4rl.data.text import clean, indexed, sentences
+from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+
+EDGES = "raw/edge.csv"
+
+
+def is_ogb(folder: Path) -> bool:
+    """Whether a folder has OGB's table of edges."""
+    return any(_places(folder, EDGES))
+
+
+def read_ogb(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
+    """The graph of a folder in OGB's layout, directed as its citations are.
+
+    Raises:
+        UserError: if a file is missing or malformed, or nodes have no texts.
+    """
+    settings = read_settings(folder / "dataset.yaml", MEANING)
+    labels = _numbers(_one(folder, "raw/node-label.csv"), 1)
+    count = len(labels)
+    papers = [row[1] for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",") if row[0].isdecimal()]
+    if len(papers) != count:
+        raise UserError(f"{folder}: {len(papers):,} nodes in mapping/nodeidx2paperid.csv for {count:,} labels")
+    texts, others = _texts(folder, papers)
+    names = _class_names(folder, int(np.nan_to_num(labels, nan=-1).max(initial=-1)) + 1)
+    graph = TextAttributedGraph.from_edges(
+        settings.get("name") or folder.resolve().name,
+        texts,
+        _numbers(_one(folder, EDGES), 2).astype(np.int64).reshape(-1, 2).T,
+        directed=settings.get("directed", True),
+        node_ids=papers,
+        labels=np.maximum(np.nan_to_num(labels, nan=-1), -1).astype(np.int64),
+        label_names=names,
+        node_splits=_splits(folder, count),
+        **({"node_meaning": "a paper", "edge_meaning": "the first paper cites the second"} | meanings(settings)),
+    )
+    skipped = {"texts of papers that are not in the graph": others} if others else {}
+    unread = sorted(
+        {path.name for stem in ("raw/node-feat", "raw/node_year") for path in _places(folder, f"{stem}.csv")}
+    )
+    return graph, skipped | ({f"other files ({', '.join(unread)})": len(unread)} if unread else {})
+
+
+def _texts(folder: Path, papers: list[str]) -> tuple[list[str], int]:
+    """The text of each paper, and how many texts belong to no node."""
+    place = next((path for part in ("", "raw/", "mapping/") for path in _places(folder, f"{part}titleabs.tsv")), None)
+    if place is None:
+        raise UserError(f"{folder} holds no titleabs.tsv with the papers' titles and abstracts; download it beside raw")
+    wanted, texts, others = set(papers), {}, 0
+    for row in _rows(place, "\t"):
+        if row and row[0] in wanted:
+            texts[row[0]] = sentences(*row[1:3])
+        elif row and row[0].isdecimal():
+            others += 1
+    return [texts.get(paper, "") for paper in papers], others
+
+
+def _class_names(folder: Path, count: int) -> list[str]:
+    """What the classes are called, by the index that the table states."""
+    path = next((each for each in folder.glob("mapping/labelidx2*") if each.is_file()), None)
+    named = {int(row[0]): clean(row[1]) for row in _rows(path, ",") if row[0].isdecimal()} if path else {}
+    names = [named.get(code, f"class {code}") for code in range(max([count, *(code + 1 for code in named)]))]
+    return names if len(indexed(names)[0]) == len(names) else [f"{name} ({code})" for code, name in enumerate(names)]
+
+
+def _splits(folder: Path, count: int) -> dict[str, IntArray]:
+    """The nodes of each split of the one way in which the dataset is split."""
+    ways = sorted(path for path in folder.glob("split/*") if path.is_dir())
+    if not ways:
+        return {}
+    if len(ways) > 1:
+        raise UserError(f"{folder}/split holds {' and '.join(way.name for way in ways)}; keep the one to use")
+    masks = {}
+    for word, split in SPLIT_NAMES.items():
+        for path in _places(ways[0], f"{word}.csv"):
+            nodes = _numbers(path, 1).astype(np.int64)
+            if len(nodes) and (nodes.min() < 0 or nodes.max() >= count):
+                raise UserError(f"{path}: it names a node beyond 0 to {count - 1}")
+            masks[split] = np.zeros(count, dtype=bool)
+            masks[split][nodes] = True
+    return disjoint(masks, str(ways[0]))
+
+
+def _places(folder: Path, name: str) -> Iterator[Path]:
+    """The files of that name, plain or gzipped."""
+    return (path for path in (folder / name, folder / f"{name}.gz") if path.is_file())
+
+
+def _one(folder: Path, name: str) -> Path:
+    path = next(_places(folder, name), None)
+    if path is None:
+        raise UserError(f"{folder} holds no {name} or {name}.gz, which belongs to OGB's layout")
+    return path
+
+
+def _rows(path: Path, separator: str) -> Iterator[list[str]]:
+    """The rows of a csv or of a tsv; a quote in a tsv is text."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        lines = content.decode("utf-8-sig").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not UTF-8, or not gzipped: {error}") from error
+    stripped = (line.rstrip("\r") for line in lines if line.strip())
+    return (
+        csv.reader(stripped, delimiter=separator) if separator == "," else (line.split(separator) for line in stripped)
+    )
+
+
+def _numbers(path: Path, columns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """The numbers of a csv without a header: [rows] of one column, else [rows, columns]."""
+    rows = []
+    for number, row in enumerate(_rows(path, ","), start=1):
+        try:
+            rows.append([float(cell) if cell.strip() else np.nan for cell in row])
+        except ValueError as error:
+            raise UserError(f"{path}, row {number}: {error}; OGB's tables hold numbers and have no header") from error
+        if len(row) != columns:
+            raise UserError(f"{path}, row {number}: expected {columns} numbers, got {len(row)}")
+    table = np.array(rows, dtype=np.float64).reshape(-1, columns)
+    return table[:, 0] if columns == 1 else table

@@ -1,0 +1,131 @@
+"""Knowledge graphs as triples: ``train.txt``, ``valid.txt`` and ``test.txt``, each line a head, a relation and a tail.
+
+Texts of entities and names of relations come from ``entity2textlong.txt`` (or ``entity2text.txt``) and
+``relation2text.txt``, as in KG-BERT's folders; where there are none, the names, made readable, are the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
+from ssl4rl.data.text import clean, readable
+from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.source import SPLITS
+
+PARTS = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}
+"""Names of the files of each split, without their ending; the first one that exists is read."""
+
+ENDINGS = (".txt", ".tsv")
+
+ENTITY_TEXTS = ("entity2textlong.txt", "entity2text.txt")
+RELATION_TEXTS = ("relation2text.txt",)
+
+
+def holds_triples(folder: Path) -> bool:
+    """Whether a folder has a train.txt whose first line is three texts, separated by tabs."""
+    path = _part(folder, PARTS["train"])
+    if path is None:
+        return False
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return len(file.readline().rstrip("\r\n\t ").split("\t")) == 3
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def read_triples(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
+    """The graph of a folder of triples, directed, with the files as its splits of edges.
+
+    Raises:
+        UserError: if a line is not a triple; the message names it.
+    """
+    settings = read_settings(folder / "dataset.yaml", MEANING)
+    files = {split: path for split, stems in PARTS.items() if (path := _part(folder, stems)) is not None}
+    parts = {split: list(_rows(path, 3)) for split, path in files.items()}
+    texts, text_file = _texts(folder, ENTITY_TEXTS)
+    relation_texts, relation_file = _texts(folder, RELATION_TEXTS)
+    triples = [triple for part in parts.values() for triple in part]
+    if not triples:
+        raise UserError(f"{folder}: its files of triples are empty, so the graph has no edges")
+    nodes = {entity: number for number, entity in enumerate(texts)}
+    relations: dict[str, int] = {}
+    for head, relation, tail in triples:
+        nodes.setdefault(head, len(nodes))
+        nodes.setdefault(tail, len(nodes))
+        relations.setdefault(relation, len(relations))
+    ends = np.array([(nodes[head], nodes[tail]) for head, _, tail in triples], dtype=np.int64).reshape(-1, 2).T
+    rest: dict[str, Any] = meanings(settings)
+    if len(parts) > 1:
+        rest["edge_splits"] = _splits({split: len(part) for split, part in parts.items()})
+    graph = TextAttributedGraph.from_edges(
+        settings.get("name") or folder.resolve().name,
+        [clean(texts.get(entity, "")) if texts else name_of(entity) for entity in nodes],
+        ends,
+        directed=settings.get("directed", True),
+        relations=np.array([relations[relation] for _, relation, _ in triples], dtype=np.int64),
+        relation_names=_distinct(
+            [clean(relation_texts.get(name, "")) or name_of(name) for name in relations], relations
+        ),
+        node_ids=list(nodes),
+        **rest,
+    )
+    read = {*files.values(), text_file, relation_file, folder / "dataset.yaml"}
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path not in read]
+    counts = dict(graph.counts) if texts else {**graph.counts, "texts_from_ids": len(nodes)}
+    return replace(graph, counts=counts), {f"other files ({', '.join(others)})": len(others)} if others else {}
+
+
+def name_of(identity: str) -> str:
+    """A readable name from an id: the last part of a URI, without underscores.
+
+    >>> name_of("http://ex.org/p/part_of"), name_of("acquired_abnormality"), name_of("/m/027rn")
+    ('part of', 'acquired abnormality', '/m/027rn')
+    """
+    if identity.strip("<>").startswith(("http://", "https://")):
+        identity = unquote(identity.strip("<>").rstrip("/").replace("#", "/").rpartition("/")[2])
+    return readable(identity)
+
+
+def _distinct(names: Sequence[str], ids: dict[str, int]) -> list[str]:
+    """The names, or the ids themselves where two would be called the same."""
+    return [name if names.count(name) == 1 else each for name, each in zip(names, ids, strict=True)]
+
+
+def _splits(sizes: dict[str, int]) -> dict[str, IntArray]:
+    """Indices of the triples in each split: one after the other, in the order of ``sizes``."""
+    ends = np.cumsum([sizes.get(split, 0) for split in SPLITS])
+    return {split: np.arange(end - sizes.get(split, 0), end) for split, end in zip(SPLITS, ends, strict=True)}
+
+
+def _part(folder: Path, stems: Sequence[str]) -> Path | None:
+    paths = (folder / f"{stem}{ending}" for stem in stems for ending in ENDINGS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _texts(folder: Path, names: Sequence[str]) -> tuple[dict[str, str], Path | None]:
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    return ({row[0]: row[1] for row in _rows(path, 2)}, path) if path else ({}, None)
+
+
+def _rows(path: Path, columns: int) -> Iterator[list[str]]:
+    """The rows of a file, separated by tabs; a tab at the end is no further cell."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.rstrip("\r\t ").split("\t")]
+        if len(cells) != columns or not all(cells):
+            raise UserError(f"{path}, row {number}: expected {columns} texts separated by tabs, got {len(cells)}")
+        yield cells
