@@ -75,6 +75,23 @@ def task(
     return task_type(_source(task_type, source), split=split, level=level, knobs=knobs, seed=seed)
 
 
+def usable(source: Source, kind: SourceKind[Any]) -> dict[str, str]:
+    """What keeps each task of the kind, at its usual level, from using a source; empty where nothing does."""
+    reasons: dict[str, str] = {}
+    for name in TASKS.names():
+        task_type = TASKS.get(name)
+        if task_type.source_kind.name != kind.name:
+            continue
+        reasons[name] = ""
+        for split in ("train", "val"):
+            try:
+                task_type(source, split=split, level=None, knobs={}, seed=0).example(0)
+            except UserError as error:
+                reasons[name] = f"{split}: {error}"
+                break
+    return reasons
+
+
 def benchmark(
     name: str,
     source: Source | str | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,11 +94,12 @@ def info(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
 
 @app.command()
 def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
-    """Check a dataset and name every problem; exit code 2 if there is one."""
-    from ssl4rl.build import find_kind
+    """Check a dataset and name every problem, and every task that cannot use it; exit code 2 if there is a problem."""
+    from ssl4rl.build import find_kind, usable
 
     source_kind = find_kind(dataset, kind)
     report = source_kind.validate(dataset)
+    tasks = {} if report.problems else usable(source_kind.load(dataset), source_kind)
     if as_json:
         _print_json(
             {
@@ -107,6 +108,7 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None
                 "valid": not report.problems,
                 "problems": list(report.problems),
                 "skipped": dict(report.skipped),
+                "tasks": {task: {"usable": not reason, "reason": reason} for task, reason in tasks.items()},
                 "summary": None if report.summary is None else report.summary.facts,
             }
         )
@@ -115,9 +117,13 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None
         if report.skipped:
             typer.echo(f"skipped: {', '.join(f'{count:,} {noun}' for noun, count in report.skipped.items())}")
         if report.summary is not None and not report.problems:
-            _print_rows(report.summary.rows)
+            _print_rows([*report.summary.rows, *_task_rows(tasks)])
     if report.problems:
         raise typer.Exit(2)
+
+
+def _task_rows(tasks: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(f"task {name}", f"cannot use it: {reason}" if reason else "can use it") for name, reason in tasks.items()]
 
 
 def _print_problems(dataset: str, problems: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
@@ -59,6 +60,8 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("graph")
 
     def prepare(self) -> None:
+        if not self.source.has_text.any():
+            raise NotApplicable(f"graph {self.source.name} has no texts at all, and every prompt is made of them")
         inductive = self.knobs.inductive and self.split == "train"
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
 

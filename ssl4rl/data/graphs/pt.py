@@ -64,11 +64,10 @@ def read_pt(path: Path) -> dict[Any, Any]:
 
 
 def _reason(error: Exception) -> str:
-    refused = re.search(
-        r"(?:Unsupported global: GLOBAL|Unsupported class|Can only build Tensor.*?but got) (\S+)", str(error)
-    )
-    if refused:
-        name = refused[1].strip("`'\"")
+    """What is wrong, without torch's advice to load the file unsafely."""
+    refused = re.search(r"(?i)unsupported (?:global: )?(?:global|class) (\S+)", str(error))
+    if refused or "Weights only load failed" in str(error):
+        name = refused[1].strip("`'\"") if refused else "something that is not data"
         return f"it holds {name}; save texts and names as lists of text, and everything else as tensors"
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 

@@ -131,9 +131,7 @@ def _edges(
         relations.append(name)
         texts.append(clean(cells.get(text, "")))
     if zeros:
-        problems.add(
-            f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write them as text, as in the nodes"
-        )
+        problems.add(f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write both as text")
     fields: dict[str, Any] = {"directed": directed}
     counts = {"respelled_ids": ids.respelled} if ids.respelled else {}
     if relation:

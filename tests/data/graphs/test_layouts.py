@@ -184,7 +184,7 @@ def test_nothing_in_a_pt_is_run(tmp_path: Path) -> None:
         report = GRAPH.validate(path)
         assert report.problems == [str(raised.value)]
     (tmp_path / "g.pt").write_bytes(pickle.dumps({"a": 1}))
-    with pytest.raises(UserError, match="cannot|can be read safely"):
+    with pytest.raises(UserError, match="can be read safely"):
         ssl4rl.load(path)
     (tmp_path / "g.pt").write_bytes(b"")
     with pytest.raises(UserError, match="can be read safely"):
@@ -239,7 +239,7 @@ def arxiv(folder: Path, **changed: str) -> Path:
         "split/time/train.csv": "0\n1\n",
         "split/time/valid.csv": "2\n",
         "split/time/test.csv": "3\n",
-        "titleabs.tsv": '93\t"Four\tlast\n90\tOne\tfirst "quoted" text\n91\tTwo\tsecond\n77\tOther\tunknown\n92\tThree\tx\n',
+        "titleabs.tsv": '93\t"Four\tlast\n90\tOne\tfirst "quoted" text\n91\tTwo\tsecond\n77\tOther\tx\n92\tThree\tx\n',
         **changed,
     }
     for name, content in files.items():

@@ -107,18 +107,25 @@ def test_neighbor_hides_edges_of_its_split_and_shows_no_candidate_as_a_node():
             assert not set(meta["candidates"]) & set(meta["nodes"].values())
 
 
-def test_near_distractors_are_two_visible_hops_away():
-    task = Neighbor(default_graph(), knobs={"num_candidates": 4, "num_near": 3})
-    near = total = 0
-    for i in range(100):
-        meta = task.example(i).meta
-        reachable = {
-            int(far) for node in task.view.visible.around(meta["target"]) for far in task.view.visible.around(int(node))
-        }
-        wrong = set(meta["candidates"]) - set(meta["hidden"])
-        near, total = near + len(wrong & reachable), total + len(wrong)
+def reached(task, node, hops):
+    found = {node}
+    for _ in range(hops):
+        found |= {int(far) for near in found for far in task.view.visible.around(near)}
+    return found
+
+
+def test_near_distractors_are_a_few_visible_hops_away():
+    near = {}
+    for num_near in (0, 3):
+        task = Neighbor(default_graph(), knobs={"num_candidates": 4, "num_near": num_near})
+        count = 0
+        for i in range(100):
+            meta = task.example(i).meta
+            # Two from the target that they were drawn for, and the one that is asked is next to it.
+            count += len((set(meta["candidates"]) - set(meta["hidden"])) & reached(task, meta["target"], 3))
+        near[num_near] = count / 300
     # The rest have no counterpart of about the same degree near them.
-    assert near / total > 0.7
+    assert near[3] > 0.7 and near[0] < near[3] - 0.2
 
 
 @pytest.mark.parametrize(
