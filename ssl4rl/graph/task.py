@@ -61,7 +61,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
 
     def prepare(self) -> None:
         if not self.source.has_text.any():
-            raise NotApplicable(f"graph {self.source.name} has no texts at all, and every prompt is made of them")
+            raise NotApplicable(f"graph {self.source.name} has no nodes with a text, and prompts are made of texts")
         inductive = self.knobs.inductive and self.split == "train"
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
 

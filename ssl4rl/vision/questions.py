@@ -46,6 +46,13 @@ class Question:
     """The table's ``l2-category``."""
     part: str = ""
     """The table's ``split``."""
+    more: tuple[int, ...] = ()
+    """Which further images it is about, in order."""
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """All images that it is about, in order."""
+        return (self.image, *self.more)
 
     @property
     def rotated(self) -> bool:
@@ -88,15 +95,17 @@ class QuestionSet:
         for each in self.questions:
             row = (each.index, each.text, each.hint, dict(each.options), each.answer, each.category, each.group)
             digest.update(repr((row, each.part, self.hashes[each.image])).encode("utf-8", "surrogatepass"))
+            for image in each.more:
+                digest.update(self.hashes[image].encode())
         return digest.hexdigest()
 
-    def open(self, question: Question) -> Image.Image:
-        """The image that a question is about, as upright RGB.
+    def open(self, question: Question, place: int = 0) -> Image.Image:
+        """The image that a question is about, as upright RGB; of several, the one at ``place``.
 
         Raises:
             UserError: if it is broken or too large; the message names its row.
         """
-        return self.store.open(question.image, None)
+        return self.store.open(question.images[place], None)
 
 
 def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:

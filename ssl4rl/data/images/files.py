@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl4rl.data.images.folder import IMAGE_SUFFIXES, PATH_COLUMNS, list_folder, list_index, visible_files, walk
+from ssl4rl.data.images.cells import IMAGE_SUFFIXES
+from ssl4rl.data.images.folder import PATH_COLUMNS, list_folder, list_index, visible_files, walk
 from ssl4rl.data.images.store import Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_images
-from ssl4rl.data.images.tables import list_hub, list_shards, list_tsv, read_header
+from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_header
 from ssl4rl.data.tables import SPLIT_NAMES, Problems
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
@@ -118,7 +119,7 @@ def _list(path: str, problems: Problems) -> Listing:
     if suffix in SHARDS:
         return list_shards(file.parent, [file.name])
     if suffix == ".tsv":
-        return list_tsv(file)
+        return list_images_of(file)
     if suffix == ".csv":
         return list_index(file, problems)
     if suffix in IMAGE_SUFFIXES:

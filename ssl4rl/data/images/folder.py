@@ -16,14 +16,12 @@ from typing import Any
 
 from PIL import Image
 
+from ssl4rl.data.images.cells import existing
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, read_table, where
 from ssl4rl.errors import UserError
 from ssl4rl.vision.decode import read_image
 from ssl4rl.vision.image_set import IntArray
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Endings of the files that count as images in a folder; all others are passed over."""
 
 PATH_COLUMNS = ("path", "image", "file", "file_name")
 """Columns of an index csv that name the image files; the first one that exists is used."""
@@ -114,7 +112,7 @@ def list_index(path: Path, problems: Problems) -> Listing:
             problems.add(f"{where(path, row, 'split')}: {split!r} is not train, val or test (or empty)")
         else:
             rows.append(row)
-            paths.append(name)
+            paths.append(existing(path.parent, name).relative_to(path.parent).as_posix() if "\\" in name else name)
             labels.append(cells.get(label, "").strip())
             splits.append(split)
     hashes, unreadable = _file_hashes(path.parent, paths, lambda index: where(path, rows[index], column))

@@ -1,35 +1,39 @@
-"""Reads tables of multiple-choice questions: the TSV files of MMBench and SEED-Bench, and a user's own."""
+"""Reads tables of multiple-choice questions: those of MMBench and SEED-Bench, and a user's own."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from ssl4rl.data.images.cells import images_in, plain_index
 from ssl4rl.data.images.files import find_broken, raise_first
 from ssl4rl.data.images.store import recall, remember
 from ssl4rl.data.images.summary import summarise_questions
-from ssl4rl.data.images.tables import list_tsv, plain_index, read_header, read_tsv
+from ssl4rl.data.images.tables import image_column, list_images_of, read_columns, read_rows
 from ssl4rl.data.tables import Problems, where
 from ssl4rl.errors import UserError
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.source import Report
 from ssl4rl.vision.questions import Question, QuestionSet, link_rotated_copies
 
-REQUIRED = ("index", "question", "image", "A", "B", "answer")
-"""Columns that a table must have; further options have columns ``C``, ``D``, …."""
+REQUIRED = ("index", "question", "A", "B")
+"""Columns that a table must have beside one of images; further options have columns ``C``, ``D``, …."""
 
-FORMAT = 2
+TABLES = (".tsv", ".csv", ".parquet")
+
+FORMAT = 3
 """Raised when the questions that are made of a table change."""
 
 
 def load_questions(path: str) -> QuestionSet:
-    """The questions of a TSV file, or of the one TSV file in a folder.
+    """The questions of a TSV, csv or parquet file, or of the one such file in a folder.
 
-    Columns: ``index``, ``question``, ``image`` (base64, or the index of the row that holds the image), ``A``, ``B``, …
-    (empty where a question has fewer options), ``answer`` (a letter), and optionally ``hint``, ``category``,
-    ``l2-category`` and ``split``.
+    Columns: ``index``, ``question``, ``image`` (one or a list, see ``list_images_of``), ``A``, ``B``, … (empty where a
+    question has fewer options), and optionally ``answer`` (a letter; empty where it is not known), ``hint``,
+    ``category``, ``l2-category`` and ``split``.
 
     Raises:
         UserError: if there is no such file or it is malformed; the message names the row and the field.
@@ -44,8 +48,8 @@ def load_questions(path: str) -> QuestionSet:
         questions = _questions(table, Problems(strict=True))
         remember(memory, {"rows": [asdict(question) for question in questions]})
     else:
-        questions = [Question(**row) for row in rows]
-    listing = list_tsv(table)
+        questions = [Question(**{**row, "more": tuple(row["more"])}) for row in rows]
+    listing = list_images_of(table)
     raise_first({number: str(table.parent / problem) for number, problem in listing.problems.items()})
     return QuestionSet(listing.name, listing.store, listing.hashes, link_rotated_copies(questions))
 
@@ -59,7 +63,7 @@ def check_questions(path: str) -> Report:
         if problems.messages:
             return Report(problems.messages, None, {"bad rows": len(problems.messages)})
         questions = link_rotated_copies(questions)
-        listing = list_tsv(table)
+        listing = list_images_of(table)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
     broken = find_broken(listing)
@@ -70,26 +74,29 @@ def check_questions(path: str) -> Report:
 
 
 def recognises_questions(path: str) -> bool:
-    """Whether the path is a TSV with the columns of questions, or a folder that holds one."""
-    file = Path(path).expanduser()
-    tables = sorted(file.glob("*.tsv")) if file.is_dir() else [file]
-    return any(
-        table.suffix.lower() == ".tsv" and {"question", "answer", "A", "B"} <= set(read_header(table, "\t"))
-        for table in tables
-    )
+    """Whether the path is a table with the columns of questions, or a folder that holds one."""
+    return bool(_tables(Path(path).expanduser()))
+
+
+def _tables(place: Path) -> list[Path]:
+    """The tables of questions in a folder, or the file itself if it is one."""
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    tables = [file for file in files if file.suffix.lower() in TABLES and file.is_file()]
+    return [table for table in tables if {"question", "A", "B"} <= set(read_columns(table))]
 
 
 def _table(path: str) -> Path:
     file = Path(path).expanduser()
     if file.is_dir():
-        tables = sorted(file.glob("*.tsv"))
+        tables = _tables(file) or sorted(file.glob("*.tsv"))
         if len(tables) != 1:
-            raise UserError(f"{path} holds {len(tables)} .tsv files; name the one to read")
+            named = f" ({', '.join(table.name for table in tables)})" if tables else ""
+            raise UserError(f"{path} holds {len(tables)} tables of questions{named}; name the one to read")
         return tables[0]
     if not file.is_file():
-        raise UserError(f"there is no file {path}; give a TSV with the columns {', '.join(REQUIRED)}")
-    if file.suffix.lower() != ".tsv":
-        raise UserError(f"{path} is not a .tsv; multiple-choice questions are read from tab-separated tables")
+        raise UserError(f"there is no file {path}; give a table with the columns {', '.join(REQUIRED)} and image")
+    if file.suffix.lower() not in TABLES:
+        raise UserError(f"{path} is not a .tsv, .csv or .parquet, from which multiple-choice questions are read")
     return file
 
 
@@ -100,18 +107,36 @@ def _questions(path: Path, problems: Problems) -> list[Question]:
         UserError: if the table as a whole cannot be read, or has no rows.
     """
     questions = []
-    image = -1
-    for image, (row, cells) in enumerate(read_tsv(path, REQUIRED, problems)):
+    counts: list[int] = []
+    for row, cells in read_rows(path, REQUIRED, problems):
+        image = len(counts)
+        counts.append(len(images_in(cells[image_column(path, cells)])))
         try:
             questions.append(_question(path, row, cells, image))
         except UserError as error:
             problems.add(str(error))
-    if image < 0 and not problems.messages:
+    if not counts and not problems.messages:
         raise UserError(f"{path} has no rows")
-    return questions
+    # The further images of rows follow after the first ones of all.
+    starts = [len(counts) + sum(counts[:n]) - n for n in range(len(counts))] if max(counts, default=1) > 1 else []
+    return [replace(each, more=_more(starts, counts, each.image)) for each in questions]
 
 
-def _question(path: Path, row: int, cells: Mapping[str, str], image: int) -> Question:
+def _more(starts: Sequence[int], counts: Sequence[int], image: int) -> tuple[int, ...]:
+    return tuple(range(starts[image], starts[image] + counts[image] - 1)) if starts else ()
+
+
+def _letter(cell: str) -> str:
+    """An answer as the letter that it names: a, (A), A. and A) are A; anything else stays as it is.
+
+    >>> _letter("(b)"), _letter("C."), _letter("circle")
+    ('B', 'C', 'circle')
+    """
+    bare = cell.strip().strip("()[].:").upper()
+    return bare if bare in OPTION_LETTERS and len(bare) == 1 else cell.strip()
+
+
+def _question(path: Path, row: int, cells: Mapping[str, Any], image: int) -> Question:
     index = plain_index(cells["index"])
     if not index:
         raise UserError(f"{where(path, row, 'index')}: every row needs its own index")
@@ -121,7 +146,13 @@ def _question(path: Path, row: int, cells: Mapping[str, str], image: int) -> Que
     options = {letter: cells[letter].strip() for letter in OPTION_LETTERS if cells.get(letter, "").strip()}
     if len(options) < 2:
         raise UserError(f"{where(path, row)}: a question needs two options or more, and this one has {len(options)}")
-    answer = cells["answer"].strip()
+    texts = list(options.values())
+    repeated = [letter for place, letter in enumerate(options) if options[letter] in texts[:place]]
+    if repeated:
+        raise UserError(
+            f"{where(path, row, repeated[0])}: the option {options[repeated[0]]!r} occurs twice; leave each option once"
+        )
+    answer = _letter(cells.get("answer", ""))
     if answer and answer not in options:
         raise UserError(
             f"{where(path, row, 'answer')}: {answer!r} is none of the row's options ({', '.join(options)}); "
@@ -137,6 +168,6 @@ def _question(path: Path, row: int, cells: Mapping[str, str], image: int) -> Que
         place=where(Path(path.name), row),
         hint=cells.get("hint", "").strip(),
         category=cells.get("category", "").strip(),
-        group=cells.get("l2-category", "").strip(),
+        group=(cells.get("l2-category") or cells.get("l2_category") or "").strip(),
         part=cells.get("split", "").strip(),
     )

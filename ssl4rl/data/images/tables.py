@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import class_name, present
 from ssl4rl.errors import UserError
 
-LONGEST_INDEX = 64
-"""An image cell of at most this many characters is the index of another row (VLMEvalKit's rule)."""
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+"""What separates cells, by a file's ending."""
 
 BATCH = 64
 """Rows of a table in memory at a time."""
 
 
-def list_tsv(path: Path) -> Listing:
-    """A TSV with the columns ``image`` and, where cells refer to other rows, ``index``.
+def list_images_of(path: Path) -> Listing:
+    """The images of a TSV, a csv or a table of questions in parquet.
+
+    A column ``image`` holds each, or a list of several, as bytes, base64, a data URI, a path from the table's folder,
+    or the ``index`` of the row that holds it; or a column ``image_path`` holds paths.
 
     Raises:
         UserError: if the file as a whole is malformed, or an index occurs twice.
     """
-    return unpacked(path.stem, _stamp([path]), _tsv_rows(path))
+    return unpacked(path.stem, [*_stamp([path]), "cells 1"], _text_rows(path))
 
 
 def list_shards(root: Path, names: Sequence[str]) -> Listing:
@@ -58,6 +60,22 @@ def _stamp(paths: Sequence[Path]) -> list[object]:
     return [(str(path.resolve()), each.st_size, each.st_mtime_ns) for path, each in zip(paths, statuses, strict=True)]
 
 
+def read_columns(path: Path) -> list[str]:
+    """The columns of a TSV, csv or parquet file; none if it is another file, or cannot be read."""
+    suffix = path.suffix.lower()
+    if suffix in SEPARATORS:
+        return read_header(path, SEPARATORS[suffix])
+    if suffix != ".parquet":
+        return []
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError):
+        return []
+
+
 def read_header(path: Path, delimiter: str) -> list[str]:
     """The columns of a csv or TSV file; none if it cannot be read."""
     try:
@@ -67,8 +85,10 @@ def read_header(path: Path, delimiter: str) -> list[str]:
         return []
 
 
-def read_tsv(path: Path, required: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a TSV, each with its number in the file; cells may hold whole images.
+def read_tsv(
+    path: Path, required: Sequence[str], problems: Problems, separator: str = "\t"
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a TSV or a csv, each with its number in the file; cells may hold whole images.
 
     Rows with a wrong number of cells are reported and left out.
 
@@ -79,7 +99,7 @@ def read_tsv(path: Path, required: Sequence[str], problems: Problems) -> Iterato
     number = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="\t", strict=True)
+            reader = csv.reader(file, delimiter=separator, strict=True)
             columns = next(reader, [])
             _check_columns(path, columns, required)
             number = reader.line_num + 1
@@ -109,33 +129,60 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
         raise UserError(f"{path}: two columns are named {repeated!r}")
 
 
-def _tsv_rows(path: Path) -> Iterator[Row]:
+def _text_rows(path: Path) -> Iterator[Row]:
+    """The images of a table, one for each row; where a row has several, the others follow after the last row."""
     first_row: dict[str, str] = {}
-    for number, cells in read_tsv(path, ["image"], Problems(strict=True)):
+    others: list[Row] = []
+    for number, cells in read_rows(path, [], Problems(strict=True)):
         place = where(Path(path.name), number)
-        row = _tsv_row(place, cells)
+        row = Row(place, key=plain_index(str(cells.get("index", ""))), label=_label(cells))
         if row.key and row.key in first_row:
             raise UserError(f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
         first_row[row.key] = place
-        yield row
+        first, *more = images_in(cells[image_column(path, cells)])
+        others += [image_row(Row(place), each, path.parent) for each in more]
+        yield image_row(row, first, path.parent)
+    yield from others
 
 
-def _tsv_row(place: str, cells: Mapping[str, str]) -> Row:
-    image = cells["image"].strip()
-    row = Row(place, key=plain_index(cells.get("index", "")), label=_label(cells))
-    if not image:
-        return replace(row, problem=f"{place}, field image: the image is missing")
-    if len(image) <= LONGEST_INDEX:
-        return replace(row, refers=plain_index(image))
-    try:
-        return replace(row, content=base64.b64decode("".join(image.split()), validate=True))
-    except ValueError as error:
-        return replace(row, problem=f"{place}, field image: this is not base64 ({error})")
+def image_column(path: Path, columns: Iterable[str]) -> str:
+    """The column that holds images, or the paths of their files.
+
+    Raises:
+        UserError: if there is none.
+    """
+    names = list(columns)
+    column = next((name for name in ("image", "image_path") if name in names), None)
+    if column is None:
+        raise UserError(f"{path}: there is no column 'image'; its columns are {', '.join(names) or 'none'}")
+    return column
 
 
-def plain_index(cell: str) -> str:
-    """The cell as an index: pandas writes 7 as 7.0 in a column with gaps."""
-    return cell.strip().removesuffix(".0")
+def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a table of questions, TSV, csv or parquet, each with its number in the file.
+
+    Cells are text, except that a parquet file's images are bytes, a struct of bytes and path, or a list of these.
+
+    Raises:
+        UserError: if a required column is missing, or from the row on that cannot be read.
+    """
+    if path.suffix.lower() != ".parquet":
+        yield from read_tsv(path, required, problems, SEPARATORS[path.suffix.lower()])
+        return
+    number = 0
+    for batch in _batches(path):
+        _check_columns(path, batch.schema.names, required)
+        for cells in batch.to_pylist():
+            number += 1
+            yield number, {key: _cell(value) for key, value in cells.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return present(value)
+    if value is None or value != value:
+        return ""
+    return value if isinstance(value, bytes | dict | list) else str(value)
 
 
 def _label(cells: Mapping[str, Any]) -> str:

@@ -46,10 +46,13 @@ class ImageBenchmark(Benchmark[S, K]):
         text = f"{text}\n{self.form(answer)}"
         if self.knobs.image == "none":
             return (text,)
-        image = open_image()
+        return self.shown(content_hash, open_image()), text
+
+    def shown(self, content_hash: str, image: Image.Image) -> ShownImage:
+        """An image as the knobs show it."""
         if self.knobs.size is not None:
             image = within(image, self.knobs.size)
         if self.knobs.image == "blank":
             image = Image.new("RGB", image.size, GREY)
         content = {"image": content_hash, "shown": self.knobs.image, "size": self.knobs.size}
-        return ShownImage(image, content), text
+        return ShownImage(image, content)

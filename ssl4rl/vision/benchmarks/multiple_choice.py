@@ -108,19 +108,24 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         hint = [f"Hint: {row.hint}"] if row.hint else []
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
+        hashes = [self.source.hashes[image] for image in row.images]
+        parts = self.parts(content_hash, lambda: self.source.open(row), text, label_noun(list(row.options)))
+        if self.knobs.image != "none":
+            further = [self.shown(hashes[n], self.source.open(row, n)) for n in range(1, len(hashes))]
+            parts = (*parts[:1], *further, *parts[1:])
         return self.closed(
-            self.parts(content_hash, lambda: self.source.open(row), text, label_noun(list(row.options))),
+            parts,
             accepted=[row.answer],
             choices=row.options,
             item=f"question:{row.index}",
             class_name=row.options[row.answer],
-            source_items=(image_item(content_hash),),
+            source_items=tuple(map(image_item, hashes)),
             meta={
                 "question": f"question:{row.base}",
                 "rotated": row.rotated,
                 "category": row.category,
                 "group": self.group_of(row),
-                "images": [row.image],
+                "images": list(row.images),
                 "files": [row.place],
             },
         )

@@ -273,4 +273,4 @@ def test_a_graph_without_any_text_is_refused_for_training(tmp_path: Path) -> Non
     report = check_folder(path)
     assert report.problems == [] and report.summary.facts["empty_texts"] == 12
     tasks = usable(load_folder(path), GRAPH)
-    assert all("has no texts at all" in reason for reason in tasks.values()) and tasks
+    assert all("has no nodes with a text" in reason for reason in tasks.values()) and tasks
