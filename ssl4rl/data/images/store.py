@@ -107,7 +107,8 @@ class Packed:
 
 
 def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
-    """The images of a table; ``rows`` is read only if there is no unpacked copy of that ``key`` yet.
+    """The images of a table; ``rows`` is read only if there is no unpacked copy of that ``key`` yet, or
+    one with problems.
 
     Raises:
         UserError: what reading ``rows`` raises, or if the copy cannot be written.
@@ -115,7 +116,10 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
     folder = home() / "images" / hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()[:32]
     try:
         index = Index(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
+        stale = any(index.problems)  # a file that a row names may be there by now
     except (OSError, ValueError, TypeError):
+        stale = True
+    if stale:
         index = _unpack(folder, rows)
     store = Packed(folder / "images.bin", index.starts, index.sizes, index.places)
     problems = {number: problem for number, problem in enumerate(index.problems) if problem}

@@ -118,7 +118,7 @@ def test_an_index_csv(tmp_path):
     [
         ("picture,label\na.png,x\n", r"index\.csv: there is no column 'path' or .*; its columns are picture, label"),
         ("path\na.png\nb.png\n", r"index\.csv, row 3, field path: cannot read .*b\.png \(there is no such file\)"),
-        ("path,split\na.png,dev\n", r"index\.csv, row 2, field split: 'dev' is not train, val or test"),
+        ("path,split\na.png,trian\n", r"index\.csv, row 2, field split: 'trian' is not train, val or test"),
         ("path,label\n,x\n", r"index\.csv, row 2, field path: the file name is missing"),
     ],
 )

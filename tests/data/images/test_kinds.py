@@ -93,7 +93,7 @@ def test_a_check_of_what_cannot_be_read_at_all(folder, tmp_path):
 
 def test_a_check_of_an_index_names_every_bad_row(folder):
     (folder / "index.csv").write_text(
-        "path,split\ncat/1.png,train\nnone.png,\ncat/2.png,dev\n,train\ndog/torn.png,test\ncat/1.png,train,x\n"
+        "path,split\ncat/1.png,train\nnone.png,\ncat/2.png,trian\n,train\ndog/torn.png,test\ncat/1.png,train,x\n"
     )
     report = IMAGES.check(str(folder / "index.csv"))
     rows = [message.partition("row ")[2][:1] for message in report.problems[:4]]

@@ -1,9 +1,16 @@
 """Tables of multiple-choice questions: what is read, and what is refused with its row and field."""
 
+import base64
+import csv
+import io
+import json
 from collections import Counter
 
 import pytest
+from PIL import Image
 
+import ssl4rl
+from ssl4rl.build import find_kind
 from ssl4rl.data.images import QUESTIONS
 from ssl4rl.data.images.questions import load_questions
 from ssl4rl.errors import UserError
@@ -62,7 +69,7 @@ def test_bad_rows_are_named(question_table, rows, message):
 
 
 def test_bad_files(question_table, tmp_path):
-    with pytest.raises(UserError, match="no column 'image' or 'answer'; its columns are index, question, A, B"):
+    with pytest.raises(UserError, match="no column 'image'; its columns are index, question, A, B"):
         load_questions(str(question_table({}, columns=["index", "question", "A", "B"])))
     path = question_table({})
     path.write_text(path.read_text().splitlines()[0] + "\n")
@@ -74,10 +81,12 @@ def test_bad_files(question_table, tmp_path):
     with pytest.raises(UserError, match="there is no file"):
         load_questions(str(tmp_path / "nowhere.tsv"))
     question_table({}, name="second.tsv")
-    with pytest.raises(UserError, match=r"holds 2 \.tsv files; name the one to read"):
+    with pytest.raises(
+        UserError, match=r"holds 2 tables of questions \(made_up\.tsv, second\.tsv\); name the one to read"
+    ):
         load_questions(str(tmp_path))
     (tmp_path / "notes.csv").write_text("index,question\n")
-    with pytest.raises(UserError, match=r"is not a \.tsv"):
+    with pytest.raises(UserError, match=r"no column 'A' or 'B'"):
         load_questions(str(tmp_path / "notes.csv"))
 
 
@@ -85,6 +94,92 @@ def test_a_cell_that_is_base64_but_no_image_is_named_when_it_is_opened(question_
     questions = load_questions(str(question_table({"image": "bm90IGEgcGlj" * 9})))
     with pytest.raises(UserError, match=r"made_up\.tsv, row 2 is not an image that can be read"):
         questions.open(questions.questions[0])
+
+
+def png(shade: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, 0, 0)).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("written", ["a", "(A)", "A.", "A)", " a "])
+def test_letters_of_answers_in_other_forms(question_table, written):
+    assert load_questions(str(question_table({"answer": written}))).questions[0].answer == "A"
+
+
+@pytest.mark.parametrize("written", ["yes", "0", "AB", "Z"])
+def test_an_answer_that_is_no_letter_is_refused(question_table, written):
+    with pytest.raises(UserError, match=r"field answer: .* is none of the row's options"):
+        load_questions(str(question_table({"answer": written})))
+
+
+def test_an_option_twice_is_refused(question_table):
+    with pytest.raises(UserError, match="row 2, field C: the option 'yes' occurs twice; leave each option once"):
+        load_questions(str(question_table({"C": "yes"})))
+
+
+def test_questions_without_answers(question_table):
+    columns = ["index", "question", "image", "A", "B"]
+    path = question_table({}, columns=columns)
+    assert find_kind(str(path)).name == "questions"
+    report = QUESTIONS.validate(str(path))
+    assert report.problems == [] and report.summary.facts["unanswered"] == 1
+
+
+def test_paths_and_data_uris(question_table, tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "images" / name).write_bytes(png(ord(name[0])))
+    uri = f"data:image/png;base64,{base64.b64encode(png(7)).decode()}"
+    path = question_table({"image": "images/a.png"}, {"image": "images\\b.png"}, {"image": uri})
+    questions = load_questions(str(path))
+    assert [questions.open(each).getpixel((0, 0))[0] for each in questions.questions] == [97, 98, 7]
+    path = question_table({"image": "images/none.png"})
+    with pytest.raises(UserError, match=r"row 2, field image: cannot read .*none\.png \(there is no such file\)"):
+        load_questions(str(path))
+    (tmp_path / "images" / "none.png").write_bytes(png(9))
+    assert load_questions(str(path)).open(load_questions(str(path)).questions[0]).getpixel((0, 0))[0] == 9
+    with pytest.raises(UserError, match="'data:text/plain' is not a data URI of an image"):
+        load_questions(str(question_table({"image": "data:text/plain,x"})))
+
+
+def test_several_images_a_question(question_table):
+    def many(*shades):
+        return json.dumps([base64.b64encode(png(shade)).decode() for shade in shades])
+
+    questions = load_questions(str(question_table({"image": many(1, 2, 3)}, {}, {"image": many(4, 5)})))
+    shown = [[questions.open(q, n).getpixel((0, 0))[0] for n in range(len(q.images))] for q in questions.questions]
+    assert (shown[0], len(shown[1]), shown[2]) == ([1, 2, 3], 1, [4, 5])
+    benchmark = ssl4rl.benchmark("choice", questions)
+    examples = [benchmark.example(index) for index in range(benchmark.size)]
+    assert sorted(len(example.images) for example in examples) == [1, 2, 3]
+    again = load_questions(str(question_table({"image": many(1, 2, 3)}, {}, {"image": many(4, 5)})))
+    assert again.fingerprint == questions.fingerprint
+    assert load_questions(str(question_table({"image": many(1, 2, 9)}, {}))).fingerprint != questions.fingerprint
+
+
+@pytest.mark.parametrize("form", ["csv", "bytes", "struct", "list"])
+def test_csv_and_parquet_read_as_the_tsv_is(question_table, tmp_path, form):
+    path = question_table({}, {"C": "maybe", "answer": ""})
+    expected = load_questions(str(path)).fingerprint
+    rows = list(csv.DictReader(path.open(encoding="utf-8"), delimiter="\t"))
+    path.unlink()
+    if form == "csv":
+        with (tmp_path / "q.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        for row in rows:
+            content = base64.b64decode(row["image"])
+            struct = {"bytes": content, "path": None}
+            row |= {"index": int(row["index"]), "image": {"bytes": content, "struct": struct, "list": [struct]}[form]}
+            row |= {"C": row["C"] or None}
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(rows), tmp_path / "q-00000.parquet")
+    assert find_kind(str(tmp_path)).name == "questions"
+    assert load_questions(str(tmp_path)).fingerprint == expected
+    assert QUESTIONS.validate(str(tmp_path)).problems == []
 
 
 def test_a_changed_table_is_read_again(question_table):
