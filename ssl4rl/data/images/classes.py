@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +27,8 @@ CODE, NAME = "wnid", "class_name"
 def load_classified(path: str) -> ClassifiedImages:
     """Images with classes: class folders, a table, or the hub (see ``load_images``).
 
-    The names of a class are those in its label, separated by commas. Where the folders are called by codes
+    The names of a class are those in its label, separated by commas; labels that then share their first name are one
+    name each ("Soup, tomato" and "Soup, lentil"). Where the folders are called by codes
     (``n01440764``), the names come from ``classes.csv`` (columns ``wnid`` and ``class_name``) or from ImageNet's own
     ``LOC_synset_mapping.txt``; classes that are listed there and have no image serve as options.
 
@@ -58,7 +61,7 @@ def _classified(images: ImageSet, names_file: Path | None) -> ClassifiedImages:
     if images.labels is None:
         raise UserError(f"image set {images.name} has no labels; put each class into its own folder")
     if names_file is None:
-        return ClassifiedImages(images, [_split(label, images.name) for label in images.label_names], images.labels)
+        return ClassifiedImages(images, _split_apart(images.label_names, images.name), images.labels)
     names = _read_names(names_file)
     number_of = {code: number for number, code in enumerate(names)}
     for label in images.label_names:
@@ -93,6 +96,19 @@ def _read_names(path: Path) -> dict[str, list[str]]:
             raise UserError(f"{where(path, row, CODE)}: {code!r} occurs twice")
         names[code] = _split(written, where(path, row, NAME))
     return names
+
+
+def _split_apart(labels: Sequence[str], place: str) -> list[list[str]]:
+    """The names in each label; one whose first name is another's too is left whole, or the two could not be told apart.
+
+    >>> _split_apart(["tench, Tinca tinca", "Soup, tomato", "Soup, lentil"], "")
+    [['tench', 'Tinca tinca'], ['Soup, tomato'], ['Soup, lentil']]
+    """
+    split = [_split(label, place) for label in labels]
+    uses = Counter(names[0].lower() for names in split)
+    return [
+        names if uses[names[0].lower()] == 1 else [label.strip()] for names, label in zip(split, labels, strict=True)
+    ]
 
 
 def _split(written: str, place: str) -> list[str]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ssl4rl.data.images.cells import IMAGE_SUFFIXES
 from ssl4rl.data.images.folder import PATH_COLUMNS, list_folder, list_index, visible_files, walk
-from ssl4rl.data.images.store import Listing, recall, remember
+from ssl4rl.data.images.kaggle import is_kaggle, list_kaggle
+from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_images
-from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_header
+from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_columns, read_header
 from ssl4rl.data.tables import SPLIT_NAMES, Problems
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
@@ -26,6 +27,9 @@ HUB = "hub:"
 SHARDS = (".parquet", ".arrow", ".feather")
 """Tables with a column of images, in the form that ``datasets`` writes."""
 
+METADATA = {"metadata.csv": "file_name", "index.csv": "path"}
+"""Tables beside the images that label them, ours and those of the image folders of ``datasets``, and their column."""
+
 SUFFIXES = (".csv", ".tsv", *SHARDS)
 
 
@@ -35,6 +39,8 @@ def load_images(path: str, skip_broken: bool = False) -> ImageSet:
     - A folder: all images in it and below it. Class subfolders give labels; ``train``, ``val`` and ``test`` folders
       above them give splits. Hidden files and files that are not images are passed over and counted. A folder that
       holds no images but parquet or Arrow files is read as their union.
+      ``metadata.csv`` with a label for each ``file_name``, or an ``index.csv`` for each ``path``, is read as an index;
+      ImageNet's tree is read as Kaggle hands it out.
     - An index csv: a column ``path`` (relative to the csv's folder), optionally ``label`` and ``split``.
     - A parquet or Arrow file: a column of encoded images, optionally ``label`` and ``split``.
     - A TSV: a column ``image`` with base64, or with the ``index`` of the row that holds the image.
@@ -112,7 +118,7 @@ def _list(path: str, problems: Problems) -> Listing:
         return list_hub(path.removeprefix(HUB))
     file = Path(path).expanduser()
     if file.is_dir():
-        return _list_directory(file)
+        return _list_directory(file, problems)
     suffix = file.suffix.lower()
     if not file.is_file():
         raise UserError(f"there is no folder or file {path} (a dataset of the hub is written {HUB}owner/name)")
@@ -127,13 +133,22 @@ def _list(path: str, problems: Problems) -> Listing:
     raise UserError(f"{path} is not a file of images that can be read; give a folder, or {', '.join(SUFFIXES)}")
 
 
-def _list_directory(root: Path) -> Listing:
+def _list_directory(root: Path, problems: Problems) -> Listing:
     """The images in a folder, or else those in the tables that it holds."""
     files, passed_over = walk(root)
     images = [file for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
     shards = [file for file in files if file.lower().endswith(SHARDS)]
-    if images:
-        listing, used, reason = list_folder(root, images), images, "files that are not images"
+    metadata = next((name for name in METADATA if name in files), "")
+    columns = set(read_columns(root / metadata)) if metadata else set()
+    if images and metadata and METADATA[metadata] in columns and not columns.isdisjoint(LABEL_COLUMNS):
+        listing, used = replace(list_index(root / metadata, problems), name=root.resolve().name), [*images, metadata]
+        reason = "files that are not images"
+        unnamed = len(images) - len(listing.hashes)
+        if unnamed > 0:
+            passed_over[f"images that {metadata} does not name"] = unnamed
+    elif images:
+        listing = list_kaggle(root, images) if is_kaggle(images) else list_folder(root, images)
+        used, reason = images, "files that are not images"
     elif shards:
         listing, used, reason = list_shards(root, shards), shards, "files that are not tables of images"
     else:

@@ -1,9 +1,11 @@
 """Images with classes: where their names come from."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
-from ssl4rl.data.images import CLASSES
+from ssl4rl.data.images import CLASSES, IMAGES
 from ssl4rl.data.images.classes import load_classified
 from ssl4rl.errors import UserError
 
@@ -61,3 +63,63 @@ def test_real_images_and_the_scenes(real_data):
     assert scenes.names == [[name] for name in scenes.images.label_names]
     assert repr(scenes) == "ClassifiedImages('scenes', 4,000 images, 8 classes)"
     assert scenes.fingerprint.startswith("784e15e8fe7a")
+
+
+def picture(path: Path, shade: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), (shade, 0, 0)).save(path, "JPEG")
+
+
+def test_commas_in_the_names_of_folders_that_share_a_beginning(tmp_path):
+    for shade, name in enumerate(("Soup, tomato", "Soup, lentil", "tench, Tinca tinca")):
+        picture(tmp_path / name / "0.jpg", shade * 40)
+    names = CLASSES.load(str(tmp_path)).names
+    assert names == [["Soup, lentil"], ["Soup, tomato"], ["tench", "Tinca tinca"]]
+
+
+def kaggle(root: Path) -> Path:
+    tree = root / "ILSVRC" / "Data" / "CLS-LOC"
+    for number, code in enumerate(("n1", "n2")):
+        picture(tree / "train" / code / f"{code}_0.JPEG", 50 * number)
+        picture(tree / "val" / f"val_{number}.JPEG", 50 * number + 10)
+        picture(tree / "test" / f"test_{number}.JPEG", 50 * number + 20)
+    (root / "LOC_synset_mapping.txt").write_text("n1 tench, Tinca\nn2 goldfish\n")
+    (root / "LOC_val_solution.csv").write_text(
+        "ImageId,PredictionString\nval_0,n2 1 2 3 4\nval_1,n1 1 2 3 4 n1 5 6 7 8\n"
+    )
+    return root
+
+
+def test_imagenet_as_kaggle_hands_it_out(tmp_path):
+    classified = CLASSES.load(str(kaggle(tmp_path)))
+    assert [list(names) for names in classified.names] == [["tench", "Tinca"], ["goldfish"]]
+    assert classified.classes.tolist() == [-1, -1, 0, 1, 1, 0]  # test, train, val
+    facts = CLASSES.validate(str(tmp_path)).summary.facts
+    assert facts["splits"] == {"train": 2, "val": 2, "test": 2} and facts["unclassified_images"] == 2
+    (tmp_path / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nval_0,n2 1 2 3 4\n")
+    with pytest.raises(UserError, match=r"LOC_val_solution\.csv: it has no class for val_1"):
+        CLASSES.load(str(tmp_path))
+    (tmp_path / "LOC_val_solution.csv").unlink()
+    with pytest.raises(UserError, match=r"holds no LOC_val_solution\.csv"):
+        CLASSES.load(str(tmp_path))
+
+
+def test_labels_in_metadata_csv(tmp_path):
+    for number in range(4):
+        picture(tmp_path / f"{number}.jpg", number * 30)
+    (tmp_path / "metadata.csv").write_text("file_name,label\n0.jpg,a\n1.jpg,b\n2.jpg,a\n")
+    report = CLASSES.validate(str(tmp_path))
+    assert report.problems == [] and report.skipped == {"images that metadata.csv does not name": 1}
+    assert CLASSES.load(str(tmp_path)).names == [["a"], ["b"]] and CLASSES.load(str(tmp_path)).name == tmp_path.name
+    (tmp_path / "metadata.csv").write_text("file_name,text\n0.jpg,a caption\n")
+    assert IMAGES.load(str(tmp_path)).labels is None and len(IMAGES.load(str(tmp_path))) == 4
+
+
+def test_paths_with_backslashes_in_an_index(tmp_path):
+    picture(tmp_path / "img" / "0.jpg", 10)
+    picture(tmp_path / "img" / "1.jpg", 90)
+    (tmp_path / "index.csv").write_text("path,label\nimg\\0.jpg,a\nimg\\1.jpg,b\n")
+    for path in (tmp_path / "index.csv", tmp_path):
+        images = IMAGES.load(str(path))
+        assert (len(images), images.label_names) == (2, ["a", "b"])
+    assert IMAGES.validate(str(tmp_path / "index.csv")).problems == []
