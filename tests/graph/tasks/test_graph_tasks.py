@@ -1,5 +1,7 @@
 """The three graph tasks, on graphs small enough to check by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -198,4 +200,4 @@ def test_what_a_graph_lacks_is_said():
     with pytest.raises(NotApplicable, match="nodes with a text"):
         Attribute(empty)
     with pytest.raises(NotApplicable, match="too few neighbours with a text"):
-        Neighbor(empty).example(0)
+        Neighbor(dataclasses.replace(empty, texts=["alone", *[""] * 29])).example(0)
