@@ -27,17 +27,25 @@ def quick_check(task: AnyTask, seconds: float = SECONDS) -> list[str]:
     goes wrong is a line, too: a check never stops a run.
     """
     parts = list(task.tasks.values()) if isinstance(task, Mixture) else [task]
-    lines = []
+    lines, clean, looked_at = [], list[str](), 0
     for part in parts:
         try:
-            lines += list(_checked(part, seconds / len(parts)))
+            examples = _drawn(part, seconds / len(parts) / 2)
+            if found := _suspicions(part, examples):
+                see = f"see ssl4rl audit --task {part.name} --level {part.level}"
+                lines.append(f"audit: {part.label}: {'; '.join(found[:2])}; {see}")
+            else:
+                clean.append(part.label)
+                looked_at += len(examples)
         except Exception as error:  # a plug-in's example may hold anything
             lines.append(f"audit: {part.label} was not checked ({type(error).__name__}: {error})")
+    if clean:
+        of = clean[0] if len(clean) == 1 else f"{len(clean)} tasks and levels"
+        lines.append(f"audit: nothing found in {looked_at} examples of {of}")
     return lines
 
 
-def _checked(task: AnyTask, seconds: float) -> Iterator[str]:
-    examples = _drawn(task, seconds / 2)
+def _suspicions(task: AnyTask, examples: Sequence[Example]) -> list[str]:
     problems = (*find_leaks(task, examples), *find_ambiguous(task, examples))
     found = [f"{problem} ({where})" for problem, where in problems]
     half = len(examples) // 2
@@ -46,10 +54,7 @@ def _checked(task: AnyTask, seconds: float) -> Iterator[str]:
         suspects = excess(suspects, examples[half:])
         found += [f"the reply {reply[:40]!r} earns more than chance" for reply in suspects]
         found += list(_suspicious_rules(task, examples[:half], examples[half:]))
-    if found:
-        yield f"audit: {task.label}: {'; '.join(found[:2])}; see ssl4rl audit --task {task.name} --level {task.level}"
-    else:
-        yield f"audit: nothing found in {len(examples)} examples of {task.label}"
+    return found
 
 
 def _drawn(task: AnyTask, seconds: float) -> list[Example]:

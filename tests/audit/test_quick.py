@@ -33,9 +33,8 @@ def test_each_task_of_a_mixture_is_checked_within_the_time(warm):
     mixture = ssl4rl.mix([ssl4rl.task("link"), ssl4rl.task("neighbor"), ssl4rl.task("rotation")])
     mixture.redrawn.clear()
     start = time.monotonic()
-    lines = quick_check(mixture, seconds=3.0)
-    assert [line.split(" examples of ")[1] for line in lines] == ["link@medium", "neighbor@medium", "rotation@medium"]
-    assert all(line.startswith("audit: nothing found in ") for line in lines)
+    [line] = quick_check(mixture, seconds=3.0)
+    assert line.startswith("audit: nothing found in ") and line.endswith(" examples of 3 tasks and levels")
     assert time.monotonic() - start < 20 and not mixture.redrawn
 
 
