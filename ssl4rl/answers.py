@@ -100,7 +100,7 @@ def score(reply: str, scoring: Scoring) -> Score:
 ANSWER_TAG = re.compile(r"<\s*(?:(/)\s*)?answer\s*>", re.IGNORECASE)
 THOUGHT = re.compile(r"<\s*think\s*>", re.IGNORECASE)
 END_OF_THOUGHT = re.compile(r"<\s*/\s*think\s*>", re.IGNORECASE)
-_WIDTHS = str.maketrans(
+WIDTHS = str.maketrans(
     "".join(chr(0xFF01 + i) for i in range(94)) + "\u3000、。【】「」",
     "".join(chr(0x21 + i) for i in range(94)) + " ,.[][]",
 )
@@ -141,13 +141,13 @@ def normalise(answer: str) -> str:
     >>> normalise("1.5, -2.")
     '1.5 -2'
     """
-    plain = _HYPHEN.sub(" ", answer.translate(_WIDTHS).translate(_WRAPPERS).lower())
+    plain = _HYPHEN.sub(" ", answer.translate(WIDTHS).translate(_WRAPPERS).lower())
     return " ".join(filter(None, (word.rstrip(_END_MARKS) for word in plain.split())))
 
 
 def _parts(answer: str) -> list[str]:
     """The items of a list answer as they were written: commas, semicolons, line breaks and "and" separate."""
-    return [item for item in map(str.strip, _SEPARATOR.split(answer.translate(_WIDTHS))) if item]
+    return [item for item in map(str.strip, _SEPARATOR.split(answer.translate(WIDTHS))) if item]
 
 
 def split_items(answer: str) -> list[str]:
@@ -249,7 +249,7 @@ _LONGEST_CELL = 100
 
 def _short(answer: str) -> str:
     """The answer without brackets and end marks at its ends; empty where it is too long to be an angle or a cell."""
-    stripped = " ".join(answer.translate(_WIDTHS).translate(_WRAPPERS).lower().split()).strip(f" {_END_MARKS}")
+    stripped = " ".join(answer.translate(WIDTHS).translate(_WRAPPERS).lower().split()).strip(f" {_END_MARKS}")
     return stripped if len(stripped) <= _LONGEST_CELL else ""
 
 

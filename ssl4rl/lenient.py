@@ -6,69 +6,97 @@ No reward is ever computed with it; what the strict reading of :mod:`ssl4rl.answ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ssl4rl.answers import ANSWER_TAG, END_OF_THOUGHT, Score, normalise
+from ssl4rl.mentions import MENTION, Mentions, plain
 
-# "The answer is (B)." and "**Answer:** B", to the end of the sentence or line; "the answer is not B" is no answer.
-_PHRASE = re.compile(
-    r"\banswer\b[*_]*\s*(?::|=|\bis\b|\b(?:should|would|must)\s+be\b)(?!\s+not\b)[\s*_:]*(.+?)(?=[.!?](?:\s|$)|\n|$)",
+# Patterns over text in which each mention of an option is one character. Every repetition has a bound or ends where
+# the next begins: time stays linear in the reply's length.
+_OTHER = rf"[^.!?。\n{MENTION[1:-1]}]"
+_GROUP = rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|\bnor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{0,40}}"
+
+# Where a sentence ends: not after the mark behind a label that begins a line ("B. It ..."), nor after a colon.
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
+_TURN = re.compile(r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|[,，](?=[但所因故而])", re.IGNORECASE)
+_CHANGES_MIND = re.compile(
+    r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|final(?:ly)?|conclusion|conclude|"
+    r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
     re.IGNORECASE,
 )
-# A token by itself, which no letter, digit, apostrophe or hyphen touches, and which "not" does not deny.
-_TOKEN = re.compile(r"(?<![\w'’-])(?<!\bnot )(?<!\bnot \()[^\W_]+(?![\w'’-])")
-_MARKED_AFTER = re.compile(r"\s*[)\]}*:\"`]|[.!](?:\s|$)|[ \t]*(?:\n|$)")
-_SENTENCE_START = re.compile(r"(?:\n|[.!?:]\s)[\s*_\"'`]*$")
-_LOWER_NEXT = re.compile(r"\s+[a-z]")
+_FILLER = r"(?:(?:a|an|the|be|to|for|in|that|of|it|is|necessarily|options?|choices?|answers?|either|any|both)\W{1,3}){0,4}"
+_REJECTED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|neither|nor|than|unlike|except|besides|cannot|eliminat\w{1,5}|exclud\w{1,5}|"
+    r"rul(?:e|es|ed|ing) out|reject\w{0,3}|(?:rather|other) than|instead of|(?:opposed|compared) (?:to|with))\b|"
+    rf"n['’]t\b|不是|不选|不会是|并非|而非|排除)\W{{0,3}}{_FILLER}{_GROUP}",
+    re.IGNORECASE,
+)
+_AUXILIARY = (
+    r"(?:\s{1,3}(?:is|are|was|were|does|do|did|can|could|would|should|must|may|might|will|be|been|seems?|appears?|looks?|"
+    r"to|clearly|also|definitely|therefore|obviously|simply|both|all)\b){0,4}"
+)
+_REJECTED_AFTER = re.compile(
+    rf"{_GROUP}[)\]]?{_AUXILIARY}(?:\s{{1,3}}(?:not|cannot|\w{{2,6}}n['’]t|can['’]t|incorrect|wrong|false|invalid|unlikely|"
+    r"less|too|ruled out|eliminated|excluded)\b|\s{0,3}(?:不对|不正确|不是|不符合|错))",
+    re.IGNORECASE,
+)
+# A reason or a contrast: what follows in the sentence is not what the sentence says.
+_ASIDE = re.compile(
+    r"\b(?:because|since|while|whereas|although|though|given that|in contrast|on the other hand|conversely|in comparison|"
+    r"as (?:it|they|this|that|the|both|there|we|its|in)|due to|despite)\b|因为|由于",
+    re.IGNORECASE,
+)
+_ENUMERATION = re.compile(rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{2,40}}")
+_ALTERNATIVES = re.compile(rf"\(\s*{_GROUP}\s*\)")
+
+_NOUN = r"(?:answers?|choices?|options?|solution|selection|conclusion|verdict|prediction|decision)"
+_IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→：]|->)"
+_ANNOUNCED = re.compile(
+    rf"\b{_NOUN}\b(?:{_OTHER}{{0,100}}?{_IS}|(?=\s*[(\[{{]*{MENTION}\W*$))|"
+    r"\b(?:choos(?:e|ing)|chose|select(?:ed|ing)?|pick(?:ed|ing)?|go(?:ing)? with|went with|opt(?:ed|ing)? for|vote for|"
+    r"lean(?:ing)? towards?|settled? on|decide on)\b|\b(?:is|would be|must be|should be):|"
+    r"\\boxed|答案|结论|选项?[是为]?择?|正确的?是",
+    re.IGNORECASE,
+)
+_CONFIRMED = re.compile(
+    rf"({_GROUP}){_OTHER}{{0,60}}?(?:\b(?:is|are|be|as|seems|appears|makes?|being|gets)\b|是){_OTHER}{{0,60}}?"
+    rf"(?:\b{_NOUN}\b|\b(?:correct|right|best)\b(?! (?:side|of|hand))|正确|对的)",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(
+    r"\b(?:therefore|thus|hence|so|conclu\w{2,6}|overall|summary|based on|consequently|accordingly|i (?:would|believe|"
+    r"think)|i'd|in my)\b|所以|因此|综上",
+    re.IGNORECASE,
+)
+_DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
+_REFUSES = re.compile(r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to)\b", re.IGNORECASE)
 
 
 def find_choice(reply: str, choices: Mapping[str, str]) -> str | None:
-    """The label of the option that a reply means, read leniently; None where it names none, or more than one.
-
-    ``choices`` maps each label ("B", "12", "yes") to the option's name. The first of these that applies decides:
-
-    1. the last ``<answer>`` after the last ``</think>``, closed or not;
-    2. the last phrase like "answer is …" or "Answer: …" that names an option;
-    3. the whole reply, if it is a label or a name;
-    4. the reply's text.
-
-    In 1 and 2 every label that stands alone is read, in 4 only a marked one: "(B)", "B)", "B.", "B:", ``**B**``, alone
-    at the end of a line, or followed by a comma where a sentence begins. Letters must be capitals there, and an "A" or
-    "I" before a lower-case word is a word of the sentence. Numbers are not read in 4, where they are nodes or counts.
-    Names are read everywhere, as runs of whole words in any case, the longest at each place. What follows the word
-    "not" is passed over.
-
-    >>> find_choice("It cites learning theory, so the answer is (B).", {"A": "Neural Networks", "B": "Theory"})
-    'B'
-    >>> find_choice("A paper on B-trees or theory of networks.", {"A": "Neural Networks", "B": "Case Based"})
-    """
+    """The label of the option that a reply means, read leniently; None where it names none, or more than one."""
     return _single(_find_options(reply, choices))
 
 
 def _find_options(reply: str, choices: Mapping[str, str]) -> set[str]:
     """The labels of all options that a reply names where :func:`find_choice` looks for one."""
     visible = END_OF_THOUGHT.split(reply)[-1]
+    mentions = Mentions(choices)
     tags = list(ANSWER_TAG.finditer(visible))
     opened = [i for i, tag in enumerate(tags) if not tag.group(1)]
     if opened:
         end = tags[opened[-1] + 1].start() if opened[-1] + 1 < len(tags) else len(visible)
-        return _read_answer(visible[tags[opened[-1]].end() : end], choices)
+        answer = visible[tags[opened[-1]].end() : end]
+        return _match_whole(answer, choices) or _asserted(mentions.mark(plain(answer), is_answer=True), mentions)
     visible = ANSWER_TAG.sub(" ", visible)
-    for phrase in reversed(list(_PHRASE.finditer(visible))):
-        if options := _read_answer(phrase.group(1), choices):
-            return options
-    return _match_whole(visible, choices) or _find_marked(visible, choices) | _find_names(visible, choices)
+    if whole := _match_whole(visible, choices):
+        return whole
+    sentences = _sentences(mentions.mark(plain(visible)))
+    committed = _committed(sentences, mentions)
+    return _concluded(sentences, mentions) if committed is None else committed
 
 
 def _single(labels: set[str]) -> str | None:
     return next(iter(labels)) if len(labels) == 1 else None
-
-
-def _read_answer(text: str, choices: Mapping[str, str]) -> set[str]:
-    """The labels of all options that a text which is meant as an answer names."""
-    return _match_whole(text, choices) or {label for label, _ in _find_labels(text, choices)} | _find_names(
-        text, choices
-    )
 
 
 def _match_whole(text: str, choices: Mapping[str, str]) -> set[str]:
@@ -78,50 +106,76 @@ def _match_whole(text: str, choices: Mapping[str, str]) -> set[str]:
     return labels or {label for label, name in choices.items() if whole and normalise(name) == whole}
 
 
-def _find_labels(text: str, choices: Mapping[str, str]) -> Iterator[tuple[str, re.Match[str]]]:
-    """The labels that stand alone in a text, with their places."""
-    # Letters by their capital (a lower-case "a" is an article), words like "yes" in any case.
-    exact = {label: label for label in choices if len(label) == 1}
-    words = {label.lower(): label for label in choices if len(label) > 1}
-    for token in _TOKEN.finditer(text):
-        label = exact.get(token.group()) or words.get(token.group().lower())
-        is_word = label in ("A", "I") and _LOWER_NEXT.match(text, token.end())
-        if label is not None and not is_word:
-            yield label, token
+_HEAD = re.compile(rf"\W*(?:(?:option|choice|image|picture|point)\b\W{{0,3}})?({MENTION})")
 
 
-def _find_marked(text: str, choices: Mapping[str, str]) -> set[str]:
-    """The labels of a running text that are set off as answers."""
-    found = set()
-    for label, token in _find_labels(text, choices):
-        before = text[max(0, token.start() - 20) : token.start()]
-        starts = text.startswith(",", token.end()) and (_SENTENCE_START.search(before) or not token.start())
-        if not label.isdigit() and (_MARKED_AFTER.match(text, token.end()) or starts):
-            found.add(label)
-    return found
+def _sentences(marked: str) -> list[str]:
+    """The sentences of a marked text, without lists of options."""
+    lines = [line for line in marked.split("\n") if line.strip()]
+    heads = [head[1] if (head := _HEAD.match(line)) else "" for line in lines]
+    kept = []
+    for i, line in enumerate(lines):
+        beside = {heads[j] for j in (i - 1, i + 1) if 0 <= j < len(lines) and heads[j]}
+        if not heads[i] or not beside - {heads[i]}:
+            kept.append(line)
+    return [part for part in _SENTENCE_END.split("\n".join(kept)) if part]
 
 
-def _find_names(text: str, choices: Mapping[str, str]) -> set[str]:
-    """The labels of the options whose names occur in a text; of names that overlap, the first and longest counts."""
-    names: dict[tuple[str, ...], set[str]] = {}
-    for label, name in choices.items():
-        if (run := _name_words(name)) and run != _name_words(label):
-            names.setdefault(run, set()).add(label)
-    lengths: dict[str, set[int]] = {}
-    for run in names:
-        lengths.setdefault(run[0], set()).add(len(run))
-    visible, found, i = _name_words(text), set[str](), 0
-    while i < len(visible):
-        runs = (visible[i : i + length] for length in sorted(lengths.get(visible[i], ()), reverse=True))
-        named = next((run for run in runs if run in names), ())
-        if visible[i - 1 : i] != ("not",):
-            found |= names.get(named, set())
-        i += len(named) or 1
-    return found
+def _asserted(clause: str, mentions: Mentions) -> set[str]:
+    """The options that a clause names and does not reject."""
+    return mentions.labels(_without_rejected(clause))
 
 
-def _name_words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^\W_]+", text.lower()))
+def _without_rejected(clause: str) -> str:
+    clause = _REJECTED_AFTER.sub(" ", _REJECTED_BEFORE.sub(" ", clause))
+    if aside := _ASIDE.search(clause):
+        if re.search(MENTION, clause[: aside.start()]):
+            clause = clause[: aside.start()]
+        elif (comma := clause.find(",", aside.end())) >= 0:
+            clause = clause[comma:]
+    return clause
+
+
+def _committed(sentences: Sequence[str], mentions: Mentions) -> set[str] | None:
+    """What the last announcement of an answer names; None where nothing is announced."""
+    decided: set[str] | None = None
+    for sentence in sentences:
+        for clause in _TURN.split(sentence):
+            found = _announced(clause, mentions)
+            if found is None or len(found) > 2:
+                continue
+            if decided and found and decided != found and len(decided) == 1 and not _CHANGES_MIND.search(sentence):
+                found = found | decided
+            decided = found or decided
+    return decided
+
+
+def _announced(clause: str, mentions: Mentions) -> set[str] | None:
+    kept = _without_rejected(clause)
+    for cue in reversed(list(_ANNOUNCED.finditer(kept))):
+        if found := mentions.labels(kept[cue.end() :]):
+            return found
+    if confirmed := list(_CONFIRMED.finditer(kept)):
+        return mentions.labels(confirmed[-1][1])
+    return None
+
+
+def _concluded(sentences: Sequence[str], mentions: Mentions) -> set[str]:
+    """What the text says where no answer is announced."""
+    found = []
+    for sentence in sentences:
+        if _REFUSES.search(sentence):
+            return set()
+        said = mentions.labels(_ENUMERATION.sub(" ", _ALTERNATIVES.sub(" ", _without_rejected(sentence))))
+        if said:
+            found.append((sentence, said))
+    if len(labels := set[str]().union(*(said for _, said in found))) <= 1:
+        return labels
+    for sentence, said in reversed(found):
+        if _CONCLUDES.search(sentence) and len(said) == 1:
+            return said
+    sentence, said = found[0]
+    return said if sentence == sentences[0] and not _DESCRIBES.search(sentence) else labels
 
 
 def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str]) -> Score:
