@@ -24,7 +24,10 @@ _CHANGES_MIND = re.compile(
     r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
     re.IGNORECASE,
 )
-_FILLER = r"(?:(?:a|an|the|be|to|for|in|that|of|it|is|necessarily|options?|choices?|answers?|either|any|both)\W{1,3}){0,4}"
+_FILLER = (
+    r"(?:(?:a|an|the|be|to|for|in|that|of|it|is|at|on|near|with|necessarily|options?|choices?|answers?|points?|images?|"
+    r"pictures?|box|either|any|both|choose|select|pick|consider)\W{1,3}){0,4}"
+)
 _REJECTED_BEFORE = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|unlike|except|besides|cannot|eliminat\w{1,5}|exclud\w{1,5}|"
     r"rul(?:e|es|ed|ing) out|reject\w{0,3}|(?:rather|other) than|instead of|(?:opposed|compared) (?:to|with))\b|"
@@ -47,7 +50,7 @@ _ASIDE = re.compile(
     re.IGNORECASE,
 )
 _ENUMERATION = re.compile(rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{2,40}}")
-_ALTERNATIVES = re.compile(rf"\(\s*{_GROUP}\s*\)")
+_ALTERNATIVES = re.compile(rf"\(\s*{MENTION}\s*(?:,|/|\bor\b|\band\b)\s*{_GROUP}\s*\)")
 
 _NOUN = r"(?:answers?|choices?|options?|solution|selection|conclusion|verdict|prediction|decision)"
 _IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→：]|->)"
@@ -64,8 +67,9 @@ _CONFIRMED = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"\b(?:therefore|thus|hence|so|conclu\w{2,6}|overall|summary|based on|consequently|accordingly|i (?:would|believe|"
-    r"think)|i'd|in my)\b|所以|因此|综上",
+    r"\W{0,3}(?:(?:and|but) )?(?:therefore|thus|hence|so|in (?:conclusion|summary|my)|to (?:conclude|summari[sz]e)|overall|based on|"
+    r"given|considering|judging|consequently|accordingly)\b|.{0,80}\bi(?:['’]d| would| believe| think)\b|\s*(?:所以|因此|综上)|"
+    rf"{_OTHER}{{0,200}}\b(?:is|be)\b\W{{1,3}}(?:(?:the|at|labell?ed|point|option|image|picture|box|likely)\W{{1,3}}){{0,3}}{MENTION}",
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
@@ -106,19 +110,43 @@ def _match_whole(text: str, choices: Mapping[str, str]) -> set[str]:
     return labels or {label for label, name in choices.items() if whole and normalise(name) == whole}
 
 
-_HEAD = re.compile(rf"\W*(?:(?:option|choice|image|picture|point)\b\W{{0,3}})?({MENTION})")
+_HEAD = re.compile(
+    rf"(?P<bullet>[ \t]*(?:[-•–]|\d{{1,2}}[.)])[ \t]*)?(?P<noun>(?:the|option|choice|image|point)\W{{1,3}}){{0,2}}(?P<open>[(\[]?)"
+    rf"(?P<option>{MENTION})(?P<mark>[)\].:]|[ \t]*[-–—:=]|[ \t]*$)?",
+    re.IGNORECASE,
+)
 
 
 def _sentences(marked: str) -> list[str]:
-    """The sentences of a marked text, without lists of options."""
+    """The sentences of a marked text; of a list of the options, one a line, only what concludes something."""
     lines = [line for line in marked.split("\n") if line.strip()]
-    heads = [head[1] if (head := _HEAD.match(line)) else "" for line in lines]
-    kept = []
+    runs: list[list[int]] = []
+    previous = ""
     for i, line in enumerate(lines):
-        beside = {heads[j] for j in (i - 1, i + 1) if 0 <= j < len(lines) and heads[j]}
-        if not heads[i] or not beside - {heads[i]}:
-            kept.append(line)
-    return [part for part in _SENTENCE_END.split("\n".join(kept)) if part]
+        head = _HEAD.match(line)
+        if not head or not (head["bullet"] or head["open"] or head["mark"]):
+            continue
+        option = head["option"]
+        after_colon = i and lines[i - 1].rstrip().endswith((":", "："))
+        if runs and ord(option) == ord(previous) + 1 and not after_colon:
+            runs[-1].append(i)
+        else:
+            runs.append([i])
+        previous = option
+    listed = {i for run in runs if len(run) > 1 for i in run}
+    kept, text = [], []
+    for i, line in enumerate(lines):
+        if i not in listed:
+            text.append(line)
+            continue
+        kept += _split("\n".join(text))
+        kept += [part for part in _split(line)[1:] if _CONCLUDES.match(part)]
+        text = []
+    return [*kept, *_split("\n".join(text))]
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in _SENTENCE_END.split(text) if part]
 
 
 def _asserted(clause: str, mentions: Mentions) -> set[str]:
@@ -172,7 +200,7 @@ def _concluded(sentences: Sequence[str], mentions: Mentions) -> set[str]:
     if len(labels := set[str]().union(*(said for _, said in found))) <= 1:
         return labels
     for sentence, said in reversed(found):
-        if _CONCLUDES.search(sentence) and len(said) == 1:
+        if _CONCLUDES.match(sentence) and len(said) == 1:
             return said
     sentence, said = found[0]
     return said if sentence == sentences[0] and not _DESCRIBES.search(sentence) else labels
