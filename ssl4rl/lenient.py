@@ -14,19 +14,20 @@ from ssl4rl.mentions import MENTION, Mentions, plain
 # Patterns over text in which each mention of an option is one character. Every repetition has a bound or ends where
 # the next begins: time stays linear in the reply's length.
 _OTHER = rf"[^.!?。\n{MENTION[1:-1]}]"
-_GROUP = rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|\bnor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{0,40}}"
+_AND = r"(?:\band\b|\bor\b|\bnor\b|[/&和或与]|还是)"
+_GROUP = rf"{MENTION}(?:[)\]]?(?:\s?[,、]\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\s?{_AND}\s?[(\[]?{MENTION}){{0,8}}+"
 
 # Where a sentence ends: not after the mark behind a label that begins a line ("B. It ..."), nor after a colon.
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
 _TURN = re.compile(r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|[,，](?=[但所因故而])", re.IGNORECASE)
 _CHANGES_MIND = re.compile(
-    r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|final(?:ly)?|conclusion|conclude|"
+    r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|finally|conclusion|conclude|"
     r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
     re.IGNORECASE,
 )
 _FILLER = (
     r"(?:(?:a|an|the|be|to|for|in|that|of|it|is|at|on|near|with|necessarily|options?|choices?|answers?|points?|images?|"
-    r"pictures?|box|either|any|both|choose|select|pick|consider)\W{1,3}){0,4}"
+    r"pictures?|box|either|any|both|choose|select|pick|consider|think|believe)\W{1,3}){0,4}"
 )
 _REJECTED_BEFORE = re.compile(
     r"(?:\b(?:not|never|neither|nor|than|unlike|except|besides|cannot|eliminat\w{1,5}|exclud\w{1,5}|"
@@ -73,7 +74,8 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
-_REFUSES = re.compile(r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to)\b", re.IGNORECASE)
+_REFUSES = re.compile(r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w+ly )?(?:determine|tell|say|answer|identify|decide|choose|"
+    r"select|know|provide|make|see|view|assist|help)\b|无法", re.IGNORECASE)
 
 
 def find_choice(reply: str, choices: Mapping[str, str]) -> str | None:
@@ -124,7 +126,7 @@ def _sentences(marked: str) -> list[str]:
     previous = ""
     for i, line in enumerate(lines):
         head = _HEAD.match(line)
-        if not head or not (head["bullet"] or head["open"] or head["mark"]):
+        if not head or not (head["bullet"] or head["open"] or head["mark"] is not None):
             continue
         option = head["option"]
         after_colon = i and lines[i - 1].rstrip().endswith((":", "："))
@@ -146,7 +148,7 @@ def _sentences(marked: str) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    return [part for part in _SENTENCE_END.split(text) if part]
+    return [part for part in _SENTENCE_END.split(text) if part and not part.endswith(("?", "？"))]
 
 
 def _asserted(clause: str, mentions: Mentions) -> set[str]:
@@ -180,9 +182,11 @@ def _committed(sentences: Sequence[str], mentions: Mentions) -> set[str] | None:
 
 def _announced(clause: str, mentions: Mentions) -> set[str] | None:
     kept = _without_rejected(clause)
+    end = len(kept)
     for cue in reversed(list(_ANNOUNCED.finditer(kept))):
-        if found := mentions.labels(kept[cue.end() :]):
+        if found := mentions.labels(kept[cue.end() : end]):
             return found
+        end = cue.start()
     if confirmed := list(_CONFIRMED.finditer(kept)):
         return mentions.labels(confirmed[-1][1])
     return None
@@ -194,16 +198,17 @@ def _concluded(sentences: Sequence[str], mentions: Mentions) -> set[str]:
     for sentence in sentences:
         if _REFUSES.search(sentence):
             return set()
-        said = mentions.labels(_ENUMERATION.sub(" ", _ALTERNATIVES.sub(" ", _without_rejected(sentence))))
-        if said:
-            found.append((sentence, said))
+        for clause in _TURN.split(sentence):
+            said = mentions.labels(_ENUMERATION.sub(" ", _ALTERNATIVES.sub(" ", _without_rejected(clause))))
+            if said:
+                found.append((clause, said))
     if len(labels := set[str]().union(*(said for _, said in found))) <= 1:
         return labels
     for sentence, said in reversed(found):
         if _CONCLUDES.match(sentence) and len(said) == 1:
             return said
     sentence, said = found[0]
-    return said if sentence == sentences[0] and not _DESCRIBES.search(sentence) else labels
+    return said if sentences[0].startswith(sentence) and not _DESCRIBES.search(sentence) else labels
 
 
 def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str]) -> Score:
