@@ -19,7 +19,9 @@ _GROUP = rf"{MENTION}(?:[)\]]?(?:\s?[,、]\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\
 
 # Where a sentence ends: not after the mark behind a label that begins a line ("B. It ..."), nor after a colon.
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
-_TURN = re.compile(r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|[,，](?=[但所因故而])", re.IGNORECASE)
+_TURN = re.compile(
+    r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|[,，](?=[但所因故而])", re.IGNORECASE
+)
 _CHANGES_MIND = re.compile(
     r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|finally|conclusion|conclude|"
     r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
@@ -50,10 +52,12 @@ _ASIDE = re.compile(
     r"as (?:it|they|this|that|the|both|there|we|its|in)|due to|despite)\b|因为|由于",
     re.IGNORECASE,
 )
-_ENUMERATION = re.compile(rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{2,40}}")
+_ENUMERATION = re.compile(
+    rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{2,40}}"
+)
 _ALTERNATIVES = re.compile(rf"\(\s*{MENTION}\s*(?:,|/|\bor\b|\band\b)\s*{_GROUP}\s*\)")
 
-_NOUN = r"(?:answers?|choices?|options?|solution|selection|conclusion|verdict|prediction|decision)"
+_NOUN = r"(?:answers?|choice|option|solution|selection|conclusion|verdict|prediction|decision)"
 _IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→：]|->)"
 _ANNOUNCED = re.compile(
     rf"\b{_NOUN}\b(?:{_OTHER}{{0,100}}?{_IS}|(?=\s*[(\[{{]*{MENTION}\W*$))|"
@@ -74,8 +78,11 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
-_REFUSES = re.compile(r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w+ly )?(?:determine|tell|say|answer|identify|decide|choose|"
-    r"select|know|provide|make|see|view|assist|help)\b|无法", re.IGNORECASE)
+_REFUSES = re.compile(
+    r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w+ly )?(?:determine|tell|say|answer|identify|decide|choose|"
+    r"select|know|provide|make|see|view|assist|help)\b|无法",
+    re.IGNORECASE,
+)
 
 
 def find_choice(reply: str, choices: Mapping[str, str]) -> str | None:
@@ -172,6 +179,10 @@ def _committed(sentences: Sequence[str], mentions: Mentions) -> set[str] | None:
     for sentence in sentences:
         for clause in _TURN.split(sentence):
             found = _announced(clause, mentions)
+            if found is None and decided and _CONCLUDES.match(clause):
+                # "... Therefore, it is D" after an answer that was announced on the way.
+                found = _asserted(clause, mentions)
+                found = found if len(found) == 1 else None
             if found is None or len(found) > 2:
                 continue
             if decided and found and decided != found and len(decided) == 1 and not _CHANGES_MIND.search(sentence):
