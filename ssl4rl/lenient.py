@@ -19,14 +19,17 @@ _GROUP = rf"{MENTION}(?:[)\]]?(?:\s?[,、]\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\
 
 # Where a sentence ends: not after the mark behind a label that begins a line ("B. It ..."), nor after a colon.
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
+# Where a sentence takes a turn: what is said before "but" and after it is read apart.
 _TURN = re.compile(
-    r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|[,，](?=[但所因故而])", re.IGNORECASE
+    r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|,(?=[但所因故而])", re.IGNORECASE
 )
+# A later answer replaces an earlier one where one of these comes with it; otherwise the two contradict each other.
 _CHANGES_MIND = re.compile(
     r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|finally|conclusion|conclude|"
     r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
     re.IGNORECASE,
 )
+# What a sentence denies ("not B", "rather than B", "B is wrong") or only compares with ("than B").
 _FILLER = (
     r"(?:(?:a|an|the|be|to|for|in|that|of|it|is|at|on|near|with|necessarily|options?|choices?|answers?|points?|images?|"
     r"pictures?|box|either|any|both|choose|select|pick|consider|think|believe)\W{1,3}){0,4}"
@@ -48,21 +51,23 @@ _REJECTED_AFTER = re.compile(
 )
 # A reason or a contrast: what follows in the sentence is not what the sentence says.
 _ASIDE = re.compile(
-    r"\b(?:because|since|while|whereas|although|though|given that|in contrast|on the other hand|conversely|in comparison|"
-    r"as (?:it|they|this|that|the|both|there|we|its|in)|due to|despite)\b|因为|由于",
+    r"\b(?:because|since|while|whereas|although|though|given that|in contrast|on the other hand|conversely|"
+    r"in comparison|as (?:it|they|this|that|the|both|there|we|its|in)|due to|despite)\b|因为|由于",
     re.IGNORECASE,
 )
+# Options that are only listed: "A, B, C and D", "(A or B)".
 _ENUMERATION = re.compile(
-    rf"{MENTION}(?:[)\]]?(?:\s*(?:[,/&、]|\band\b|\bor\b|[和或与])\s*){{1,2}}[(\[]?{MENTION}){{2,40}}"
+    rf"{MENTION}(?:[)\]]?\s?(?:[,/&、]\s?)?(?:\band\b|\bor\b|[和或与])?\s?[(\[]?{MENTION}){{2,40}}+", re.IGNORECASE
 )
 _ALTERNATIVES = re.compile(rf"\(\s*{MENTION}\s*(?:,|/|\bor\b|\band\b)\s*{_GROUP}\s*\)")
 
+# "The answer is ...", "I choose ...", "\\boxed{...}"; and "... is the best choice".
 _NOUN = r"(?:answers?|choice|option|solution|selection|conclusion|verdict|prediction|decision)"
 _IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→：]|->)"
 _ANNOUNCED = re.compile(
     rf"\b{_NOUN}\b(?:{_OTHER}{{0,100}}?{_IS}|(?=\s*[(\[{{]*{MENTION}\W*$))|"
-    r"\b(?:choos(?:e|ing)|chose|select(?:ed|ing)?|pick(?:ed|ing)?|go(?:ing)? with|went with|opt(?:ed|ing)? for|vote for|"
-    r"lean(?:ing)? towards?|settled? on|decide on)\b|\b(?:is|would be|must be|should be):|"
+    r"\b(?:choos(?:e|ing)|chose|select(?:ed|ing)?|pick(?:ed|ing)?|go(?:ing)? with|went with|opt(?:ed|ing)? for|"
+    r"vote for|lean(?:ing)? towards?|settled? on|decide on)\b|\b(?:is|would be|must be|should be):|"
     r"\\boxed|答案|结论|选项?[是为]?择?|正确的?是",
     re.IGNORECASE,
 )
@@ -71,22 +76,54 @@ _CONFIRMED = re.compile(
     rf"(?:\b{_NOUN}\b|\b(?:correct|right|best)\b(?! (?:side|of|hand))|正确|对的)",
     re.IGNORECASE,
 )
+# A clause that concludes: "Therefore, ...", "I believe ...", or one that identifies: "the point in question is B".
 _CONCLUDES = re.compile(
-    r"\W{0,3}(?:(?:and|but) )?(?:therefore|thus|hence|so|in (?:conclusion|summary|my)|to (?:conclude|summari[sz]e)|overall|based on|"
-    r"given|considering|judging|consequently|accordingly)\b|.{0,80}\bi(?:['’]d| would| believe| think)\b|\s*(?:所以|因此|综上)|"
-    rf"{_OTHER}{{0,200}}\b(?:is|be)\b\W{{1,3}}(?:(?:the|at|labell?ed|point|option|image|picture|box|likely)\W{{1,3}}){{0,3}}{MENTION}",
+    r"\W{0,3}(?:(?:and|but) )?(?:therefore|thus|hence|so|in (?:conclusion|summary|my)|to (?:conclude|summari[sz]e)|"
+    r"overall|based on|given|considering|judging|consequently|accordingly)\b|"
+    r".{0,80}\bi(?:['’]d| would| believe| think)\b|\s*(?:所以|因此|综上)|"
+    rf"{_OTHER}{{0,200}}\b(?:is|be)\b\W{{1,3}}"
+    rf"(?:(?:the|at|labell?ed|point|option|image|picture|box|likely)\W{{1,3}}){{0,3}}{MENTION}",
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
 _REFUSES = re.compile(
-    r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w+ly )?(?:determine|tell|say|answer|identify|decide|choose|"
-    r"select|know|provide|make|see|view|assist|help)\b|无法",
+    r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w{1,20}ly )?(?:determine|tell|say|answer|identify|"
+    r"decide|choose|select|know|provide|make|see|view|assist|help)\b|无法",
+    re.IGNORECASE,
+)
+# A line of a list: "(A) ...", "- Option A ...", "A: ...".
+_ITEM = re.compile(
+    r"(?P<bullet>[ \t]*(?:[-•–]|\d{1,2}[.)])[ \t]*)?(?:(?:the|option|choice|image|point)\W{1,3}){0,2}(?P<open>[(\[]?)"
+    rf"(?P<option>{MENTION})(?P<mark>[)\].:]|[ \t]*[-–—:=]|[ \t]*$)?",
     re.IGNORECASE,
 )
 
 
 def find_choice(reply: str, choices: Mapping[str, str]) -> str | None:
-    """The label of the option that a reply means, read leniently; None where it names none, or more than one."""
+    r"""The label of the option that a reply means, read leniently; None where it commits to none, or to more than one.
+
+    ``choices`` maps each label ("B", "12", "yes") to the option's name; a reply may use either, and
+    :class:`~ssl4rl.mentions.Mentions` finds both. The first of these that applies decides:
+
+    1. the last ``<answer>`` after the last ``</think>``, closed or not;
+    2. the whole reply, if it is a label or a name;
+    3. the last clause that announces an answer ("the answer is …", "Answer: …", ``\boxed{…}``, "I choose …", "… is the
+       best choice"), or that concludes after one. It replaces earlier ones if it says so ("no", "but", "therefore");
+       otherwise two that differ leave None;
+    4. the only option that the text asserts;
+    5. of several, that of the last clause which concludes ("Therefore, …", "I believe …", "… is B");
+    6. that of the first clause, unless it describes an option ("B shows …").
+
+    What is denied or compared with ("not B", "than B", "B is wrong"), reasons and contrasts ("because …", "while …"),
+    questions, and lists of the options, one a line or within brackets, assert nothing. A sentence that refuses ("I
+    cannot determine …") rules out 4 to 6. A label beside another option's name is a contradiction.
+
+    >>> find_choice("It cites learning theory, so the answer is (B).", {"A": "Neural Networks", "B": "Theory"})
+    'B'
+    >>> find_choice("The answer is A because B is wrong.", {"A": "Neural Networks", "B": "Theory"})
+    'A'
+    >>> find_choice("A paper on B-trees or theory of networks.", {"A": "Neural Networks", "B": "Case Based"})
+    """
     return _single(_find_options(reply, choices))
 
 
@@ -119,23 +156,16 @@ def _match_whole(text: str, choices: Mapping[str, str]) -> set[str]:
     return labels or {label for label, name in choices.items() if whole and normalise(name) == whole}
 
 
-_HEAD = re.compile(
-    rf"(?P<bullet>[ \t]*(?:[-•–]|\d{{1,2}}[.)])[ \t]*)?(?P<noun>(?:the|option|choice|image|point)\W{{1,3}}){{0,2}}(?P<open>[(\[]?)"
-    rf"(?P<option>{MENTION})(?P<mark>[)\].:]|[ \t]*[-–—:=]|[ \t]*$)?",
-    re.IGNORECASE,
-)
-
-
 def _sentences(marked: str) -> list[str]:
     """The sentences of a marked text; of a list of the options, one a line, only what concludes something."""
     lines = [line for line in marked.split("\n") if line.strip()]
     runs: list[list[int]] = []
     previous = ""
     for i, line in enumerate(lines):
-        head = _HEAD.match(line)
-        if not head or not (head["bullet"] or head["open"] or head["mark"] is not None):
+        item = _ITEM.match(line)
+        if not item or not (item["bullet"] or item["open"] or item["mark"] is not None):
             continue
-        option = head["option"]
+        option = item["option"]
         after_colon = i and lines[i - 1].rstrip().endswith((":", "："))
         if runs and ord(option) == ord(previous) + 1 and not after_colon:
             runs[-1].append(i)
@@ -155,6 +185,7 @@ def _sentences(marked: str) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
+    """The sentences of a text that are no questions."""
     return [part for part in _SENTENCE_END.split(text) if part and not part.endswith(("?", "？"))]
 
 
@@ -164,6 +195,7 @@ def _asserted(clause: str, mentions: Mentions) -> set[str]:
 
 
 def _without_rejected(clause: str) -> str:
+    """A clause without the options that it denies or compares with, and without its reasons and contrasts."""
     clause = _REJECTED_AFTER.sub(" ", _REJECTED_BEFORE.sub(" ", clause))
     if aside := _ASIDE.search(clause):
         if re.search(MENTION, clause[: aside.start()]):
@@ -192,6 +224,7 @@ def _committed(sentences: Sequence[str], mentions: Mentions) -> set[str] | None:
 
 
 def _announced(clause: str, mentions: Mentions) -> set[str] | None:
+    """The options that a clause announces as the answer; None if it announces nothing."""
     kept = _without_rejected(clause)
     end = len(kept)
     for cue in reversed(list(_ANNOUNCED.finditer(kept))):
