@@ -11,7 +11,7 @@ import pytest
 import ssl4rl
 
 ROOT = Path(ssl4rl.__file__).parents[1]
-DOCTESTED = ("answers", "build", "example", "lenient", "prompts", "statistics", "graph.text")
+DOCTESTED = ("answers", "build", "example", "lenient", "inference.engines.chat", "prompts", "statistics", "graph.text")
 
 
 def test_every_name_of_the_face_is_there_and_documented():

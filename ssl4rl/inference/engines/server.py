@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
-import io
 import json
 import os
 import queue
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.engines import Reply, Sampling, request_seeds
+from ssl4rl.inference.engines.chat import reply_text, with_data_urls
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import common_length
 
@@ -51,7 +50,8 @@ class ServerEngine:
 
     A key in ``OPENAI_API_KEY`` is sent along. Temporary failures (too many requests, an error of the server, no
     connection) are retried. Settings that vLLM's server would take from the model's own generation settings are sent
-    explicitly, so that it samples as the other engines do. Texts are sent as they are: what the server reads as a
+    explicitly, so that it samples as the other engines do. Reasoning that a server sends apart from the answer is put
+    before it in ``<think>`` tags. Texts are sent as they are: what the server reads as a
     control token in them is its own affair.
 
     Args:
@@ -76,6 +76,8 @@ class ServerEngine:
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         self.timeout = timeout
+        # What the server calls the most tokens of a reply; some take only the newer name, and say so.
+        self._limit = "max_tokens"
         # A proxy cannot reach this machine's loopback.
         local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
         self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
@@ -98,9 +100,8 @@ class ServerEngine:
 
         ``num_tokens`` is 0 if the server does not count them.
         """
-        messages = [_with_data_urls(conversation) for conversation in conversations]
+        messages = [with_data_urls(conversation) for conversation in conversations]
         settings: dict[str, Any] = {
-            "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
@@ -112,13 +113,13 @@ class ServerEngine:
 
         def ask(index: int) -> Reply:
             seed = {"seed": seeds[index]} if sampling.temperature > 0 else {}
-            completion = self._complete(messages[index], **settings, **seed)
+            completion = self._complete(messages[index], sampling.max_new_tokens, **settings, **seed)
             try:
                 choice = completion["choices"][0]
-                text, tokens = choice["message"]["content"], (completion.get("usage") or {}).get("completion_tokens")
-            except (KeyError, IndexError, TypeError) as error:
+                text, tokens = reply_text(choice["message"]), (completion.get("usage") or {}).get("completion_tokens")
+            except (KeyError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(f"the server at {self.url} sent no chat completion: {completion}") from error
-            return Reply(text or "", tokens or 0, choice.get("finish_reason") == "length")
+            return Reply(text, tokens or 0, choice.get("finish_reason") == "length")
 
         yield from _counted(self._all(ask, len(messages)), len(messages))
 
@@ -131,7 +132,7 @@ class ServerEngine:
     def _likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
     ) -> Iterator[tuple[int, list[float]]]:
-        messages = [_with_data_urls(conversation) for conversation in conversations]
+        messages = [with_data_urls(conversation) for conversation in conversations]
         pairs = [(index, position) for index, several in enumerate(choices) for position in range(len(several))]
         if pairs:
             self._check_template(messages[0], choices[0][0])
@@ -165,19 +166,26 @@ class ServerEngine:
                 f"{self.url}/models is not a list of models; is the address http://HOST:PORT/v1?"
             ) from error
 
-    def _complete(self, messages: Messages, **settings: Any) -> dict[str, Any]:
+    def _complete(self, messages: Messages, max_tokens: int, **settings: Any) -> dict[str, Any]:
         body = {"model": self.model, "messages": messages, **self._template, **settings}
-        completion: dict[str, Any] = self._request("/chat/completions", body)
+        limit = self._limit
+        try:
+            completion = self._request("/chat/completions", {**body, limit: max_tokens})
+        except _Refused as error:
+            if limit != "max_tokens" or "max_completion_tokens" not in str(error):
+                raise
+            self._limit = "max_completion_tokens"
+            completion = self._request("/chat/completions", {**body, self._limit: max_tokens})
         return completion
 
     def _scored(self, messages: Messages, choice: str | None = None) -> list[_Token]:
         """The tokens of a prompt with the reply ``choice``, from the second on (the first has no log-probability)."""
-        settings = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+        settings: dict[str, Any] = {"temperature": 0.0, "prompt_logprobs": 0}
         if choice is not None:
             messages = [*messages, {"role": "assistant", "content": choice}]
             settings |= {"add_generation_prompt": False, "continue_final_message": True}
         try:
-            rows = self._complete(messages, **settings).get("prompt_logprobs")
+            rows = self._complete(messages, 1, **settings).get("prompt_logprobs")
         except _Refused as error:
             raise UserError(f"{error}; {NO_LIKELIHOODS}") from error
         if not rows:
@@ -302,25 +310,6 @@ def _counted(replies: Iterator[T], n: int) -> Iterator[T]:
             raise
         kept = f"{done} of {n} questions were answered before that and are kept; --resume continues"
         raise UserError(f"{error}; {kept}") from error
-
-
-def _with_data_urls(conversation: Messages) -> Messages:
-    """The conversation as JSON, its PIL images as PNG in data URLs."""
-
-    def written(part: Mapping[str, Any]) -> Mapping[str, Any]:
-        if part["type"] != "image":
-            return part
-        png = io.BytesIO()
-        part["image"].save(png, "PNG")
-        url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
-        return {"type": "image_url", "image_url": {"url": url}}
-
-    return [
-        message
-        if isinstance(message["content"], str)
-        else {**message, "content": [written(part) for part in message["content"]]}
-        for message in conversation
-    ]
 
 
 def _message(error: urllib.error.HTTPError) -> str:

@@ -240,6 +240,52 @@ def test_what_is_sent(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(headers["Authorization"] == "Bearer secret" for headers in fake.headers)
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": "B", "reasoning_content": "Why?"}, "<think>Why?</think>B"),
+        ({"content": "B", "reasoning": "Why?"}, "<think>Why?</think>B"),
+        ({"content": "B", "reasoning_content": None}, "B"),
+        ({"content": None, "reasoning_content": "Why"}, "<think>Why"),
+        ({"content": None}, ""),
+        ({"content": [{"type": "text", "text": "The answer "}, {"type": "text", "text": "is B."}]}, "The answer is B."),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "Why?"}]},
+                    {"type": "text", "text": "B"},
+                ]
+            },
+            "<think>Why?</think>B",
+        ),
+    ],
+)
+def test_replies_of_reasoning_servers_are_read(serve: Any, message: dict[str, Any], text: str) -> None:
+    fake = serve(lambda number, body: (200, {}, {"choices": [{"message": message, "finish_reason": "stop"}]}))
+    assert generate(ServerEngine(fake.url), questions(1), Sampling())[0].text == text
+
+
+def test_a_message_of_another_form_is_no_chat_completion(serve: Any) -> None:
+    for message in (["B"], {"role": "assistant"}, {"content": [3]}):
+        fake = serve(lambda number, body, message=message: (200, {}, {"choices": [{"message": message}]}))
+        with pytest.raises(UserError, match="sent no chat completion"):
+            generate(ServerEngine(fake.url), questions(1), Sampling())
+
+
+def test_a_server_that_refuses_max_tokens_gets_max_completion_tokens(serve: Any) -> None:
+    def answer(number: int, body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if "max_tokens" in body:
+            text = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            return 400, {}, {"error": {"message": text}}
+        return echo(number, body)
+
+    fake = serve(answer)
+    replies = generate(ServerEngine(fake.url, concurrency=1), questions(3), Sampling(9))
+    assert [reply.text for reply in replies] == [f"re: question {index}" for index in range(3)]
+    # It is asked once which of the two it takes.
+    assert [body.get("max_completion_tokens") for body in fake.received] == [None, 9, 9, 9]
+
+
 def test_the_only_model_is_taken_and_of_several_one_must_be_named(serve: Any) -> None:
     assert open_engine(serve(echo).url, None).model == "m"  # type: ignore[attr-defined]
     several = serve(echo, models=("one", "two"))
