@@ -170,7 +170,7 @@ class ServerEngine:
         body = {"model": self.model, "messages": messages, **self._template, **settings}
         limit = self._limit
         try:
-            completion = self._request("/chat/completions", {**body, limit: max_tokens})
+            completion: dict[str, Any] = self._request("/chat/completions", {**body, limit: max_tokens})
         except _Refused as error:
             if limit != "max_tokens" or "max_completion_tokens" not in str(error):
                 raise
