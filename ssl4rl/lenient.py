@@ -26,7 +26,8 @@ _TURN = re.compile(
 # A later answer replaces an earlier one where one of these comes with it; otherwise the two contradict each other.
 _CHANGES_MIND = re.compile(
     r"\b(?:no|but|however|wait|actually|instead|rather|yet|so|therefore|thus|hence|finally|conclusion|conclude|"
-    r"overall|correction|sorry|summary|second|let me|revise|change|based)\b|[但所因故]|最终|不对|更正",
+    r"overall|correction|sorry|summary|second|reflection|reconsider\w*|let me|revise|change|based)\b|"
+    r"[但所因故]|最终|不对|更正",
     re.IGNORECASE,
 )
 # What a sentence denies ("not B", "rather than B", "B is wrong") or only compares with ("than B").
@@ -78,7 +79,8 @@ _CONFIRMED = re.compile(
 )
 # A clause that concludes: "Therefore, ...", "I believe ...", or one that identifies: "the point in question is B".
 _CONCLUDES = re.compile(
-    r"\W{0,3}(?:(?:and|but) )?(?:therefore|thus|hence|so|in (?:conclusion|summary|my)|to (?:conclude|summari[sz]e)|"
+    r"\W{0,3}(?:(?:and|but) )?(?:therefore|thus|hence|so|actually|no\b,? wait|wait|in (?:conclusion|summary|my)|"
+    r"to (?:conclude|summari[sz]e)|(?:but|however)\b(?=.{0,60}\b(?:better|best)\b)|"
     r"overall|based on|given|considering|judging|consequently|accordingly)\b|"
     r".{0,80}\bi(?:['’]d| would| believe| think)\b|\s*(?:所以|因此|综上)|"
     rf"{_OTHER}{{0,200}}\b(?:is|be)\b\W{{1,3}}"

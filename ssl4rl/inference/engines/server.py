@@ -169,6 +169,7 @@ class ServerEngine:
     def _complete(self, messages: Messages, max_tokens: int, **settings: Any) -> dict[str, Any]:
         body = {"model": self.model, "messages": messages, **self._template, **settings}
         limit = self._limit
+        completion: dict[str, Any]
         try:
             completion: dict[str, Any] = self._request("/chat/completions", {**body, limit: max_tokens})
         except _Refused as error:
