@@ -52,23 +52,26 @@ class Mentions:
 
     Names are runs of whole words in any case, the longest at each place. Letters must be capitals and stand alone; an
     "A" or "I" before a lower-case word may be a word of the sentence. Numbers count as labels only where they are
-    announced ("option 2", "(2)" after "the answer is"), and words such as "yes" where a sentence begins.
+    announced ("option 2", "(2)" after "the answer is"), and words such as "yes" where they are, or where a
+    sentence begins with them.
     """
 
     def __init__(self, choices: Mapping[str, str]) -> None:
         # In the order of their labels, whatever the order that they come in.
         self._labels = sorted(choices, key=lambda label: (len(label), label))
-        self._exact = {label: place for place, label in enumerate(self._labels) if len(label) == 1}
-        self._words = {label.lower(): place for place, label in enumerate(self._labels) if len(label) > 1}
+        self._symbols = {label: place for place, label in enumerate(self._labels) if len(label) == 1 or label.isdigit()}
         self._names: dict[tuple[str, ...], set[int]] = {}
         self._lengths: dict[str, set[int]] = {}
         for place, label in enumerate(self._labels):
             run = _name_words(choices[label])
             if len(run) > 1 and run[0] in _ARTICLES and run[1:] != _name_words(label):
                 run = run[1:]
-            if run and run != _name_words(label):
-                self._names.setdefault(run, set()).add(place)
-                self._lengths.setdefault(run[0], set()).add(len(run))
+            # A label that is a word ("yes", "goldfish") is read as a name is.
+            of_label = _name_words(label)
+            for words in {run} - {of_label} if label in self._symbols else {run, of_label}:
+                if words:
+                    self._names.setdefault(words, set()).add(place)
+                    self._lengths.setdefault(words[0], set()).add(len(words))
 
     def labels(self, text: str) -> set[str]:
         """The labels of all mentions in a marked text."""
@@ -85,7 +88,7 @@ class Mentions:
                 places = set()
             if not places and self._is_label(text, words[i], is_answer):
                 token = words[i].group()
-                found = self._exact.get(token, self._words.get(token.lower(), self._exact.get(token.upper())))
+                found = self._symbols.get(token, self._symbols.get(token.upper()))
                 length, places = 1, set() if found is None else {found}
             if places:
                 pieces.append(text[end : words[i].start()])
@@ -104,9 +107,9 @@ class Mentions:
 
     def _is_label(self, text: str, word: re.Match[str], is_answer: bool) -> bool:
         token, start, end = word.group(), word.start(), word.end()
-        if token not in self._exact and token.lower() not in self._words:
+        if token not in self._symbols:
             # "The answer is (b)."; a lower-case letter that is not announced is no label.
-            announced = token.upper() in self._exact and _NOUN_BEFORE.search(text[max(0, start - 40) : start])
+            announced = token.upper() in self._symbols and _NOUN_BEFORE.search(text[max(0, start - 40) : start])
             return bool(announced and _DELIMITED.match(text, end))
         if _JOINED.match(text, end) or (start and _JOINED.match(text, start - 1)):
             return False
@@ -115,8 +118,6 @@ class Mentions:
         noun = bool(_NOUN_BEFORE.search(_OPEN.sub("", before)))
         if token.isdigit():
             return is_answer or noun
-        if len(token) > 1:
-            return is_answer or bracketed or self._stands_out(text, word)
         if token in "AI" and not bracketed and _LOWER_NEXT.match(text, end):
             return token == "A" and (noun or bool(_VERB_NEXT.match(text, end)))
         return True
