@@ -171,7 +171,7 @@ class ServerEngine:
         limit = self._limit
         completion: dict[str, Any]
         try:
-            completion: dict[str, Any] = self._request("/chat/completions", {**body, limit: max_tokens})
+            completion = self._request("/chat/completions", {**body, limit: max_tokens})
         except _Refused as error:
             if limit != "max_tokens" or "max_completion_tokens" not in str(error):
                 raise
