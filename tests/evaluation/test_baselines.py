@@ -189,7 +189,7 @@ def test_a_product_with_the_sparse_adjacency_is_what_pyg_gathers_and_scatters():
 
 
 def test_what_cannot_be_fitted_is_said():
-    mute = planted(texts=["" for _ in range(300)])
+    mute = planted(texts=["–" for _ in range(300)])
     benchmark = NodeClassification(mute, split="test")
     found = predict(benchmark, [benchmark.example(0)])
     assert found.answers.keys() == {"first option", "majority", "label propagation"}

@@ -66,7 +66,7 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
     assert [line["step"] for line in completions] == [1] * 16 + [2] * 16 + [4] * 16
     assert set(completions[0]) == {
         *("id", "prompt", "reply", "answer", "score", "outcome", "gold", "chance", "scoring"),
-        *("step", "reward", "selected"),
+        *("step", "reward", "selected", "tokens"),
     }
     assert all(line["reward"] == line["score"] for line in completions)
     assert json.loads((finished / "environment.json").read_text())["packages"]["trl"]

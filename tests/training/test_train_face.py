@@ -43,7 +43,14 @@ def test_three_steps_on_a_task(tmp_path: Path) -> None:
     assert run.summary is not None and run.summary["heldout"]["after"]["n"] == 8
     # The recipe describes the task and has the defaults of its model, so that it repeats the run.
     assert run.config["tasks"] == [
-        {"name": "link", "dataset": "citations", "level": "easy", "weight": 1.0, "knobs": task.overrides}
+        {
+            "name": "link",
+            "dataset": "citations",
+            "level": "easy",
+            "weight": 1.0,
+            "knobs": task.overrides,
+            "ladder": None,
+        }
     ]
     assert run.config["seed"] == 5 and run.config["model"]["path"] == "tiny"
     assert run.config["grpo"] == {**QUICKSTART_GRPO, **SMALL["grpo"]}

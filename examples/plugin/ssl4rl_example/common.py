@@ -44,7 +44,7 @@ class Common(CandidateTask[CandidateKnobs]):
         ends = [int(node) for node in rng.permutation([first, rng.choice(others)])]
         candidates = self.mix([middle], ends, rng, taken=ends, slot=self.slot(index, self.num_slots))
         subgraph = self.cut(ends, rng, hidden_nodes=candidates)
-        written = self.write(subgraph, candidates, rng, keep=ends)
+        written = self.write_with(subgraph, candidates, rng, keep=ends)
         numbers = [written.number[node] for node in ends]
         question = f"Not every node is shown. Which of these is linked with both [{numbers[0]}] and [{numbers[1]}]?"
         return Draft.any_of(
