@@ -9,7 +9,7 @@ keys are used where an example has them, and a task of your own is covered where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -44,6 +44,14 @@ class Offer:
     def has_texts(self) -> bool:
         """Whether the labels stand for texts that the prompt lists."""
         return self.texts != self.labels
+
+    @property
+    def things(self) -> Sequence[Hashable]:
+        """What each label stands for, whatever is shown of it: its node, or else its text.
+
+        How much of a node's text is shown depends on the context, and so tells of it.
+        """
+        return self.nodes or self.texts
 
     @property
     def picks(self) -> int:

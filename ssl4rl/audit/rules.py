@@ -58,15 +58,15 @@ def _frequent(train: Sequence[Offer]) -> Weights:
 
 def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
     """Of the options' texts: those that were right in train, how often, at what rate, their words and their length."""
-    right, offered = Counter[str](), Counter[str]()
+    right, offered = Counter[Hashable](), Counter[Hashable]()
     right_words, offered_words = Counter[str](), Counter[str]()
     for offer in train:
-        for label, text in zip(offer.labels, offer.texts, strict=True):
+        for label, text, thing in zip(offer.labels, offer.texts, offer.things, strict=True):
             used = set(words(text))
-            offered[text] += 1
+            offered[thing] += 1
             offered_words.update(used)
             if label in offer.right:
-                right[text] += 1
+                right[thing] += 1
                 right_words.update(used)
     base = math.log((sum(right.values()) + 1) / (sum(offered.values()) - sum(right.values()) + 1))
 
@@ -75,9 +75,9 @@ def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
         return sum(log_odds(right_words[each], offered_words[each]) - base for each in used) / (len(used) + 1)
 
     return {
-        "memorised option": lambda offer: [float(right[text] > 0) for text in offer.texts],
-        "most frequent option": lambda offer: [right[text] for text in offer.texts],
-        "option most often right": lambda offer: [log_odds(right[text], offered[text]) for text in offer.texts],
+        "memorised option": lambda offer: [float(right[thing] > 0) for thing in offer.things],
+        "most frequent option": lambda offer: [right[thing] for thing in offer.things],
+        "option most often right": lambda offer: [log_odds(right[thing], offered[thing]) for thing in offer.things],
         "words of right options": lambda offer: [word(text) for text in offer.texts],
         "longest option": lambda offer: [len(text) for text in offer.texts],
     }

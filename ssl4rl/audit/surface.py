@@ -107,20 +107,22 @@ def _counts(pairs: Iterable[tuple[Hashable, bool]]) -> Callable[[Hashable], list
 
 def _option_features(graph: TextAttributedGraph | None, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
     """[options, F] of an offer: of each option, and how far that is from the mean of its offer."""
-    of_text = _counts(
-        (text, label in offer.right) for offer in counted for label, text in zip(offer.labels, offer.texts, strict=True)
+    of_thing = _counts(
+        (thing, label in offer.right)
+        for offer in counted
+        for label, thing in zip(offer.labels, offer.things, strict=True)
     )
     of_nodes = _node_features(graph) if graph is not None and all(offer.nodes for offer in counted) else None
 
     def features(offer: Offer) -> Array:
         used = [set(words(text)) for text in offer.texts]
         rows = []
-        for place, (text, own) in enumerate(zip(offer.texts, used, strict=True)):
+        for place, (text, thing, own) in enumerate(zip(offer.texts, offer.things, used, strict=True)):
             others = set().union(*(each for other, each in enumerate(used) if other != place))
             shared = len(own & others) / max(len(own), 1)
             # Its rank among the options: they are all cut where the context leaves no room, which tells of the context.
             shorter = sum(len(other) < len(text) for other in offer.texts)
-            rows.append([shorter, shared, *of_text(text)])
+            rows.append([shorter, shared, *of_thing(thing)])
         own_rows = np.array(rows, dtype=np.float64)
         if of_nodes is not None:
             own_rows = np.hstack([own_rows, of_nodes(offer)])
