@@ -14,7 +14,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
-from ssl4rl.tasks import Knobs, Task
+from ssl4rl.tasks import AnyTask, Knobs, Task
 
 BLOCK = 720
 """Examples whose tasks are drawn at once: a multiple of nearly every number of slots, so that few of a task's own
@@ -122,6 +122,11 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
             if part is task and task.slot(place, task.num_slots) == wanted:
                 return other
         raise AssertionError("count never ends")
+
+
+def parts_of(task: AnyTask) -> list[AnyTask]:
+    """The tasks of a mixture; otherwise the task itself."""
+    return list(task.tasks.values()) if isinstance(task, Mixture) else [task]
 
 
 @lru_cache(maxsize=64)

@@ -205,7 +205,7 @@ class Task(ABC, Generic[S, K]):
     def rungs(self) -> list[Self]:
         """The same task at the rungs of its ladder that apply to its source, from easy to hard."""
         found = []
-        for rung in self.ladder or [{"level": level} for level in self.levels if not level.startswith("paper")]:
+        for rung in self.ladder or [{"level": level} for level in self.levels if not is_paper_level(level)]:
             with suppress(NotApplicable):
                 found.append(self.changed(rung))
         return found
@@ -307,6 +307,11 @@ def describe_redrawn(redrawn: Counter[str]) -> str:
     reasons = "; ".join(f"{reason} ({count})" for reason, count in redrawn.most_common(MOST_REASONS))
     more = "; and others" if len(redrawn) > MOST_REASONS else ""
     return f"{redrawn.total()} drafts were drawn again: {reasons}{more}"
+
+
+def is_paper_level(level: str) -> bool:
+    """Whether a level reproduces the paper's code, shortcuts included, instead of being one between easy and hard."""
+    return level.startswith("paper")
 
 
 def inserted(right: T, others: Sequence[T], slot: int) -> list[T]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from ssl4rl import answers
 from ssl4rl.answers import Scoring, words
@@ -24,6 +23,7 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.rng import seeded_rng
 from ssl4rl.statistics import PairedDifference, wilson
 from ssl4rl.tasks import AnyTask
+from ssl4rl.vision.transforms import greyed
 
 if TYPE_CHECKING:
     from ssl4rl.inference.engines import Engine
@@ -33,7 +33,6 @@ SAMPLE = 100
 ANSWER_TOKENS, CONTINUED_TOKENS = 24, 64
 OPENING, CONTINUED = 12, 12
 """Words of a text that are given where it has no title, and words that have to follow one by one."""
-GREY = (128, 128, 128)
 TITLE_ALONE = {"num_hops": 0, "text_budget": 16}
 """Knobs of a benchmark on nodes that leave the first words of the asked text alone."""
 NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+(?: [A-Z]\w+)*")
@@ -145,7 +144,7 @@ def without_images(example: Example) -> Example | None:
     """The example with a grey image of the same size in each image's place."""
     if not example.images:
         return None
-    parts = tuple(part if isinstance(part, str) else Image.new("RGB", part.size, GREY) for part in example.parts)
+    parts = tuple(part if isinstance(part, str) else greyed(part) for part in example.parts)
     return replace(example, parts=parts)
 
 

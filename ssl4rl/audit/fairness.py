@@ -21,14 +21,14 @@ from ssl4rl.audit.blind import blind_replies, scores_of
 from ssl4rl.audit.needs import need_rules
 from ssl4rl.audit.offers import Offer, read_offers
 from ssl4rl.audit.rules import Rule, fitted_rules
-from ssl4rl.audit.shortcuts import is_exempt, is_on_images
+from ssl4rl.audit.shortcuts import is_on_images
 from ssl4rl.audit.surface import fitted_classifiers
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
 from ssl4rl.statistics import Clusters
-from ssl4rl.tasks import AnyTask
+from ssl4rl.tasks import AnyTask, is_paper_level
 
 ERRORS, EXCESS = 3.0, 0.02
 """A finding is above chance by more than both so many standard errors and so much."""
@@ -177,7 +177,7 @@ class _Part:
             error=round(error, 5),
             p=0.5 * math.erfc(excess / max(error, 1e-9) / math.sqrt(2)),
             need=need,
-            exempt=is_on_images(self.task) and is_exempt(self.task.level),
+            exempt=is_on_images(self.task) and is_paper_level(self.task.level),
         )
 
 

@@ -11,7 +11,7 @@ from ssl4rl.audit.blind import blind_replies, excess
 from ssl4rl.audit.fairness import judge, measure_cheaply
 from ssl4rl.audit.leaks import find_leaks
 from ssl4rl.example import Example
-from ssl4rl.mixture import Mixture
+from ssl4rl.mixture import parts_of
 from ssl4rl.tasks import AnyTask
 
 SECONDS = 4.0
@@ -26,7 +26,7 @@ def quick_check(task: AnyTask, seconds: float = SECONDS) -> list[str]:
     Leaks, ambiguous questions, blind replies and cheap rules, on as many examples as half of the time allows. Whatever
     goes wrong is a line, too: a check never stops a run.
     """
-    parts = list(task.tasks.values()) if isinstance(task, Mixture) else [task]
+    parts = parts_of(task)
     lines, clean, looked_at = [], list[str](), 0
     for part in parts:
         try:

@@ -42,11 +42,6 @@ def is_on_images(task: Task[Any, Any]) -> bool:
     return isinstance(task.source, ImageSet)
 
 
-def is_exempt(level: str) -> bool:
-    """Whether a level reproduces the paper's code, which leaves shortcuts, and is not held to have none."""
-    return level.startswith("paper")
-
-
 class Noise:
     """Images of noise with a photograph's spectrum (amplitude 1/f), 320×240 and 240×320.
 

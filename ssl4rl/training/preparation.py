@@ -14,10 +14,11 @@ from ssl4rl.inference.checks import check_weights
 from ssl4rl.inference.engines import resolve_engine
 from ssl4rl.inference.lengths import Measured, measure
 from ssl4rl.inference.model import ModelFiles, unfamiliar
+from ssl4rl.mixture import parts_of
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.schedule import on_ladders
-from ssl4rl.training.tasks import Tasks, build_tasks, num_examples, parts_of
+from ssl4rl.training.tasks import Tasks, build_tasks, num_examples
 
 PREFLIGHT_EXAMPLES = 64
 """Prompts measured before the model is loaded; the others are measured as they are used."""

@@ -15,7 +15,7 @@ from ssl4rl.inference.checks import check_output
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.records import Completion
 from ssl4rl.runs import COMPLETIONS, HELDOUT, METRICS, SUMMARY, Run, default_folder
-from ssl4rl.tasks import AnyTask, Task, describe_redrawn
+from ssl4rl.tasks import AnyTask, Task, describe_redrawn, is_paper_level
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.probe import REPLIES, probe
@@ -96,7 +96,7 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
         raise UserError("several processes need to know where the run goes: give --output")
     prepared = prepare(recipe, tasks)
     sampler = choose_sampler(recipe)
-    levels = [level for level in prepared.tasks.train.levels if not level.startswith("paper")]
+    levels = [level for level in prepared.tasks.train.levels if not is_paper_level(level)]
     # A control's rewards are no matter of the task's level.
     display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
     if is_main_process():

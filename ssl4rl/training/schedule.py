@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
-from ssl4rl.mixture import Mixture
+from ssl4rl.mixture import Mixture, parts_of
 from ssl4rl.records import Completion
 from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import AnyTask, Task
 from ssl4rl.training.checks import BatchPlan
 from ssl4rl.training.recipe import Recipe
-from ssl4rl.training.tasks import PartNames, Tasks, parts_of
+from ssl4rl.training.tasks import PartNames, Tasks
 
 FORGET = 0.9
 """What is left of the evidence on a rung after each generation batch: about the last ten of them count."""

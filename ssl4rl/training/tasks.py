@@ -10,7 +10,7 @@ from ssl4rl.answers import Score
 from ssl4rl.benchmarks import Benchmark, versioned_name
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, ExampleId
-from ssl4rl.mixture import Mixture
+from ssl4rl.mixture import Mixture, parts_of
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import UsedSource
 from ssl4rl.source import origin_of
@@ -71,11 +71,6 @@ def scored(task: AnyTask, reply: str, example: Example) -> Score:
         return task.score(reply, example)
     except Exception as error:
         raise RuntimeError(f"the scorer of {example.id.label} failed on example {example.id}") from error
-
-
-def parts_of(task: AnyTask) -> list[AnyTask]:
-    """The tasks of a mixture; otherwise the task itself."""
-    return list(task.tasks.values()) if isinstance(task, Mixture) else [task]
 
 
 def used_sources(tasks: Iterable[AnyTask]) -> list[UsedSource]:

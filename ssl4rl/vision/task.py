@@ -16,11 +16,10 @@ from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Draft, Knobs, Redraw, ShownImage, Task
 from ssl4rl.vision.image_set import ImageSet, image_item
-from ssl4rl.vision.transforms import square, within
+from ssl4rl.vision.transforms import greyed, square, within
 
 LEAST_SIDE = 28
 """Images with a shorter side than this are passed over: fewer pixels than one token of Qwen2.5-VL covers."""
-GREY = (128, 128, 128)
 
 
 class VisionKnobs(Knobs):
@@ -49,7 +48,10 @@ class VisionTask(Task[ImageSet, VK]):
 
     def _finish(self, index: int, draft: Draft) -> Example:
         if self.knobs.corrupt == "image":
-            parts = (part if isinstance(part, str) else _greyed(part) for part in draft.parts)
+            parts = (
+                part if isinstance(part, str) else derive(part, greyed(part.image), corrupt="image")
+                for part in draft.parts
+            )
             draft = replace(draft, parts=tuple(parts))
         return super()._finish(index, draft)
 
@@ -95,8 +97,3 @@ class VisionTask(Task[ImageSet, VK]):
 def derive(original: ShownImage, image: Image.Image, **changes: Any) -> ShownImage:
     """``image``, which was made from ``original``; ``changes`` is how, in JSON, so that its pixels follow from it."""
     return ShownImage(image, {**original.content, **changes})
-
-
-def _greyed(shown: ShownImage) -> ShownImage:
-    """A grey image of the same size."""
-    return derive(shown, Image.new("RGB", shown.image.size, GREY), corrupt="image")

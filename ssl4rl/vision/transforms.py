@@ -40,6 +40,7 @@ JITTERS: Sequence[tuple[str, Callable[[Image.Image], Any] | None, float]] = (
 BLUR = (0.1, 2.0)
 """Standard deviation of the Gaussian blur in pixels of an image of side 224 (SimCLR: Chen et al. 2020, app. A)."""
 SOLARIZE_FROM = 128
+GREY = (128, 128, 128)
 LEAST_DIFFERENCE = 3.0
 """Mean difference of two images' pixels, of 255, below which nobody can tell them apart."""
 SEEN = 32
@@ -227,3 +228,8 @@ def jittered(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image,
 def _hue_shifted(image: Image.Image, shift: int) -> Image.Image:
     hue, saturation, value = image.convert("HSV").split()
     return Image.merge("HSV", (hue.point(lambda x: (x + shift) % 256), saturation, value)).convert("RGB")
+
+
+def greyed(image: Image.Image) -> Image.Image:
+    """A grey image of the same size, which shows nothing."""
+    return Image.new("RGB", image.size, GREY)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ssl4rl.data.graphs.fields import adjacency_edges
 from ssl4rl.data.graphs.pt import read_pt
+from ssl4rl.data.graphs.triples import numbered
 from ssl4rl.data.text import clean, freebase_relations, readable, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -199,23 +200,17 @@ def _knowledge_graph(
     files = {"train": "train.txt", "val": "valid.txt", "test": "test.txt"}
     parts = {split: _read_rows(folder / file, 3) for split, file in files.items()}
     triples = [triple for part in parts.values() for triple in part]
-    # Dictionaries give each entity and each relation its number, in the order of first mention.
-    nodes = {entity: number for number, entity in enumerate(texts)}
-    relations: dict[str, int] = {}
-    for head, relation, tail in triples:
-        nodes.setdefault(head, len(nodes))
-        nodes.setdefault(tail, len(nodes))
-        relations.setdefault(relation, len(relations))
+    nodes, relations, ends, codes = numbered(triples, texts)
     bounds = np.cumsum([0, *map(len, parts.values())])
     graph = TextAttributedGraph.from_edges(
         name,
         [texts.get(entity, "") for entity in nodes],
-        _array([(nodes[head], nodes[tail]) for head, _, tail in triples]).reshape(-1, 2).T,
+        ends,
         directed=True,
-        relations=_array([relations[relation] for _, relation, _ in triples]),
-        relation_names=relation_names(list(relations)),
+        relations=codes,
+        relation_names=relation_names(relations),
         edge_splits={split: np.arange(bounds[i], bounds[i + 1]) for i, split in enumerate(SPLITS)},
-        node_ids=list(nodes),
+        node_ids=nodes,
         **meaning,
     )
     sizes = {f"edges_{split}": len(part) for split, part in parts.items()}

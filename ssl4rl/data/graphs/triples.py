@@ -6,7 +6,7 @@ Texts of entities and names of relations come from ``entity2textlong.txt`` (or `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,7 @@ def read_triples(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
     triples = [triple for part in parts.values() for triple in part]
     if not triples:
         raise UserError(f"{folder}: its files of triples are empty, so the graph has no edges")
-    nodes = {entity: number for number, entity in enumerate(texts)}
-    relations: dict[str, int] = {}
-    for head, relation, tail in triples:
-        nodes.setdefault(head, len(nodes))
-        nodes.setdefault(tail, len(nodes))
-        relations.setdefault(relation, len(relations))
-    ends = np.array([(nodes[head], nodes[tail]) for head, _, tail in triples], dtype=np.int64).reshape(-1, 2).T
+    nodes, relations, ends, codes = numbered(triples, texts)
     rest: dict[str, Any] = meanings(settings)
     if len(parts) > 1:
         rest["edge_splits"] = _splits({split: len(part) for split, part in parts.items()})
@@ -71,17 +65,30 @@ def read_triples(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
         [clean(texts.get(entity, "")) if texts else name_of(entity) for entity in nodes],
         ends,
         directed=settings.get("directed", True),
-        relations=np.array([relations[relation] for _, relation, _ in triples], dtype=np.int64),
+        relations=codes,
         relation_names=_distinct(
             [clean(relation_texts.get(name, "")) or name_of(name) for name in relations], relations
         ),
-        node_ids=list(nodes),
+        node_ids=nodes,
         **rest,
     )
     read = {*files.values(), text_file, relation_file, folder / "dataset.yaml"}
     others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path not in read]
     counts = dict(graph.counts) if texts else {**graph.counts, "texts_from_ids": len(nodes)}
     return replace(graph, counts=counts), {f"other files ({', '.join(others)})": len(others)} if others else {}
+
+
+def numbered(triples: Sequence[Sequence[str]], known: Iterable[str]) -> tuple[list[str], list[str], IntArray, IntArray]:
+    """Entities (those ``known``, then others by first mention) and relations in order, ends [2, E], relations [E]."""
+    nodes = {entity: number for number, entity in enumerate(known)}
+    relations: dict[str, int] = {}
+    for head, relation, tail in triples:
+        nodes.setdefault(head, len(nodes))
+        nodes.setdefault(tail, len(nodes))
+        relations.setdefault(relation, len(relations))
+    ends = np.array([(nodes[head], nodes[tail]) for head, _, tail in triples], dtype=np.int64).reshape(-1, 2).T
+    codes = np.array([relations[relation] for _, relation, _ in triples], dtype=np.int64)
+    return list(nodes), list(relations), ends, codes
 
 
 def name_of(identity: str) -> str:
@@ -95,7 +102,7 @@ def name_of(identity: str) -> str:
     return readable(identity)
 
 
-def _distinct(names: Sequence[str], ids: dict[str, int]) -> list[str]:
+def _distinct(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     """The names, or the ids themselves where two would be called the same."""
     return [name if names.count(name) == 1 else each for name, each in zip(names, ids, strict=True)]
 

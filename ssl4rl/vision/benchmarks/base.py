@@ -11,9 +11,8 @@ from pydantic import Field
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, ShownImage
-from ssl4rl.vision.transforms import within
+from ssl4rl.vision.transforms import greyed, within
 
-GREY = (128, 128, 128)
 """The colour of a blank image: processors that scale to ±1 turn it into zeros."""
 
 
@@ -53,6 +52,6 @@ class ImageBenchmark(Benchmark[S, K]):
         if self.knobs.size is not None:
             image = within(image, self.knobs.size)
         if self.knobs.image == "blank":
-            image = Image.new("RGB", image.size, GREY)
+            image = greyed(image)
         content = {"image": content_hash, "shown": self.knobs.image, "size": self.knobs.size}
         return ShownImage(image, content)

@@ -13,9 +13,7 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring
 from ssl4rl.tasks import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import look_alike
-
-GREY = (128, 128, 128)
+from ssl4rl.vision.transforms import GREY, look_alike
 
 
 class JigsawKnobs(VisionKnobs):
