@@ -39,6 +39,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.vision_examples
 	$(BIN)/python -m benchmarks.vllm_sync
 	$(BIN)/python -m benchmarks.eval_throughput
+	$(BIN)/python -m benchmarks.restatements
 
 # What learns what: hours on two cores in all, too.
 experiments: .venv/.installed-dev

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,9 @@ from ssl4rl.training.saving import LAST, MODEL
 
 MIXED = ("link", "neighbor", "attribute")
 LEVELS = ("easy", "medium", "hard")
-TIMED_STEPS, WARM = 6, 2
-"""Steps that are timed, and those among them that are not counted."""
+TIMED_STEPS = (1, 2, 8)
+"""Lengths of runs: one that is not counted, since the first one also loads what it needs, and two whose difference a
+step is a part of."""
 EXAMPLES, ITEMS = 300, 300
 REPLY_LENGTH = 64
 
@@ -60,12 +63,16 @@ def recipe_of(settings: dict[str, Any], seed: int, steps: int) -> Recipe:
 
 
 def pace(settings: dict[str, Any], path: Path) -> float:
-    """Seconds of a step."""
-    short = recipe_of(settings, 0, TIMED_STEPS)
-    short = short.model_copy(update={"heldout": short.heldout.model_copy(update={"every": TIMED_STEPS})})
-    run = open_run(path) if path.is_dir() else run_recipe(short, path)
-    seconds = [line["seconds"] for line in run.metrics() if "loss" in line]
-    return float((seconds[-1] - seconds[WARM - 1]) / (len(seconds) - WARM))
+    """Processor seconds of a step: what it takes on an idle core, whatever else runs meanwhile."""
+    if not path.is_file():
+        spent = []
+        for steps in TIMED_STEPS:
+            with tempfile.TemporaryDirectory() as folder:
+                started = time.process_time()
+                run_recipe(recipe_of(settings, 0, steps), Path(folder) / "run")
+                spent.append(time.process_time() - started)
+        path.write_text(json.dumps((spent[2] - spent[1]) / (TIMED_STEPS[2] - TIMED_STEPS[1])))
+    return float(json.loads(path.read_text()))
 
 
 def scores(run: Run, seed: int) -> dict[str, float]:
@@ -98,13 +105,14 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/difficulty"))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/difficulty.json"))
     options = parser.parse_args()
+    options.runs.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in options.seeds:
         for name, settings in conditions().items():
             path = options.runs / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
             result = path / "scores-of-all.json"
             if not result.is_file():
-                seconds = pace(settings, options.runs / f"{path.name.rpartition('-')[0]}-pace")
+                seconds = pace(settings, options.runs / f"{path.name.rpartition('-')[0]}-pace.json")
                 steps = max(8, round(options.seconds / seconds))
                 run = open_run(path) if (path / "summary.json").is_file() else run_recipe(
                     recipe_of(settings, seed, steps), path

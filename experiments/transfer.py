@@ -47,7 +47,7 @@ def answer(model: str, folder: Path, items: int, baselines: bool) -> dict[str, d
             model=model,
             limit=items,
             max_new_tokens=64,
-            ablate=200 if baselines else 0,
+            ablate=None if baselines else [],
             baselines=baselines,
         )
         path = folder / benchmark

@@ -28,7 +28,11 @@ class Benchmark(Task[S, K]):
     """
 
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Baselines of the model itself: their names, and the knobs that take away what a reply should rest on."""
+    """What the model itself is asked again: names, and the knobs that take away what a reply may rest on."""
+    usual_ablations: ClassVar[Sequence[str]] = ()
+    """Those of them that are asked unless others are named."""
+    restatements: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The same question in other forms: names, and the knobs that change the form and not the meaning."""
 
     @property
     @abstractmethod

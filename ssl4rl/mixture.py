@@ -79,7 +79,8 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
         self.split, self.level, self.seed, self.overrides = splits.pop(), "mixture", seed, {}
         reasoning = all(task.knobs.reasoning for task, _ in parts)
         self.knobs = MixtureKnobs(reasoning=reasoning, weights=tuple(weight for _, weight in parts))
-        self._key = (tuple(task.key for task, _ in parts), self.knobs.weights, seed)
+        self._key = (tuple(task._key for task, _ in parts), self.knobs.weights, seed)
+        self._undrawn = tuple(task._undrawn for task, _ in parts)
         self._parts = list(self.tasks.values())
         self.redrawn = Counter()
         for task in self._parts:
@@ -97,7 +98,7 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
     def place(self, index: int) -> tuple[Task[Any, Any], int]:
         """The task that an example is of, and its index there."""
         block, offset = divmod(index, BLOCK)
-        drawn = _drawn(self.key, self._shares, block)
+        drawn = _drawn(self._key, self._shares, block)
         return self._parts[drawn[offset]], block * BLOCK + drawn[:offset].count(drawn[offset])
 
     def example(self, index: int) -> Example:

@@ -324,9 +324,9 @@ class Run:
         return kept
 
 
-def predictions_file(ablation: str | None = None) -> str:
-    """The file that holds an evaluation's predictions, or those of an ablation."""
-    return PREDICTIONS if ablation is None else f"predictions.{ablation.replace(' ', '-')}.jsonl"
+def predictions_file(variant: str | None = None) -> str:
+    """The file that holds an evaluation's predictions, or those of an ablation or a restatement."""
+    return PREDICTIONS if variant is None else f"predictions.{variant.replace(' ', '-')}.jsonl"
 
 
 def default_folder(task: str, dataset: str, now: datetime | None = None) -> Path:

@@ -41,6 +41,10 @@ class Knobs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
+    unseeded: ClassVar[frozenset[str]] = frozenset()
+    """Knobs that change how an example is shown, and nothing that is drawn: whatever they are, an index is the same
+    question."""
+
     reasoning: bool = True
     """Whether the prompt asks for reasoning before the answer, or for the answer and nothing else."""
 
@@ -146,8 +150,12 @@ class Task(ABC, Generic[S, K]):
         set_here, in_level = (each.model_dump(mode="json") for each in (self.knobs, self._validated({})))
         self.overrides = {key: set_here[key] for key in knobs or () if set_here[key] != in_level[key]}
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
-        spelled = json.dumps(changed, sort_keys=True, ensure_ascii=False)
-        self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, spelled, split, seed)
+        shown = {key: changed.pop(key) for key in self.knobs.unseeded & changed.keys()}
+        drawn, undrawn = (json.dumps(each, sort_keys=True, ensure_ascii=False) for each in (changed, shown))
+        self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, drawn, split, seed)
+        """What seeds its draws."""
+        self._undrawn: tuple[Any, ...] = (undrawn,)
+        """What else decides its examples."""
         self.redrawn: Counter[str] = Counter()
         """Why drafts were drawn again so far, and how often."""
         self.prepare()
@@ -158,7 +166,7 @@ class Task(ABC, Generic[S, K]):
     @property
     def key(self) -> tuple[Any, ...]:
         """What decides its examples: two tasks with equal keys have the same ones."""
-        return self._key
+        return (*self._key, *self._undrawn)
 
     def prepare(self) -> None:
         """Builds what all examples share; called once, when source, split and knobs are known.

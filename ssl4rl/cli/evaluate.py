@@ -14,6 +14,7 @@ from ssl4rl.cli.options import (
     JsonOption,
     LevelOption,
     SetOption,
+    complete_ablation,
     complete_benchmark,
     knobs_of,
     names_of_side,
@@ -60,9 +61,20 @@ def evaluate(
         int | None, typer.Option("--max-new-tokens", help="Most tokens of a reply (512).")
     ] = None,
     ablate: Annotated[
-        int | None,
-        typer.Option("--ablate", help="Questions to ask again without graph or image (200; 0 for none)."),
+        list[str] | None,
+        typer.Option(
+            "--ablate",
+            metavar="NAME",
+            help="Repeatable: what to take away when questions are asked again: edges-rewired, …, all, or none. "
+            "The graph or the image, if this is not given.",
+            autocompletion=complete_ablation,
+        ),
     ] = None,
+    consistent: Annotated[
+        bool,
+        typer.Option("--consistent", help="Ask the first questions again in other forms, and report the agreement."),
+    ] = False,
+    again: Annotated[int | None, typer.Option("--again", help="How many questions that are (200).")] = None,
     rotate: Annotated[
         bool,
         typer.Option("--rotate", help="Multiple choice: ask once per shift of the options; all must be right."),
@@ -75,25 +87,19 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Scores a model's answers on what people have labelled, with baselines on the same items."""
+    from ssl4rl.evaluation.recipe import EvalRecipe
+
     variables, settings_of_task = template_variables(set_ or [])
     knobs = {**knobs_of(settings_of_task), **({"rotate": True} if rotate else {})}
-    options: dict[str, Any] = {
-        "level": level,
-        "dataset": dataset,
-        "model": model,
-        "engine": engine,
-        "dtype": dtype,
-        "scoring": scoring,
-        "shots": shots,
-        "limit": limit,
-        "max_new_tokens": max_new_tokens,
-        "ablate": ablate,
-        "seed": seed,
+    given = {
+        **{name: value for name, value in context.params.items() if name in EvalRecipe.model_fields},
+        "benchmark": None,
+        "ablate": [] if ablate == ["none"] else ablate or None,
+        "consistent": consistent or None,
         "knobs": knobs or None,
         "chat_template_kwargs": variables or None,
-        "baselines": baselines,
     }
-    settings = {name: value for name, value in options.items() if value is not None}
+    settings = {name: value for name, value in given.items() if value is not None}
     if suite is not None:
         if benchmark or (dataset and side_of(context) == "graph"):
             raise UserError("--suite names benchmarks and datasets itself; leave out --benchmark and --dataset")

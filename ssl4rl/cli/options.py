@@ -105,6 +105,15 @@ def complete_benchmark(context: typer.Context, incomplete: str) -> list[str]:
     return names_of_side(BENCHMARKS, side_of(context), incomplete)
 
 
+def complete_ablation(context: typer.Context, incomplete: str) -> list[str]:
+    """What the benchmarks of this side can be asked without, for the shell."""
+    from ssl4rl.registry import BENCHMARKS
+
+    kinds = map(BENCHMARKS.get, names_of_side(BENCHMARKS, side_of(context)))
+    names = ["all", "none", *(name.replace(" ", "-") for kind in kinds for name in kind.ablations)]
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
 def complete_dataset(context: typer.Context, incomplete: str) -> list[str]:
     """Registered sources of this side, for the shell (a folder or a file completes by itself)."""
     from ssl4rl.registry import SOURCE_KINDS

@@ -6,12 +6,12 @@ A plan is made, and its prompts are measured, before anything is written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.benchmarks import AnyBenchmark
-from ssl4rl.errors import UserError
+from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.example import Example
 from ssl4rl.inference.messages import Messages
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 32
 """Tokens that an answer with its tags may have."""
 
+EVERY = "all"
+"""Instead of the names of all ablations."""
+
 SHOT_POOL = 512
 """Training items that few-shot examples are chosen from."""
 
@@ -35,13 +38,13 @@ class Questions:
     benchmark: AnyBenchmark
     shots: Messages
     count: int
-    ablation: str | None = None
-    """The name of the baseline that they are for; None for the benchmark itself."""
+    variant: str | None = None
+    """What was taken away or put in another way; None for the benchmark itself."""
 
     @property
     def file(self) -> str:
         """The file in the run that the predictions go to."""
-        return predictions_file(self.ablation)
+        return predictions_file(self.variant)
 
     def conversation(self, example: Example) -> Messages:
         """What the model is sent for one item."""
@@ -55,6 +58,14 @@ class Plan:
     recipe: EvalRecipe
     main: Questions
     ablations: tuple[Questions, ...]
+    restatements: tuple[Questions, ...]
+    notes: tuple[str, ...]
+    """What does not apply to the data, and is left out."""
+
+    @property
+    def all(self) -> tuple[Questions, ...]:
+        """The benchmark's own questions first."""
+        return self.main, *self.ablations, *self.restatements
 
 
 def build_benchmark(recipe: EvalRecipe) -> AnyBenchmark:
@@ -72,34 +83,48 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
     """The plan of a recipe on its benchmark.
 
     Raises:
-        UserError: if the training split has too few items for the shots.
+        UserError: for an unknown ablation, or if the training split has too few items for the shots.
     """
-    main = _questions(recipe, benchmark, recipe.limit)
-    ablations = []
-    for name, knobs in benchmark.ablations.items():
-        has_effect = any(getattr(benchmark.knobs, knob) != value for knob, value in knobs.items())
-        if recipe.ablate and has_effect:
-            ablated = _with_knobs(benchmark, knobs)
-            asked = _questions(recipe, ablated, min(recipe.ablate, recipe.limit or recipe.ablate), name)
-            ablations.append(asked)
-    return Plan(recipe, main, tuple(ablations))
+    notes: list[str] = []
+    count = min(recipe.again, recipe.limit or recipe.again)
 
+    def again(variants: Mapping[str, Mapping[str, Any]]) -> tuple[Questions, ...]:
+        asked = []
+        for name, knobs in variants.items():
+            if all(getattr(benchmark.knobs, knob) == value for knob, value in knobs.items()):
+                continue  # the benchmark's own questions are that already
+            try:
+                asked.append(_questions(recipe, benchmark.changed(knobs), count, name))
+            except NotApplicable as reason:
+                notes.append(f"{name} is left out: {reason}")
+        return tuple(asked)
 
-def _questions(
-    recipe: EvalRecipe, benchmark: AnyBenchmark, limit: int | None, ablation: str | None = None
-) -> Questions:
-    questions = min(limit or benchmark.num_questions, benchmark.num_questions)
-    return Questions(benchmark, few_shot(benchmark, recipe.shots), benchmark.items_of(questions), ablation)
-
-
-def _with_knobs(benchmark: AnyBenchmark, knobs: Mapping[str, Any]) -> AnyBenchmark:
-    return type(benchmark)(
-        benchmark.source,
-        split=benchmark.split,
-        level=benchmark.level,
-        knobs={**benchmark.overrides, **knobs},
-        seed=benchmark.seed,
+    return Plan(
+        recipe,
+        main=_questions(recipe, benchmark, recipe.limit),
+        ablations=again({name: benchmark.ablations[name] for name in _ablations(recipe, benchmark)}),
+        restatements=again(benchmark.restatements if recipe.consistent else {}),
+        notes=tuple(notes),
     )
+
+
+def _ablations(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Sequence[str]:
+    """The names of those that are asked."""
+    if recipe.ablate is None:
+        return benchmark.usual_ablations
+    named = {name.replace(" ", "-"): name for name in benchmark.ablations}
+    if recipe.ablate == [EVERY]:
+        return list(named.values())
+    chosen = [name.replace(" ", "-") for name in recipe.ablate]
+    for name in chosen:
+        if name not in named:
+            raise unknown(f"ablation of benchmark {benchmark.name}", name, [*named, EVERY, "none"])
+    return [named[name] for name in dict.fromkeys(chosen)]
+
+
+def _questions(recipe: EvalRecipe, benchmark: AnyBenchmark, limit: int | None, variant: str | None = None) -> Questions:
+    questions = min(limit or benchmark.num_questions, benchmark.num_questions)
+    return Questions(benchmark, few_shot(benchmark, recipe.shots), benchmark.items_of(questions), variant)
 
 
 def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:

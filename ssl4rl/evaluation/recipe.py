@@ -47,8 +47,12 @@ class EvalRecipe(BaseModel):
     """Only this many questions, the first of a seeded order; null is all of the split."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Most tokens of a reply; null is 512, and 2,048 at level ``paper``."""
-    ablate: int = Field(200, ge=0)
-    """Questions to ask again without graph or image, as a baseline of the model itself; 0 leaves this out."""
+    ablate: list[str] | None = None
+    """What to take away when questions are asked again: names of the benchmark's ablations; null is its usual ones."""
+    consistent: bool = False
+    """Whether to ask questions again in the benchmark's other forms of the same."""
+    again: int = Field(200, ge=1)
+    """How many questions, the first ones, are asked again."""
     baselines: bool = True
     """Whether to report non-model baselines."""
     seed: int = Field(0, ge=0)

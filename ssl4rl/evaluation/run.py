@@ -14,6 +14,7 @@ from typing import Any
 
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark, versioned_name
 from ssl4rl.errors import UserError
+from ssl4rl.evaluation.consistency import consistency
 from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
 from ssl4rl.evaluation.recipe import EvalRecipe
@@ -73,8 +74,8 @@ def evaluate(
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
     say(f"writing to {run.path}")
     started = time.monotonic()
-    predictions = _ask(plan.main, opened, recipe, run, say)
-    ablated = {str(asked.ablation): _ask(asked, opened, recipe, run, say) for asked in plan.ablations}
+    answers = _ask(plan, opened, run, say)
+    predictions = answers[plan.main.variant]
     results = {
         "benchmark": built.label,
         "dataset": built.source.name,
@@ -85,7 +86,12 @@ def evaluate(
         "items": built.num_questions,
         "seconds": round(time.monotonic() - started, 1),
     }
-    results["baselines"], results["notes"] = _baselines(plan, predictions, ablated, say)
+    if plan.restatements:
+        restated = {str(asked.variant): answers[asked.variant] for asked in plan.restatements}
+        results["consistency"] = consistency(predictions, restated)
+    ablated = {str(asked.variant): answers[asked.variant] for asked in plan.ablations}
+    results["baselines"], notes = _baselines(plan, predictions, ablated, say)
+    results["notes"] = [*plan.notes, *notes]
     run.write_json(SCORES, results)
     return run
 
@@ -151,38 +157,45 @@ def _provenance(plan: Plan, model: Model) -> tuple[list[UsedSource], str | None,
     return [UsedSource.of(benchmark)], model.fingerprint, {versioned_name(benchmark): benchmark.version}
 
 
-def _ask(questions: Questions, model: Model, recipe: EvalRecipe, run: Run, say: Say) -> list[Prediction]:
-    """Asks the items that the run holds no prediction for yet, and returns the predictions of all."""
-    benchmark = questions.benchmark
-    predictions = _answered(questions, run, say)
-    pending = [index for index in range(questions.count) if index not in predictions]
-    title = f"{benchmark.label} {questions.ablation or ''}".strip()
-    with _progress(title, questions.count, len(predictions)) as advance:
-        size = IMAGE_CHUNK if pending and benchmark.example(pending[0]).images else CHUNK
+def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[Prediction]]:
+    """Asks the items that the run holds no prediction for yet, and returns all predictions, by what was varied."""
+    answered = {asked.variant: _answered(asked, run, say) for asked in plan.all}
+    pending = [
+        (index, asked)
+        for index in range(plan.main.count)
+        for asked in plan.all
+        if index < asked.count and index not in answered[asked.variant]
+    ]
+    total, benchmark = sum(asked.count for asked in plan.all), plan.main.benchmark
+    with _progress(benchmark.label, total, total - len(pending)) as advance:
+        size = IMAGE_CHUNK if pending and benchmark.example(pending[0][0]).images else CHUNK
         for start in range(0, len(pending), size):
-            chunk = [benchmark.example(index) for index in pending[start : start + size]]
-            choices = [benchmark.choices(example) for example in chunk]
-            conversations = [questions.conversation(example) for example in chunk]
+            # The forms of an item are side by side: an engine reads only once what they begin with.
+            chunk = [(asked, asked.benchmark.example(index)) for index, asked in pending[start : start + size]]
+            choices = [asked.benchmark.choices(example) for asked, example in chunk]
+            conversations = [asked.conversation(example) for asked, example in chunk]
             answers = [
                 {label: example.reply_with(label) for label in labels}
-                for example, labels in zip(chunk, choices, strict=True)
+                for (_, example), labels in zip(chunk, choices, strict=True)
             ]
-            for place, fields in model.reply(conversations, answers, recipe):
-                prediction = _prediction(benchmark, chunk[place], choices[place], fields)
-                predictions[prediction.index] = prediction
-                run.append(questions.file, prediction)
+            for place, fields in model.reply(conversations, answers, plan.recipe):
+                asked, example = chunk[place]
+                prediction = _prediction(asked.benchmark, example, choices[place], fields)
+                answered[asked.variant][prediction.index] = prediction
+                run.append(asked.file, prediction)
                 advance()
-    in_order = [predictions[index] for index in sorted(predictions)]
-    if benchmark.vocabulary is None:
+    in_order = {variant: [found[index] for index in sorted(found)] for variant, found in answered.items()}
+    shared = benchmark.vocabulary
+    if shared is None:
         return in_order
-    return [prediction.with_shared_choices(benchmark.vocabulary) for prediction in in_order]
+    return {variant: [each.with_shared_choices(shared) for each in found] for variant, found in in_order.items()}
 
 
 def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]:
     """What a stopped evaluation recorded, by index; a torn last line is cut off, and its item asked again."""
     path = run.path / questions.file
     predictions: dict[int, Prediction] = {}
-    for prediction in run.answered(questions.ablation):
+    for prediction in run.answered(questions.variant):
         index = prediction.index
         if index >= questions.count or questions.benchmark.example(index).id != prediction.id:
             raise UserError(

@@ -115,12 +115,12 @@ def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> d
     values = [score.value for score in baseline.values()]
     paired = PairedDifference.of(values, [model[question].value for question in baseline])
     gain = {"difference": paired.difference, "low": paired.low, "high": paired.high}
-    return {**_reading(values), "model_minus_baseline": gain}
+    return {**mean_and_interval(values), "model_minus_baseline": gain}
 
 
 def _by_class(predictions: Sequence[Prediction]) -> dict[str, Any]:
     gold = [prediction.class_name for prediction in predictions]
-    predicted = [_class_picked(prediction) for prediction in predictions]
+    predicted = [answered_class(prediction) for prediction in predictions]
     per_class = _per_class(gold, predicted)
     return {
         "macro_f1": sum(row["f1"] for row in per_class) / len(per_class),
@@ -181,20 +181,24 @@ def readings(predictions: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
     written = [prediction.score for prediction in predictions if not prediction.rotated]
     values = [prediction.score for prediction in predictions]
     clusters = [question_of(prediction) for prediction in predictions]
-    by_name = {"vanilla": _reading(written), "row_mean": _reading(values, clustered(values, clusters))}
+    by_name = {
+        "vanilla": mean_and_interval(written),
+        "row_mean": mean_and_interval(values, clustered(values, clusters)),
+    }
     if len(written) < len(values):
-        by_name["circular"] = _reading([score.value for score in per_question(predictions).values()])
+        by_name["circular"] = mean_and_interval([score.value for score in per_question(predictions).values()])
     return by_name
 
 
-def _reading(values: Sequence[float], bounds: tuple[float, float] | None = None) -> dict[str, Any]:
+def mean_and_interval(values: Sequence[float], bounds: tuple[float, float] | None = None) -> dict[str, Any]:
+    """``accuracy``, ``low``, ``high`` and ``n`` of scores, for JSON; ``bounds`` replace the usual interval."""
     low, high = bounds or interval(values)
     return {"accuracy": _mean(values), "low": low, "high": high, "n": len(values)}
 
 
 def _category(rows: Sequence[Prediction]) -> dict[str, Any]:
     values = [score.value for score in per_question(rows).values()]
-    return {**_reading(values), "row_mean": _mean([row.score for row in rows])}
+    return {**mean_and_interval(values), "row_mean": _mean([row.score for row in rows])}
 
 
 def _split(predictions: Sequence[Prediction], *fields: str) -> dict[tuple[str, ...], list[Prediction]]:
@@ -210,7 +214,8 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _class_picked(prediction: Prediction) -> str:
+def answered_class(prediction: Prediction) -> str:
+    """The name of the class that a prediction's answer stands for; the right one's for any of several right answers."""
     label = picked(prediction)
     if label is None:
         return _UNPARSED if prediction.answer is None else _NO_OPTION

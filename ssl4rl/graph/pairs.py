@@ -87,10 +87,8 @@ class PairTask(GraphTask[PK]):
         hidden = [frozenset(pair), *(self._spare_pairs(pair, common, rng) if not linked else ())]
         subgraph = self.cut([first, second], rng, hidden, common)
         written = self.write(subgraph, rng, keep=(first, second))
-        question = (
-            f"Not every edge is shown. Is there an edge between nodes [{written.number[first]}] "
-            f"and [{written.number[second]}]?"
-        )
+        named = [written.number[node] for node in ((second, first) if self.restated == "ends" else (first, second))]
+        question = f"Not every edge is shown. Is there an edge between nodes [{named[0]}] and [{named[1]}]?"
         return Question(
             parts=self.prompt(written.text, question, self.form("yes or no")),
             accepted=["yes" if linked else "no"],

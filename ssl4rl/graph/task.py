@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar, Literal, TypeVar
@@ -15,7 +16,7 @@ from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
-from ssl4rl.graph.text import GraphText, write_subgraph
+from ssl4rl.graph.text import Blanked, GraphText, Restatement, restate, write_subgraph
 from ssl4rl.graph.view import edge_view, inductive_view
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
@@ -24,6 +25,8 @@ from ssl4rl.tasks import Knobs, Task
 
 class ContextKnobs(Knobs):
     """How much of the graph a prompt shows."""
+
+    unseeded = frozenset({"corrupt"})
 
     num_hops: int = Field(1, ge=0, le=4)
     """How far from the asked nodes the context reaches; 0 shows no context."""
@@ -36,14 +39,18 @@ class ContextKnobs(Knobs):
     It decides how many nodes are shown: of each, at least 12 words are."""
     inductive: bool = False
     """Whether training prompts leave out the nodes of val and test, texts and edges."""
-    corrupt: Literal["text", "edges"] | None = None
-    """A control, under the right answers: ``text`` blanks the texts of the nodes that are shown (options stay);
-    ``edges`` shows the neighbours that nodes have after all visible edges are rewired, each node keeping its degree."""
+    corrupt: Literal["text", "asked_text", "other_text", "edges", "directions"] | None = None
+    """A control, under the right answers: ``text`` blanks the texts of all nodes that are shown (options stay),
+    ``asked_text`` those of the asked nodes, ``other_text`` those around them; ``edges`` shows the neighbours that nodes
+    have after all visible edges are rewired, each node keeping its degree; ``directions`` reverses every edge."""
 
 
 PAPER_CONTEXT: Mapping[str, Any] = {"num_hops": 3, "fanout": 5, "max_nodes": 60, "text_budget": 700}
 """TAGLAS's subgraph default (3 hops, at most 5 new nodes per hop, induced), within the paper's prompt of 1,024
 tokens. The paper published no code for its graph tasks, so this level reproduces what it describes."""
+
+BLANKED: Mapping[str, Blanked] = {"text": "all", "asked_text": "asked", "other_text": "others"}
+"""Whose texts are left out, by the value of ``corrupt``."""
 
 DENSE = 0.02
 """From this share of the nodes on, the neighbours of a node are counted one by one."""
@@ -62,14 +69,26 @@ class GraphTask(Task[TextAttributedGraph, CK]):
     def prepare(self) -> None:
         if not self.source.has_text.any():
             raise NotApplicable(f"graph {self.source.name} has no nodes with a text, and prompts are made of texts")
+        if self.knobs.corrupt == "directions" and not self.source.directed:
+            raise NotApplicable(f"task.corrupt=directions: the edges of graph {self.source.name} have no direction")
         inductive = self.knobs.inductive and self.split == "train"
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
 
     @cached_property
     def shown(self) -> tuple[TextAttributedGraph, Adjacency]:
-        """What prompts are cut from: the graph and its visible edges, or these rewired."""
+        """What prompts are cut from: the graph and its visible edges, or these rewired or reversed."""
         visible = self.view.visible
-        return rewired(self.source, visible) if self.knobs.corrupt == "edges" else (self.source, visible)
+        match self.knobs.corrupt:
+            case "edges":
+                return rewired(self.source, visible)
+            case "directions":
+                return replace(self.source, edge_index=self.source.edge_index[::-1]), visible
+        return self.source, visible
+
+    @property
+    def restated(self) -> Restatement | None:
+        """How the graph is written without changing what is asked; None for the usual way."""
+        return None
 
     def cut(
         self,
@@ -92,8 +111,10 @@ class GraphTask(Task[TextAttributedGraph, CK]):
 
     def write(self, subgraph: Subgraph, rng: np.random.Generator, **about: Any) -> GraphText:
         """The subgraph as text, by this task's knobs; ``about`` goes to :func:`ssl4rl.graph.text.write_subgraph`."""
-        blank, budget = self.knobs.corrupt == "text", self.knobs.text_budget
-        return write_subgraph(self.shown[0], subgraph, rng, text_budget=budget, blank=blank, **about)
+        graph, budget = self.shown[0], self.knobs.text_budget
+        blank = BLANKED.get(self.knobs.corrupt or "")
+        written = write_subgraph(graph, subgraph, rng, text_budget=budget, blank=blank, **about)
+        return written if self.restated is None else restate(graph, written, self.restated, rng, budget)
 
     def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
         """What explains an example: local number → node, edges shown, node → characters cut, and what the task adds."""

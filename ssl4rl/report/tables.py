@@ -36,6 +36,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, *_cells(row))
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
+    if "consistency" in scores:
+        _print_consistency(scores["consistency"], console)
     if scores.get("categories"):
         _print_categories(scores, console)
     _print_positions(scores, console)
@@ -50,6 +52,27 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     if gain is not None:
         difference = f"{100 * gain['difference']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
     return f"{row['accuracy']:.3f}", f"{row['low']:.3f} – {row['high']:.3f}", str(row.get("n", "")), difference
+
+
+def _print_consistency(consistency: Mapping[str, Any], console: Console) -> None:
+    """Prints how far the answers to other forms of the same questions agree."""
+    from rich.table import Table
+
+    table = Table(f"other forms of {consistency['n']} questions", box=None)
+    for column in ("prompts changed", "answered alike", "95 % interval", "accuracy", "model − form"):
+        table.add_column(column, justify="right")
+    for name, form in consistency["forms"].items():
+        alike = ("–", "") if form["agreement"] is None else _share(form["agreement"])
+        gain = {"model_minus_baseline": form["model_minus_form"], **form}
+        table.add_row(name, str(form["changed"]), *alike, f"{form['accuracy']:.3f}", _cells(gain)[3])
+    table.add_row("all of them", "", *_share(consistency["agreement"]), "", "")
+    console.print(table)
+    worst, best = (_with_interval(consistency[name]) for name in ("worst", "best"))
+    console.print(f"right in every form {worst}, in any {best}")
+
+
+def _share(row: Row) -> tuple[str, str]:
+    return f"{row['accuracy']:.1%}", f"{row['low']:.3f} – {row['high']:.3f}"
 
 
 def _print_categories(scores: Mapping[str, Any], console: Console) -> None:

@@ -8,6 +8,7 @@ the question's own row plus a multiple of a million.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ ROTATED_FROM = 1_000_000
 """The index of a rotated copy modulo this is the index of the row that it is a copy of."""
 
 TRAIN = "train"
+
+_OF_OTHERS = re.compile(r"\b(?:above|below)\b|\b[A-Z](?:,| and| or|&) ?[A-Z]\b")
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,23 @@ class Question:
         """Whether it is a copy with its options in another order."""
         return self.index != self.base
 
+    @property
+    def has_fixed_order(self) -> bool:
+        """Whether an option speaks of others by their place, so that in another order it would be wrong."""
+        return any(_OF_OTHERS.search(text) for text in self.options.values())
+
     def rotations(self) -> list[Question]:
         """The question with its options shifted by 0, 1, … places, itself first."""
+        places = list(range(len(self.options)))
+        shifted = (self.reordered(places[shift:] + places[:shift]) for shift in places)
+        return [replace(row, index=self._rotated_index(shift)) for shift, row in enumerate(shifted)]
+
+    def reordered(self, places: Sequence[int]) -> Question:
+        """The same with its options in another order: under the first letter what was at ``places[0]``, and so on."""
         letters, texts = list(self.options), list(self.options.values())
-        rotated = []
-        for shift in range(len(letters)):
-            options = dict(zip(letters, texts[shift:] + texts[:shift], strict=True))
-            answer = letters[(letters.index(self.answer) - shift) % len(letters)] if self.answer else ""
-            rotated.append(replace(self, index=self._rotated_index(shift), options=options, answer=answer))
-        return rotated
+        options = dict(zip(letters, (texts[place] for place in places), strict=True))
+        answer = letters[list(places).index(letters.index(self.answer))] if self.answer else ""
+        return replace(self, options=options, answer=answer)
 
     def _rotated_index(self, shift: int) -> str:
         if not self.index.isdecimal():

@@ -5,6 +5,7 @@ Random changes draw from the generator that they are given, and from nothing els
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from ssl4rl.rng import moved
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -228,6 +231,23 @@ def jittered(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image,
 def _hue_shifted(image: Image.Image, shift: int) -> Image.Image:
     hue, saturation, value = image.convert("HSV").split()
     return Image.merge("HSV", (hue.point(lambda x: (x + shift) % 256), saturation, value)).convert("RGB")
+
+
+def shuffled(image: Image.Image, grid: int, rng: np.random.Generator) -> Image.Image:
+    """The image with each of its grid × grid pieces in another place; what the grid leaves over stays where it is."""
+    width, height = image.width // grid, image.height // grid
+    corners = [(column * width, row * height) for row in range(grid) for column in range(grid)]
+    result = image.copy()
+    for (left, top), place in zip(corners, moved(len(corners), rng), strict=True):
+        result.paste(image.crop((left, top, left + width, top + height)), corners[place])
+    return result
+
+
+def encoded_again(image: Image.Image, quality: int) -> Image.Image:
+    """The image as it is after being saved as a JPEG, colours at full resolution."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality, subsampling=0)
+    return Image.open(file).convert("RGB")
 
 
 def greyed(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ EVAL = ("graph", "eval", "--max-new-tokens", "48")
 
 def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    code, out, err = run(*EVAL, "--benchmark", "link", "--limit", "40", "--ablate", "10", "--output", first)
+    code, out, err = run(*EVAL, "--benchmark", "link", "--limit", "40", "--again", "10", "--output", first)
     assert code == 0, err
     assert "using the embedded procedural graph and the embedded model tiny" in out and "graph removed" in out
     scores = json.loads((first / "scores.json").read_text())
@@ -22,7 +22,7 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
     assert scores["notes"] == []
 
     code, out, err = run(
-        *EVAL, "--benchmark", "link", "--limit", "40", "--level", "no-graph", "--no-baselines", "--ablate", "0",
+        *EVAL, "--benchmark", "link", "--limit", "40", "--level", "no-graph", "--no-baselines", "--ablate", "none",
         "--output", second, "--json",
     )  # fmt: skip
     assert code == 0 and json.loads(out)["benchmark"] == "link@no-graph"

@@ -32,8 +32,8 @@ def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
     assert code == 0 and "no image" in out and "blank image" in out and "by category" in out and "wide" in out
     assert "right by option: A 0 of 2 (picked 0), B 1 of 1 (picked 3); spread of recall 0.500" in out
     code, out, _ = run(
-        "vision", "eval", "--benchmark", "choice", "--dataset", path, "--rotate", "--level", "direct", "--ablate", "0",
-        "--output", second,
+        "vision", "eval", "--benchmark", "choice", "--dataset", path, "--rotate", "--level", "direct",
+        "--ablate", "none", "--output", second,
     )  # fmt: skip
     assert code == 0 and "the model, circular" in out and "vanilla" in out and "row mean" in out
     code, out, err = run("compare", first, second, "--html", tmp_path / "page.html")
@@ -56,7 +56,7 @@ def test_without_data_and_without_a_model(run, scripted, tmp_path):
 
 def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_path):
     code, out, err = run(
-        "vision", "eval", "--suite", "paper", "--dataset", real_data, "--limit", "3", "--ablate", "0",
+        "vision", "eval", "--suite", "paper", "--dataset", real_data, "--limit", "3", "--ablate", "none",
         "--output", tmp_path / "suite",
     )  # fmt: skip
     assert code == 0 and "seedbench is left out" in err and "choice-200" in out and "3b rotation" in out
@@ -72,7 +72,7 @@ def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_pa
         (["--benchmark", "mmbench", "--dataset", "nowhere.tsv"], "there is no file nowhere.tsv"),
         (["--benchmark", "mmbench", "--level", "reason"], "did you mean reasoning"),
         (["--benchmark", "mmbench", "--set", "task.part=dev"], "unknown part of scenes 'dev'; there are: test"),
-        (["--benchmark", "mmbench", "--set", "task.image=grey"], "'shown', 'blank' or 'none'"),
+        (["--benchmark", "mmbench", "--set", "task.image=grey"], "'shown', 'blank', 'none', 'patches' or 'other'"),
         (["--benchmark", "mmbench", "--shots", "64", "--set", "task.part=train"], "unknown part"),
         (["--benchmark", "imagenet", "--rotate"], "unknown knob of task imagenet 'rotate'"),
         (["--benchmark", "imagenet", "--set", "task.options=1"], "task.options=1"),
@@ -97,7 +97,7 @@ def test_bad_tables_are_refused_before_anything_is_written(refused, scripted, qu
 
 
 def test_the_embedded_model_and_one_that_reads_no_images(run, refused, tmp_path):
-    ask = ("vision", "eval", "--benchmark", "choice", "--limit", "1", "--ablate", "1", "--max-new-tokens", "12")
+    ask = ("vision", "eval", "--benchmark", "choice", "--limit", "1", "--again", "1", "--max-new-tokens", "12")
     code, _, err = run(*ask, "--rotate", "--shots", "1", "--output", tmp_path / "run")
     assert code == 0, err
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())

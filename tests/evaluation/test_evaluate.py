@@ -17,7 +17,7 @@ from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.engines import Reply, Sampling
 
-RECIPE = EvalRecipe(benchmark="link", limit=12, ablate=4, baselines=False)
+RECIPE = EvalRecipe(benchmark="link", limit=12, again=4, baselines=False)
 
 
 class Parrot:
@@ -255,7 +255,7 @@ def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_d
         planned = suite.plan_suite(name, settings, "graph")
         return suite.run_suite(planned, output, resume=resume, say=said.append)
 
-    settings = {"limit": 4, "ablate": 0, "baselines": False}
+    settings = {"limit": 4, "ablate": [], "baselines": False}
     said: list[str] = []
     folder, rows = run_suite(settings, tmp_path / "suite")
     assert [row["dataset"] for row in rows if "n" in row] == ["cora"]

@@ -39,7 +39,7 @@ def quiet(_line: str) -> None:
 
 
 def test_by_name(tmp_path):
-    run = ssl4rl.evaluate("link", always("yes"), tmp_path / "run", say=quiet, limit=6, ablate=0, baselines=False)
+    run = ssl4rl.evaluate("link", always("yes"), tmp_path / "run", say=quiet, limit=6, ablate=[], baselines=False)
     assert run.scores["accuracy"] == 0.5 and run.scores["model"] == "always yes"
     assert run.finished and run.is_evaluation and len(run.predictions()) == 6
     assert (run.config["benchmark"], run.config["dataset"], run.config["limit"]) == ("link", None, 6)
@@ -73,7 +73,7 @@ def test_a_benchmark_brings_its_own_source_level_knobs_and_seed(tmp_path):
 
 
 def test_a_recipe_with_other_settings(tmp_path):
-    recipe = EvalRecipe(benchmark="node", limit=9, ablate=0, baselines=False)
+    recipe = EvalRecipe(benchmark="node", limit=9, ablate=[], baselines=False)
     run = ssl4rl.evaluate(recipe, always("A"), tmp_path / "run", say=quiet, limit=2)
     assert run.scores["n"] == 2 and run.config["limit"] == 2
     with pytest.raises(ssl4rl.UserError, match="unknown setting of an evaluation 'limt'; did you mean limit"):

@@ -74,7 +74,9 @@ class Scripted:
 
 
 def evaluated(path, output, engine=None, cache=None, **settings):
-    recipe = EvalRecipe.build({"benchmark": "mmbench", "dataset": str(path), "ablate": 0, **settings})
+    if "again" not in settings:
+        settings["ablate"] = []
+    recipe = EvalRecipe.build({"benchmark": "mmbench", "dataset": str(path), **settings})
     model = Model(engine or Scripted(), ReplyCache(cache))
     evaluate(recipe, model, output, say=lambda _: None)
     return json.loads((output / "scores.json").read_text())
@@ -118,7 +120,7 @@ def test_the_known_numbers(written, question_table, tmp_path):
 
 
 def test_a_constant_letter_scores_nothing_in_circular(written, tmp_path):
-    scores = evaluated(written, tmp_path / "run", Scripted({"": "A"}), ablate=4)
+    scores = evaluated(written, tmp_path / "run", Scripted({"": "A"}), again=4)
     assert scores["accuracy"] == 0 and scores["readings"]["vanilla"]["accuracy"] == 2 / 4
     assert scores["readings"]["row_mean"]["accuracy"] == 4 / 13
     for name in ("first option", "majority letter", "no image", "blank image"):
@@ -129,7 +131,7 @@ def test_a_constant_letter_scores_nothing_in_circular(written, tmp_path):
 
 
 def test_without_rotations_accuracy_is_vanilla(question_table, tmp_path):
-    scores = evaluated(question_table(*QUESTIONS), tmp_path / "run", ablate=2)
+    scores = evaluated(question_table(*QUESTIONS), tmp_path / "run", again=2)
     assert scores["accuracy"] == scores["readings"]["vanilla"]["accuracy"] == 3 / 4
     assert list(scores["readings"]) == ["vanilla", "row_mean"]
     # The first option is right in all but two; so is the majority letter, and the difference is paired.
@@ -139,15 +141,15 @@ def test_without_rotations_accuracy_is_vanilla(question_table, tmp_path):
 
 
 def test_the_limit_counts_questions(written, tmp_path):
-    scores = evaluated(written, tmp_path / "run", limit=2, ablate=1)
+    scores = evaluated(written, tmp_path / "run", limit=2, again=1)
     assert scores["n"] == 2 and scores["items"] == 4 and scores["rows"] > 4
     assert scores["baselines"]["no image"]["n"] == 1
 
 
 def test_what_the_model_is_shown(written, tmp_path):
     engine = Scripted()
-    evaluated(written, tmp_path / "run", engine, ablate=4)
-    shown, none, blank = engine.asked[:13], engine.asked[13:26], engine.asked[26:]
+    evaluated(written, tmp_path / "run", engine, again=4)
+    shown, none, blank = engine.asked[::3], engine.asked[1::3], engine.asked[2::3]
     assert [text for text, _ in shown] == [text for text, _ in none] == [text for text, _ in blank]
     assert all(len(images) == 1 and images[0].getpixel((0, 0))[1:] == (90, 160) for _, images in shown)
     assert not any(images for _, images in none)
@@ -158,11 +160,11 @@ def test_the_cache_tells_images_apart(question_table, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "home"))
     path = question_table({"index": 1}, {"index": 2, "question": "question 1?"})
     engine = Scripted()
-    evaluated(path, tmp_path / "one", engine, cache="model", ablate=2)
+    evaluated(path, tmp_path / "one", engine, cache="model", again=2)
     # Two questions that differ in nothing but the image are two; without it they are one, and with a blank one too.
     assert len(engine.asked) == 2 + 2 + 2
     again = Scripted()
-    evaluated(path, tmp_path / "two", again, cache="model", ablate=2)
+    evaluated(path, tmp_path / "two", again, cache="model", again=2)
     assert again.asked == []
 
 
@@ -175,9 +177,9 @@ def test_many_images_are_not_held_at_once(written, tmp_path, monkeypatch):
             sizes.append(len(conversations))
             return super().stream(conversations, sampling)
 
-    evaluated(written, tmp_path / "run", Counting(), ablate=4)
-    # 13 with their images, 13 without any at once, 13 with blank ones.
-    assert sizes == [5, 5, 3, 13, 5, 5, 3]
+    evaluated(written, tmp_path / "run", Counting(), again=4)
+    # 13 with their images, as many without one, as many with blank ones.
+    assert sizes == [5] * 7 + [4]
 
 
 def test_an_interrupted_run_is_resumed(written, tmp_path):
@@ -193,7 +195,7 @@ def test_an_interrupted_run_is_resumed(written, tmp_path):
 
 def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path):
     settings = {"benchmark": "imagenet", "dataset": str(real_data / "imagenet"), "level": "completion", "limit": 6}
-    recipe = EvalRecipe.build({**settings, "ablate": 0})
+    recipe = EvalRecipe.build({**settings, "ablate": []})
     benchmark = build_benchmark(recipe)
     names = [benchmark.example(index).gold for index in range(6)]
 
@@ -211,7 +213,7 @@ def test_completion_keeps_its_names_once_and_reads_synonyms(real_data, tmp_path)
     lines = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
     assert not any("choices" in json.loads(line) for line in lines)
     assert rescore_run(open_run(tmp_path / "run"), "lenient").scores["accuracy"] == 2 / 6
-    every = EvalRecipe.build({**settings, "ablate": 0, "knobs": {"images": "all"}})
+    every = EvalRecipe.build({**settings, "ablate": [], "knobs": {"images": "all"}})
     evaluate(every, Model(Naming(), ReplyCache(None)), tmp_path / "all", say=lambda _: None)
     scores = json.loads((tmp_path / "all" / "scores.json").read_text())
     assert scores["items"] == 250 and "majority" not in scores["baselines"] and "left out" in scores["notes"][-1]
@@ -287,7 +289,7 @@ def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
     assert rows[4]["question"] == "Knows?" and rows[4]["A"] == "bee" and rows[4]["answer"] == "A"
     with pytest.raises(UserError, match=r"ends in \.tsv"):
         export_predictions(open_run(tmp_path / "run"), tmp_path / "out.xlsx")
-    graph = EvalRecipe.build({"benchmark": "link", "limit": 2, "ablate": 0, "baselines": False})
+    graph = EvalRecipe.build({"benchmark": "link", "limit": 2, "ablate": [], "baselines": False})
     evaluate(graph, Model(Scripted(), ReplyCache(None)), tmp_path / "graph", say=lambda _: None)
     with pytest.raises(UserError, match="of benchmark link; only multiple-choice"):
         export_predictions(open_run(tmp_path / "graph"), tmp_path / "out.tsv")
@@ -307,7 +309,7 @@ def test_a_clustered_interval():
 
 def test_the_suite(real_data, tmp_path, monkeypatch):
     monkeypatch.setattr(Model, "open", lambda recipe: Model(Scripted(), ReplyCache(None)))
-    settings = {"limit": 4, "ablate": 0, "baselines": False, "dataset": str(real_data)}
+    settings = {"limit": 4, "ablate": [], "baselines": False, "dataset": str(real_data)}
     said: list[str] = []
 
     def run_suite(settings, output, *, resume=False):

@@ -3,9 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.budget import FEWEST_WORDS, count_pieces, cut, fair_shares, read_head
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Subgraph
-from ssl4rl.graph.text import FEWEST_WORDS, count_pieces, cut, fair_shares, read_head, write_subgraph
+from ssl4rl.graph.text import write_subgraph
 
 
 def test_pieces_are_about_tokens_and_bounded_in_any_script():

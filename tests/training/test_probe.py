@@ -94,7 +94,7 @@ def test_the_embedded_model_says_what_it_does_not_know(tmp_path: Path) -> None:
         dataset=str(tmp_path),
         limit=1,
         max_new_tokens=2,
-        ablate=0,
+        ablate=[],
         baselines=False,
         say=said.append,
     )

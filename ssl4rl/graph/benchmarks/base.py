@@ -8,9 +8,14 @@ graph (none, with ``num_hops=0``) are asked the same questions and can be compar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from ssl4rl.graph.task import PAPER_CONTEXT
+from ssl4rl.benchmarks import Benchmark
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
+from ssl4rl.graph.text import Restatement
+from ssl4rl.rng import moved
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},
@@ -20,5 +25,61 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {
 }
 """How much of the graph a prompt shows."""
 
-ABLATIONS: Mapping[str, Mapping[str, Any]] = {"graph removed": {"num_hops": 0}}
-"""The same questions, and of the asked nodes the same texts to the word, without a neighbour or an edge."""
+
+class GraphKnobs(ContextKnobs):
+    """What the benchmarks on graphs add to the context."""
+
+    unseeded = ContextKnobs.unseeded | {"restated"}
+
+    restated: Restatement | None = None
+    """The same question put in another way: ``numbers`` gives nodes other numbers, and so their lines another order;
+    ``lines``, ``edges`` and ``options`` are each put in another order; ``ends`` swaps the two nodes of a question about
+    an edge, and the ends of edges that have no direction."""
+
+
+GK = TypeVar("GK", bound=GraphKnobs)
+
+
+class GraphBenchmark(GraphTask[GK], Benchmark[TextAttributedGraph, GK]):
+    """Base of the benchmarks on graphs."""
+
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "graph removed": {"num_hops": 0},
+        "edges rewired": {"corrupt": "edges"},
+        "edges reversed": {"corrupt": "directions"},
+        "centre text only": {"corrupt": "other_text"},
+        "neighbour text only": {"corrupt": "asked_text"},
+        "structure only": {"corrupt": "text"},
+    }
+    """The same questions. Without the graph the asked nodes have the same texts to the word, and no neighbour or
+    edge; rewired, they have other neighbours; in all others the same nodes and edges are shown."""
+    usual_ablations: ClassVar[tuple[str, ...]] = ("graph removed",)
+    restatements: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "nodes renumbered": {"restated": "numbers"},
+        "nodes reordered": {"restated": "lines"},
+        "edges reordered": {"restated": "edges"},
+        "options reordered": {"restated": "options"},
+        "ends swapped": {"restated": "ends"},
+    }
+    asks_options: ClassVar[bool] = True
+    """Whether answers are options in an order of their own."""
+    asks_pairs: ClassVar[bool] = False
+    """Whether a question names two nodes in an order that means nothing."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        restated = self.knobs.restated
+        if restated == "options" and not self.asks_options:
+            raise NotApplicable(f"task.restated=options: benchmark {self.name} has no options to put in another order")
+        if restated == "ends" and self.source.directed and not self.asks_pairs:
+            raise NotApplicable(f"task.restated=ends: the edges of graph {self.source.name} have a direction")
+
+    @property
+    def restated(self) -> Restatement | None:
+        return self.knobs.restated
+
+    def offered(self, options: list[int], *key: object) -> list[int]:
+        """The options of an item in the order in which they are shown; restated, each is in another place."""
+        if self.knobs.restated != "options":
+            return options
+        return [options[place] for place in moved(len(options), self.item_rng("options restated", *key))]

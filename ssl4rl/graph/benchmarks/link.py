@@ -7,26 +7,29 @@ from typing import ClassVar
 
 import numpy as np
 
-from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
-from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairKnobs, PairTask
 from ssl4rl.graph.splits import pair_keys
 from ssl4rl.source import SPLITS
 from ssl4rl.tasks import MAX_DRAWS, Draft
 
 
-class LinkPrediction(PairTask[PairKnobs], Benchmark[TextAttributedGraph, PairKnobs]):
+class LinkKnobs(PairKnobs, GraphKnobs):
+    """Settings of link prediction."""
+
+
+class LinkPrediction(GraphBenchmark[LinkKnobs], PairTask[LinkKnobs]):
     """Are two nodes joined by an edge? Even items are pairs of the split that are, odd items pairs that are not."""
 
     name: ClassVar[str] = "link"
     version: ClassVar[int] = 2
-    knobs_type = PairKnobs
+    knobs_type = LinkKnobs
     levels = LEVELS
     default_level = "one-hop"
-    ablations = ABLATIONS
+    asks_options = False
+    asks_pairs = True
 
     def prepare(self) -> None:
         super().prepare()

@@ -7,25 +7,23 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
-from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.splits import node_split
-from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
+from ssl4rl.graph.task import node_item
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
 from ssl4rl.tasks import Draft
 
 
-class NodeKnobs(ContextKnobs):
+class NodeKnobs(GraphKnobs):
     """Settings of node classification."""
 
     fanout: int = Field(5, ge=1, le=50)
     """New neighbours sampled per node and hop (TAGLAS's default)."""
 
 
-class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, NodeKnobs]):
+class NodeClassification(GraphBenchmark[NodeKnobs]):
     """Which class does a node belong to? By label, from all classes in an order shuffled per item."""
 
     name: ClassVar[str] = "node"
@@ -33,7 +31,6 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
     knobs_type = NodeKnobs
     levels = LEVELS
     default_level = "one-hop"
-    ablations = ABLATIONS
 
     def prepare(self) -> None:
         super().prepare()
@@ -60,7 +57,8 @@ class NodeClassification(GraphTask[NodeKnobs], Benchmark[TextAttributedGraph, No
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         node = int(self.nodes[index])
         label = int(self.labels[node])
-        options = [int(i) for i in self.item_rng("options", node).permutation(len(self.source.label_names))]
+        order = self.item_rng("options", node).permutation(len(self.source.label_names))
+        options = self.offered(order.tolist(), node)
         names = [self.source.label_names[option] for option in options]
         labels = labels_for(names)
         choices = dict(zip(labels, names, strict=True))

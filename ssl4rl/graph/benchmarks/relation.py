@@ -8,16 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.benchmarks import Benchmark
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
-from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairTask
-from ssl4rl.graph.task import ContextKnobs
 from ssl4rl.tasks import Draft
 
 
-class RelationKnobs(ContextKnobs):
+class RelationKnobs(GraphKnobs):
     """Settings of relation prediction."""
 
     fanout: int = Field(3, ge=1, le=50)
@@ -26,7 +23,7 @@ class RelationKnobs(ContextKnobs):
     """Relations to choose from, as many as there are at most; null offers all of them."""
 
 
-class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph, RelationKnobs]):
+class RelationPrediction(GraphBenchmark[RelationKnobs], PairTask[RelationKnobs]):
     """Which relation holds from head to tail? By label; every relation that holds between the two is right."""
 
     name: ClassVar[str] = "relation"
@@ -34,7 +31,6 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
     knobs_type = RelationKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {**LEVELS, "all": {"num_options": None}}
     default_level = "one-hop"
-    ablations = ABLATIONS
 
     def prepare(self) -> None:
         super().prepare()
@@ -53,7 +49,7 @@ class RelationPrediction(PairTask[RelationKnobs], Benchmark[TextAttributedGraph,
         relation = int(self.relations[edge])
         head, tail = (int(node) for node in self.source.edge_index[:, edge])
         options = self.relation_options(edge, self.num_options, self.item_rng("options", edge))
-        asked = self.ask_relation(edge, options, rng)
+        asked = self.ask_relation(edge, self.offered(options, edge), rng)
         return self.closed(
             asked.parts,
             accepted=asked.accepted,

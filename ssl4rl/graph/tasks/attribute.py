@@ -16,11 +16,12 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring, words
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.budget import heads_of, read_head
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.graph.tasks.constants import Constant, best_constant
-from ssl4rl.graph.text import GraphText, heads_of, read_head
+from ssl4rl.graph.text import GraphText
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Draft, Redraw, inserted

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from ssl4rl.inference import adapters, checks
 from ssl4rl.inference.engines import Reply, Sampling
+from ssl4rl.inference.families import Family, families
 from ssl4rl.inference.lengths import check_conversations
 from ssl4rl.inference.messages import Messages, images_of, typed
 from ssl4rl.inference.model import ModelFiles
@@ -43,7 +46,10 @@ def load(files: ModelFiles, dtype: str) -> Any:
 
 
 class TransformersEngine:
-    """A causal language model in memory; conversations of similar length share a batch of ``batch_size``."""
+    """A causal language model in memory; conversations of similar length share a batch of ``batch_size``.
+
+    What prompts of a batch begin with is run once, where that is at least half of each of them.
+    """
 
     def __init__(
         self, model: Any, files: ModelFiles, *, batch_size: int = 16, context_length: int | None = None
@@ -65,14 +71,15 @@ class TransformersEngine:
         import torch
 
         config = self._generation_config(sampling)
-        for batch, indices in enumerate(self._batches([_size(one) for one in conversations])):
+        for number, batch in enumerate(self._batches_of(conversations)):
+            indices = [index for family in batch for index in family.members]
             encoded = self.files.encoder.encode([conversations[index] for index in indices])
             check_conversations(
                 [len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices
             )
-            inputs = self._pad_left(encoded)
             with self._evaluating(), torch.random.fork_rng():
-                torch.manual_seed(sampling.seed + batch)
+                torch.manual_seed(sampling.seed + number)
+                inputs = self._inputs(encoded, batch)
                 output = self.model.generate(**inputs, generation_config=config)
             for index, tokens in zip(indices, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 yield index, self._reply(tokens)
@@ -87,13 +94,14 @@ class TransformersEngine:
                 # One at a time: its choices make up a batch, and images of several sizes need not fit together.
                 prompt = self.files.encoder.choice_ids(conversation, choices[index])
                 check_conversations([max(map(len, prompt.continued))], 0, self.context_length, [index])
-                yield index, self._log_probabilities([prompt])[0]
+                yield index, self._log_probabilities([prompt], [Family([0], 0)])[0]
             else:
                 text_only.append(index)
         prompts = [self.files.encoder.choice_ids(conversations[index], choices[index]) for index in text_only]
         check_conversations([max(map(len, one.continued)) for one in prompts], 0, self.context_length, text_only)
-        for places in self._batches([one.common for one in prompts]):
-            sums = self._log_probabilities([prompts[place] for place in places])
+        for batch in self._batches([one.prefix.ids[0] for one in prompts], [one.common for one in prompts]):
+            places = [place for family in batch for place in family.members]
+            sums = self._log_probabilities([prompts[place] for place in places], batch)
             yield from zip([text_only[place] for place in places], sums, strict=True)
 
     def _generation_config(self, sampling: Sampling) -> Any:
@@ -126,9 +134,62 @@ class TransformersEngine:
         tokens = tokens[: ends[0] + 1] if ends else tokens
         return Reply(self.files.decode(tokens), len(tokens), truncated=not ends)
 
-    def _batches(self, lengths: Sequence[Any]) -> list[list[int]]:
-        order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+    def _batches_of(self, conversations: Sequence[Messages]) -> list[list[Family]]:
+        """The conversations in batches; those with images share nothing."""
+        ids: list[list[int]] = [[] for _ in conversations]
+        text_only = [index for index, one in enumerate(conversations) if not images_of(one)]
+        encoded = self.files.encoder.encode([conversations[index] for index in text_only])
+        if not encoded.marks:
+            for index, tokens in zip(text_only, encoded.ids, strict=True):
+                ids[index] = tokens
+        return self._batches(ids, [_size(one) for one in conversations])
+
+    def _batches(self, prompts: Sequence[list[int]], sizes: Sequence[Any]) -> list[list[Family]]:
+        """Batches of prompts that begin alike, and of others of similar size; in each either all share or none does."""
+        together = [one for one in families(prompts, self.batch_size) if one.shared] if self._can_share else []
+        batches: list[list[Family]] = []
+        for family in together:
+            rows = sum(len(one.members) for one in batches[-1]) if batches else self.batch_size
+            if rows + len(family.members) > self.batch_size:
+                batches.append([])
+            batches[-1].append(family)
+        sharing = {index for family in together for index in family.members}
+        alone = sorted((index for index in range(len(prompts)) if index not in sharing), key=sizes.__getitem__)
+        for start in range(0, len(alone), self.batch_size):
+            batches.append([Family([index], 0) for index in alone[start : start + self.batch_size]])
+        return batches
+
+    @cached_property
+    def _can_share(self) -> bool:
+        """Whether the model's cache of a prefix serves every row that begins with it, padding in between or not."""
+        config = self.model.config.get_text_config()
+        windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+        kinds = getattr(config, "layer_types", None) or ["sliding" if windowed else "full_attention"]
+        return set(kinds) == {"full_attention"} and not getattr(self.model, "_is_stateful", False)
+
+    def _inputs(self, encoded: Encoded, batch: Sequence[Family]) -> dict[str, Any]:
+        """The model's inputs for prompts in the order of their families, with the cache of what has been run of them.
+
+        That is what a family shares; between it and the rest of a prompt, padding makes the rows equally long.
+        """
+        import torch
+        from transformers import DynamicCache
+
+        if not batch[0].shared:
+            return self._pad_left(encoded)
+        starts = list(accumulate((len(family.members) for family in batch), initial=0))
+        shared = [encoded.ids[start][: family.shared] for start, family in zip(starts, batch, strict=False)]
+        cache = DynamicCache(config=self.model.config.get_text_config())
+        first = self._pad_left(Encoded(shared))
+        self.model(**first, position_ids=_positions(first), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        of = [number for number, family in enumerate(batch) for _ in family.members]
+        rows = torch.tensor(of, device=self.model.device)
+        cache.batch_select_indices(rows)
+        rest = self._pad_left(
+            Encoded([ids[batch[number].shared :] for ids, number in zip(encoded.ids, of, strict=True)])
+        )
+        joined = {name: torch.cat([first[name][rows], rest[name]], 1) for name in first}
+        return {**joined, "past_key_values": cache}
 
     def _pad_left(self, encoded: Encoded) -> dict[str, Any]:
         """The model's inputs, on its device: ids, mask and marks, (B, L), and the images."""
@@ -163,23 +224,29 @@ class TransformersEngine:
         finally:
             self.model.train(training)
 
-    def _log_probabilities(self, prompts: Sequence[ChoiceIds]) -> list[list[float]]:
-        """Runs what the choices of each prompt begin with, then the rest of every choice on a copy of its cache."""
+    def _log_probabilities(self, prompts: Sequence[ChoiceIds], batch: Sequence[Family]) -> list[list[float]]:
+        """Runs what the choices of each prompt begin with, then the rest of every choice on a copy of its cache.
+
+        A prompt with images comes alone, so there are no marks and pixels to merge.
+        """
         import torch
         from transformers import DynamicCache
 
-        cache = DynamicCache(config=self.model.config.get_text_config())
-        # A prefix with images comes alone, so there are no marks and pixels to merge.
         prefix = prompts[0].prefix
-        inputs = self._pad_left(Encoded([one.prefix.ids[0] for one in prompts], prefix.marks, prefix.pixels))
-        mask = inputs["attention_mask"]
-        if not prefix.pixels:
-            # Models whose positions depend on the images (Qwen-VL) compute them themselves.
-            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        encoded = Encoded([one.prefix.ids[0] for one in prompts], prefix.marks, prefix.pixels)
         rows = [(row, tail) for row, one in enumerate(prompts) for tail in one.tails]
         totals: list[list[float]] = [[] for _ in prompts]
         with self._evaluating():
-            output = self.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            inputs = self._inputs(encoded, batch)
+            mask = inputs["attention_mask"]
+            if not prefix.pixels:
+                # Models whose positions depend on the images (Qwen-VL) compute them themselves.
+                inputs["position_ids"] = _positions(inputs)
+            cache = inputs.setdefault("past_key_values", DynamicCache(config=self.model.config.get_text_config()))
+            left = mask.shape[1] - cache.get_seq_length()
+            for name in {"input_ids", "position_ids"} & inputs.keys():
+                inputs[name] = inputs[name][:, -left:]
+            output = self.model(**inputs, use_cache=True, logits_to_keep=1)
             shift = getattr(self.model.base_model, "rope_deltas", None) if prefix.pixels else None
             first = output.logits[:, -1].float().log_softmax(-1)
             for start in range(0, len(rows), self.batch_size):
@@ -215,6 +282,11 @@ class TransformersEngine:
         )
         logps = output.logits.float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
         return logps.masked_fill(~is_token, 0.0).sum(1)
+
+
+def _positions(inputs: dict[str, Any]) -> Any:
+    """The position of each token in its row, (B, L), padding not counted."""
+    return (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
 
 
 def _size(conversation: Messages) -> tuple[int, int]:

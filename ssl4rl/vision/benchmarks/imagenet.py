@@ -6,11 +6,12 @@ drawn from classes that share no name with the right one or with each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from PIL import Image
 from pydantic import Field
 
 from ssl4rl.answers import normalise
@@ -52,10 +53,13 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
     default_level = "choice-20"
 
     def prepare(self) -> None:
+        super().prepare()
         images = self.source.images
         every = self.knobs.images == "all"
         if every and self.split != "test":
             raise NotApplicable("task.images=all leaves no image for training examples; use the test split")
+        if self.knobs.restated == "options" and self.knobs.options is None:
+            raise NotApplicable("task.restated=options: without options there is no order of them")
         members = np.arange(len(images)) if every else images.members(self.split)
         members = members[self.source.classes[members] >= 0]
         if not len(members):
@@ -73,11 +77,18 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
     def size(self) -> int:
         return len(self.images)
 
+    @property
+    def hashes(self) -> Sequence[str]:
+        return self.source.images.hashes
+
+    def open_image(self, image: int) -> Image.Image:
+        return self.source.images.open(image)
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         image = self.images[index]
         right = int(self.source.classes[image])
         names = list(self.source.names[right])
-        content_hash = self.source.images.hashes[image]
+        content_hash = self.hashes[image]
         choices: Mapping[str, str]
         if self.vocabulary is not None:
             accepted, choices = names, self.vocabulary
@@ -89,7 +100,7 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
             accepted, choices = [labels[options.index(right)]], dict(zip(labels, shown, strict=True))
             text, answer = f"{QUESTION}\n{write_options(shown, labels)}", label_noun(labels)
         return self.closed(
-            self.parts(content_hash, lambda: self.source.images.open(image), text, answer),
+            self.parts([image], text, answer),
             accepted=accepted,
             choices=choices,
             item=f"{image_item(content_hash)}-{image}",
@@ -108,7 +119,7 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
             if not taken & set(self._normalised[other]):
                 chosen.append(other)
                 taken |= set(self._normalised[other])
-        return [chosen[place] for place in rng.permutation(len(chosen))]
+        return self.offered([chosen[place] for place in rng.permutation(len(chosen))], image)
 
     @cached_property
     def vocabulary(self) -> Mapping[str, str] | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.prompts import label_noun
@@ -61,6 +62,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     default_level = "reasoning"
 
     def prepare(self) -> None:
+        super().prepare()
         if self.split == "val":
             raise NotApplicable(f"question set {self.source.name} has no validation split, only train and test")
         questions: dict[str, list[Question]] = defaultdict(list)
@@ -96,6 +98,13 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         return len(self.rows)
 
     @property
+    def hashes(self) -> Sequence[str]:
+        return self.source.hashes
+
+    def open_image(self, image: int) -> Image.Image:
+        return self.source.store.open(image, None)
+
+    @property
     def num_questions(self) -> int:
         return len(self._ends)
 
@@ -104,22 +113,18 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         row = self.rows[index]
-        content_hash = self.source.hashes[row.image]
+        if not row.has_fixed_order:
+            row = row.reordered(self.offered(list(range(len(row.options))), row.index))
         hint = [f"Hint: {row.hint}"] if row.hint else []
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
-        hashes = [self.source.hashes[image] for image in row.images]
-        parts = self.parts(content_hash, lambda: self.source.open(row), text, label_noun(list(row.options)))
-        if self.knobs.image != "none":
-            further = [self.shown(hashes[n], self.source.open(row, n)) for n in range(1, len(hashes))]
-            parts = (*parts[:1], *further, *parts[1:])
         return self.closed(
-            parts,
+            self.parts(row.images, text, label_noun(list(row.options))),
             accepted=[row.answer],
             choices=row.options,
             item=f"question:{row.index}",
             class_name=row.options[row.answer],
-            source_items=tuple(map(image_item, hashes)),
+            source_items=tuple(image_item(self.hashes[image]) for image in row.images),
             meta={
                 "question": f"question:{row.base}",
                 "rotated": row.rotated,

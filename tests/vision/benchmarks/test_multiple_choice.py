@@ -46,7 +46,7 @@ def test_the_prompt_word_for_word(question_table):
 def test_what_is_hidden_is_the_image_and_nothing_else(question_table):
     path = question_table({}, {"question": "Another?"})
     shown = benchmark_on(path)
-    none, blank = (benchmark_on(path, **knobs) for knobs in shown.ablations.values())
+    none, blank = (benchmark_on(path, **shown.ablations[name]) for name in ("no image", "blank image"))
     for index in range(2):
         assert shown.example(index).text == blank.example(index).text == none.example(index).text
         assert none.example(index).images == []
@@ -54,6 +54,51 @@ def test_what_is_hidden_is_the_image_and_nothing_else(question_table):
         assert grey.size == (40, 30) and np.unique(np.asarray(grey)).tolist() == [128]
         assert len({each.example(index).id for each in (shown, blank, none)}) == 3
     assert benchmark_on(path, size=16).example(0).images[0].size == (21, 16)
+
+
+def test_shuffled_patches_are_the_same_pixels_in_other_places():
+    usual, shuffled, other = (
+        MultipleChoice(QUESTIONS.load(), split="test", knobs={"image": how}) for how in ("shown", "patches", "other")
+    )
+    for index in range(4):
+        ((before,), (after,), (another,)) = (each.example(index).images for each in (usual, shuffled, other))
+        before, after, another = (np.asarray(image) for image in (before, after, another))
+        assert sorted(before.reshape(-1, 3).tolist()) == sorted(after.reshape(-1, 3).tolist())
+        height, width = before.shape[0] // 4, before.shape[1] // 4
+        for row in range(4):
+            for column in range(4):
+                piece = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+                assert (before[piece] != after[piece]).any()
+        assert another.shape != before.shape or (another != before).any()
+        assert usual.example(index).text == shuffled.example(index).text == other.example(index).text
+
+
+def test_another_image_needs_another_one(question_table):
+    with pytest.raises(NotApplicable, match="only one image"):
+        benchmark_on(question_table({}), image="other")
+
+
+def test_options_in_another_order_stay_right_and_those_that_speak_of_others_stay(question_table):
+    path = question_table(
+        {"C": "a cup", "D": "a dog", "answer": "C"},
+        {"C": "both A and B"},
+        {"C": "none of the above"},
+        {"C": "USA and UK"},
+    )
+    for index in range(4):
+        usual, restated = (benchmark_on(path, restated=form).example(index) for form in (None, "options"))
+        before, after = usual.meta["choices"], restated.meta["choices"]
+        assert before[usual.gold] == after[restated.gold] and usual.meta["item"] == restated.meta["item"]
+        is_fixed = before["C"] in ("both A and B", "none of the above")
+        assert (before == after) if is_fixed else not any(before[letter] == after[letter] for letter in before)
+
+
+def test_an_image_that_is_encoded_again_looks_the_same():
+    usual, again = (
+        MultipleChoice(QUESTIONS.load(), split="test", knobs={"restated": how}) for how in (None, "encoding")
+    )
+    before, after = (np.asarray(each.example(0).images[0], dtype=float) for each in (usual, again))
+    assert 0 < np.abs(before - after).mean() < 4 and usual.example(0).id.hash != again.example(0).id.hash
 
 
 def test_items_stand_question_by_question_and_limits_count_questions(question_table):

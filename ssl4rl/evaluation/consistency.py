@@ -1,0 +1,58 @@
+"""Does a model mean what it answers? The same questions in other forms, and how far its answers agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ssl4rl.evaluation.scores import answered_class, beside_model, mean_and_interval, per_question, question_of
+from ssl4rl.records import Prediction
+from ssl4rl.statistics import clustered
+
+
+def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
+    """The content of ``consistency`` in scores.json; ``restated`` has at least one form, all of the same items.
+
+    ``forms`` has a row for each. ``agreement`` is the share of the questions whose prompt reads differently in that
+    form (``changed`` of them) that got an allowed answer in both, and the same one by its meaning, not by its letter;
+    it is None if no prompt does. ``accuracy`` is over all questions asked again, and ``model_minus_form`` the paired
+    difference to the usual form. Over all forms with the usual one, ``agreement`` counts questions that got the same
+    answer in every form, and ``worst`` and ``best`` those that were right in every form, and in any.
+    """
+    first = {prediction.item: prediction for prediction in predictions}
+    usual = per_question(predictions)
+    forms = {}
+    for name, others in restated.items():
+        changed = [row for row in others if row.prompt != first[row.item].prompt]
+        score = beside_model(per_question(others), usual)
+        forms[name] = {
+            "changed": len(changed),
+            "agreement": _agreement(first, [changed]) if changed else None,
+            **{key: score[key] for key in ("accuracy", "low", "high", "n")},
+            "model_minus_form": score["model_minus_baseline"],
+        }
+    scores = [per_question(rows) for rows in restated.values()]
+    questions = list(scores[0])
+    values = [[usual[question].value, *(form[question].value for form in scores)] for question in questions]
+    return {
+        "n": len(questions),
+        "forms": forms,
+        "agreement": _agreement(first, list(restated.values())),
+        "worst": mean_and_interval([min(one) for one in values]),
+        "best": mean_and_interval([max(one) for one in values]),
+    }
+
+
+def _agreement(first: Mapping[str, Prediction], forms: Sequence[Sequence[Prediction]]) -> dict[str, Any]:
+    """The share of the items that were answered alike in the usual form and in all of these."""
+    answers: dict[str, set[str | None]] = {}
+    for row in (row for rows in forms for row in rows):
+        usual = first[row.item]
+        answers.setdefault(row.item, {_meaning(usual)}).add(_meaning(row))
+    values = [float(len(given) == 1 and None not in given) for given in answers.values()]
+    return mean_and_interval(values, clustered(values, [question_of(first[item]) for item in answers]))
+
+
+def _meaning(prediction: Prediction) -> str | None:
+    """The class that was answered, whatever its label; None if the answer is not one of those to choose from."""
+    return answered_class(prediction) if prediction.valid else None
