@@ -11,7 +11,17 @@ import pytest
 import ssl4rl
 
 ROOT = Path(ssl4rl.__file__).parents[1]
-DOCTESTED = ("answers", "build", "example", "lenient", "inference.engines.chat", "prompts", "statistics", "graph.text")
+DOCTESTED = (
+    "answers",
+    "build",
+    "example",
+    "graph.budget",
+    "inference.engines.chat",
+    "inference.families",
+    "lenient",
+    "prompts",
+    "statistics",
+)
 
 
 def test_every_name_of_the_face_is_there_and_documented():

@@ -7,24 +7,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.benchmarks.base import ABLATIONS, LEVELS
-from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.splits import node_split
-from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
-from ssl4rl.graph.text import write_subgraph
+from ssl4rl.graph.task import pair_item
 from ssl4rl.tasks import Draft
 
 
-class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextKnobs]):
+class SameClass(GraphBenchmark[GraphKnobs]):
     """Do two nodes belong to the same class? Even items are pairs that do, odd items are pairs that do not."""
 
     name: ClassVar[str] = "same-class"
-    knobs_type = ContextKnobs
+    knobs_type = GraphKnobs
     levels = LEVELS
     default_level = "one-hop"
-    ablations = ABLATIONS
+    asks_options = False
+    asks_pairs = True
 
     def prepare(self) -> None:
         super().prepare()
@@ -53,8 +51,8 @@ class SameClass(GraphTask[ContextKnobs], Benchmark[TextAttributedGraph, ContextK
             raise IndexError(index)
         pair, answer = self._pair(index)
         subgraph = self.cut(pair, rng)
-        written = write_subgraph(self.source, subgraph, rng, text_budget=self.knobs.text_budget, keep=pair)
-        first, second = (written.number[node] for node in pair)
+        written = self.write(subgraph, rng, keep=pair)
+        first, second = (written.number[node] for node in (pair[::-1] if self.restated == "ends" else pair))
         question = f"Do nodes [{first}] and [{second}] belong to the same class?"
         return self.closed(
             self.prompt(written.text, question, self.form("yes or no")),
