@@ -1,24 +1,27 @@
-"""What it costs to ask a question again in another form, beside asking it for the first time.
+"""A question and another form of it asked together, beside the two asked one after the other.
 
     python -m benchmarks.restatements [--model FOLDER] [--dataset cora] [--questions 32] [--runs 5]
 
-The peer is one pass over the usual form of the questions; ours is what a form adds to it when both are asked together.
-Forms that change the end of a prompt (options, edges, ends) share what stands before with the usual form; those that
-change its beginning (other numbers, other lines) cannot. Answer only, by transformers, one token a reply.
+Forms that change the end of a prompt (options, edges, ends) share what stands before with the usual form, which is then
+run once: they are to cost less than half a pass, so that together takes three quarters of the time at most. Forms that
+change the beginning (other numbers, other lines) cannot share it. Answer only, by transformers, one token a reply,
+prompts as in configs/laptop-graph.yaml.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import ssl4rl
-from benchmarks.common import figure, report, seconds
+from benchmarks.common import figure, paired, report
 from ssl4rl.errors import NotApplicable
 from ssl4rl.inference.engines import Sampling, generate, open_engine
 from ssl4rl.inference.messages import Messages
 
 SHARING = ("edges reordered", "options reordered", "ends swapped")
-AT_LEAST = 2.0
+AT_LEAST = 4 / 3
+"""Of the ratio: two passes to one and a half."""
 
 
 def main() -> None:
@@ -31,12 +34,13 @@ def main() -> None:
     options = parser.parse_args()
     engine = open_engine("transformers", options.model, dtype=options.dtype)
 
-    def spent(conversations: list[Messages]) -> float:
-        return seconds(lambda: generate(engine, conversations, Sampling(max_new_tokens=1)))
+    def ask(*batches: list[Messages]) -> None:
+        for conversations in batches:
+            generate(engine, conversations, Sampling(max_new_tokens=1))
 
     figures = []
     for name in ("node", "link"):
-        usual = ssl4rl.benchmark(name, options.dataset, reasoning=False)
+        usual = ssl4rl.benchmark(name, options.dataset, reasoning=False, text_budget=140)
         asked = [usual.example(index).messages() for index in range(options.questions)]
         for form, knobs in usual.restatements.items():
             try:
@@ -44,13 +48,9 @@ def main() -> None:
             except NotApplicable:
                 continue
             again = [restated.example(index).messages() for index in range(options.questions)]
-            added, once = [], []
-            spent(asked + again)
-            for _ in range(options.runs):
-                once.append(spent(asked))
-                added.append(spent(asked + again) - once[-1])
+            together, apart = paired(partial(ask, asked + again), partial(ask, asked, again), options.runs)
             bound = AT_LEAST if form in SHARING else None
-            figures.append(figure(f"{name}, {form}", added, once, at_least=bound))
+            figures.append(figure(f"{name}, {form}", together, apart, at_least=bound))
     report("restatements", figures, model=options.model, dataset=options.dataset, questions=options.questions)
 
 
