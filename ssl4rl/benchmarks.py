@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl4rl.answers import Scoring
 from ssl4rl.example import Example
-from ssl4rl.rng import seeded_rng
+from ssl4rl.rng import moved, seeded_rng
 from ssl4rl.tasks import Draft, K, S, ShownImage, Task
 
 MOST_LISTED = 1000
@@ -56,6 +56,17 @@ class Benchmark(Task[S, K]):
     def item_rng(self, *key: object) -> np.random.Generator:
         """What draws items, their order and their options: the same however much of the data a prompt shows."""
         return seeded_rng("items", self.source.fingerprint, self.name, self.split, self.seed, *key)
+
+    @property
+    def restated(self) -> str | None:
+        """The other form in which the question is asked; None for the usual one."""
+        return None
+
+    def offered(self, options: list[int], *key: object) -> list[int]:
+        """The options of an item in the order in which they are shown; restated, each is in another place."""
+        if self.restated != "options":
+            return options
+        return [options[place] for place in moved(len(options), self.item_rng("options restated", *key))]
 
     def choices(self, example: Example) -> Mapping[str, str]:
         """What may be answered, by label, with the name of each: ``{"A": "Theory", …}``."""

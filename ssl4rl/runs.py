@@ -181,13 +181,13 @@ class Run:
         """
         return list(self._records(HELDOUT, HeldoutAnswer))
 
-    def answered(self, ablation: str | None = None) -> list[Prediction]:
-        """The predictions of an evaluation, or of one of its ablations, so far, in the order they were written.
+    def answered(self, variant: str | None = None) -> list[Prediction]:
+        """The predictions so far of an evaluation, or of one of its ablations or restatements, as they were written.
 
         Raises:
             UserError: if a line is broken or lacks a field, or an item occurs twice.
         """
-        path = self.path / predictions_file(ablation)
+        path = self.path / predictions_file(variant)
         shared = self._json(CHOICES)
         records: dict[str, Prediction] = {}
         for number, record in enumerate(self._records(path.name, Prediction), start=1):
@@ -196,18 +196,18 @@ class Run:
             records[record.item] = record if shared is None else record.with_shared_choices(shared)
         return list(records.values())
 
-    def predictions(self, ablation: str | None = None) -> list[Prediction]:
+    def predictions(self, variant: str | None = None) -> list[Prediction]:
         """The same; none at all is an error.
 
         Raises:
             UserError: if there are none, a line is broken or lacks a field, or an item occurs twice.
         """
-        path = self.path / predictions_file(ablation)
+        path = self.path / predictions_file(variant)
         if not path.is_file():
             if not self.is_evaluation:
                 raise UserError(f"{self.path} is a training run; evaluate its model first: {self.path / 'model'}")
             raise UserError(f"{self.path} has no {path.name}; nothing was answered yet")
-        records = self.answered(ablation)
+        records = self.answered(variant)
         if not records:
             raise UserError(f"{path} is empty; nothing was answered yet")
         return records
@@ -217,7 +217,7 @@ class Run:
         return [*self.predictions()] if self.is_evaluation else [*self.completions()]
 
     def replies_to(self, example: ExampleId) -> list[ReplyRecord]:
-        """The recorded replies to one example, those of an evaluation's ablations included."""
+        """The recorded replies to one example, those of an evaluation's ablations and restatements included."""
         files: list[tuple[str, type[ReplyRecord]]] = [(COMPLETIONS, Completion)]
         files += [(path.name, Prediction) for path in sorted(self.path.glob(PREDICTIONS.replace(".", "*.")))]
         return [record for name, kind in files for record in self._records(name, kind) if record.id == example]
@@ -326,7 +326,12 @@ class Run:
 
 def predictions_file(variant: str | None = None) -> str:
     """The file that holds an evaluation's predictions, or those of an ablation or a restatement."""
-    return PREDICTIONS if variant is None else f"predictions.{variant.replace(' ', '-')}.jsonl"
+    return PREDICTIONS if variant is None else f"predictions.{hyphened(variant)}.jsonl"
+
+
+def hyphened(variant: str) -> str:
+    """The name of an ablation or a restatement as one word, for files and options."""
+    return variant.replace(" ", "-")
 
 
 def default_folder(task: str, dataset: str, now: datetime | None = None) -> Path:

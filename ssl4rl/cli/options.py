@@ -108,9 +108,10 @@ def complete_benchmark(context: typer.Context, incomplete: str) -> list[str]:
 def complete_ablation(context: typer.Context, incomplete: str) -> list[str]:
     """What the benchmarks of this side can be asked without, for the shell."""
     from ssl4rl.registry import BENCHMARKS
+    from ssl4rl.runs import hyphened
 
     kinds = map(BENCHMARKS.get, names_of_side(BENCHMARKS, side_of(context)))
-    names = ["all", "none", *(name.replace(" ", "-") for kind in kinds for name in kind.ablations)]
+    names = ["all", "none", *(hyphened(name) for kind in kinds for name in kind.ablations)]
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 

@@ -21,21 +21,23 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
     """
     first = {prediction.item: prediction for prediction in predictions}
     usual = per_question(predictions)
+    scores = {name: per_question(others) for name, others in restated.items()}
     forms = {}
     for name, others in restated.items():
         changed = [row for row in others if row.prompt != first[row.item].prompt]
-        score = beside_model(per_question(others), usual)
+        score = beside_model(scores[name], usual)
         forms[name] = {
             "changed": len(changed),
             "agreement": _agreement(first, [changed]) if changed else None,
             **{key: score[key] for key in ("accuracy", "low", "high", "n")},
             "model_minus_form": score["model_minus_baseline"],
         }
-    scores = [per_question(rows) for rows in restated.values()]
-    questions = list(scores[0])
-    values = [[usual[question].value, *(form[question].value for form in scores)] for question in questions]
+    values = [
+        [usual[question].value, *(form[question].value for form in scores.values())]
+        for question in next(iter(scores.values()))
+    ]
     return {
-        "n": len(questions),
+        "n": len(values),
         "forms": forms,
         "agreement": _agreement(first, list(restated.values())),
         "worst": mean_and_interval([min(one) for one in values]),

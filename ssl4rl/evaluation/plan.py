@@ -16,7 +16,7 @@ from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.example import Example
 from ssl4rl.inference.messages import Messages
 from ssl4rl.registry import BENCHMARKS
-from ssl4rl.runs import predictions_file
+from ssl4rl.runs import hyphened, predictions_file
 
 if TYPE_CHECKING:
     from ssl4rl.inference.engines import Engine
@@ -86,6 +86,7 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
         UserError: for an unknown ablation, or if the training split has too few items for the shots.
     """
     notes: list[str] = []
+    shots = choose_shots(benchmark, recipe.shots)
     count = min(recipe.again, recipe.limit or recipe.again)
 
     def again(variants: Mapping[str, Mapping[str, Any]]) -> tuple[Questions, ...]:
@@ -94,14 +95,14 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
             if all(getattr(benchmark.knobs, knob) == value for knob, value in knobs.items()):
                 continue  # the benchmark's own questions are that already
             try:
-                asked.append(_questions(recipe, benchmark.changed(knobs), count, name))
+                asked.append(_questions(benchmark.changed(knobs), shots, count, name))
             except NotApplicable as reason:
                 notes.append(f"{name} is left out: {reason}")
         return tuple(asked)
 
     return Plan(
         recipe,
-        main=_questions(recipe, benchmark, recipe.limit),
+        main=_questions(benchmark, shots, recipe.limit),
         ablations=again({name: benchmark.ablations[name] for name in _ablations(recipe, benchmark)}),
         restatements=again(benchmark.restatements if recipe.consistent else {}),
         notes=tuple(notes),
@@ -112,23 +113,27 @@ def _ablations(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Sequence[str]:
     """The names of those that are asked."""
     if recipe.ablate is None:
         return benchmark.usual_ablations
-    named = {name.replace(" ", "-"): name for name in benchmark.ablations}
+    named = {hyphened(name): name for name in benchmark.ablations}
     if recipe.ablate == [EVERY]:
         return list(named.values())
-    chosen = [name.replace(" ", "-") for name in recipe.ablate]
+    chosen = [hyphened(name) for name in recipe.ablate]
     for name in chosen:
         if name not in named:
             raise unknown(f"ablation of benchmark {benchmark.name}", name, [*named, EVERY, "none"])
     return [named[name] for name in dict.fromkeys(chosen)]
 
 
-def _questions(recipe: EvalRecipe, benchmark: AnyBenchmark, limit: int | None, variant: str | None = None) -> Questions:
+def _questions(
+    benchmark: AnyBenchmark, shots: Sequence[int], limit: int | None, variant: str | None = None
+) -> Questions:
     questions = min(limit or benchmark.num_questions, benchmark.num_questions)
-    return Questions(benchmark, few_shot(benchmark, recipe.shots), benchmark.items_of(questions), variant)
+    return Questions(benchmark, few_shot(benchmark, shots), benchmark.items_of(questions), variant)
 
 
-def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:
-    """``shots`` answered examples of the training split as turns of a conversation, rotating through the classes.
+def choose_shots(benchmark: AnyBenchmark, shots: int) -> list[int]:
+    """Which ``shots`` items of the training split to answer in front of every question, rotating through the classes.
+
+    They are the same ones whatever a prompt shows of them.
 
     Raises:
         UserError: if the training split has fewer items.
@@ -138,14 +143,22 @@ def few_shot(benchmark: AnyBenchmark, shots: int) -> Messages:
     train: Any = benchmark.on_split("train")
     if train.size < shots:
         raise UserError(f"--shots {shots}: the training split of {benchmark.source.name} has {train.size} items")
-    # Only the classes are kept, and the chosen examples built again: images are large.
+    # Only the classes are kept, and the chosen examples are built later: images are large.
     pool = {index: train.example(index).meta["class"] for index in range(min(train.size, SHOT_POOL))}
     used: Counter[str] = Counter()
-    turns: Messages = []
+    chosen = []
     for _ in range(shots):
         index = min(pool, key=lambda candidate: used[pool[candidate]])
         used[pool.pop(index)] += 1
-        example = train.example(index)
+        chosen.append(index)
+    return chosen
+
+
+def few_shot(benchmark: AnyBenchmark, items: Sequence[int]) -> Messages:
+    """These items of the training split with their answers, as turns of a conversation."""
+    turns: Messages = []
+    examples = map(benchmark.on_split("train").example, items) if items else ()
+    for example in examples:
         turns += [*example.messages(), {"role": "assistant", "content": example.gold_reply}]
     return turns
 

@@ -48,7 +48,8 @@ class EvalRecipe(BaseModel):
     max_new_tokens: int | None = Field(None, ge=1)
     """Most tokens of a reply; null is 512, and 2,048 at level ``paper``."""
     ablate: list[str] | None = None
-    """What to take away when questions are asked again: names of the benchmark's ablations; null is its usual ones."""
+    """What to take away when questions are asked again: names of the benchmark's ablations, or
+    ``[all]``; null is its usual ones."""
     consistent: bool = False
     """Whether to ask questions again in the benchmark's other forms of the same."""
     again: int = Field(200, ge=1)

@@ -46,9 +46,8 @@ class GraphText:
     """A subgraph as a prompt shows it. Nodes have local numbers, shuffled, so that a number carries no information.
 
     ``number`` maps a node of the graph to its local number, ``texts`` to what stands on its line; ``shown`` maps nodes
-    that are not masked, and options, to their texts as shown;
-    ``options`` are the lettered lines; ``dropped`` says how many characters were cut from whose text, and ``edges``
-    which edges are shown.
+    that are not masked, and options, to their texts as shown; ``options`` are the lettered lines; ``dropped`` says how
+    many characters were cut from whose text, and ``edges`` which edges are shown.
     """
 
     text: str
@@ -96,9 +95,9 @@ def write_subgraph(
 
     nodes = [node for node in subgraph.nodes if node in asked or node in chosen]
     numbers = rng.permutation(len(nodes)) + 1
-    joining = [edge for edge, pair in ends.items() if set(nodes) >= set(pair)]
-    edges = choose_edges(graph, joining, rng, text_budget // 2, first=asked)
     number = {node: int(local) for node, local in zip(nodes, numbers, strict=True)}
+    joining = [edge for edge, pair in ends.items() if number.keys() >= set(pair)]
+    edges = choose_edges(graph, joining, rng, text_budget // 2, first=asked)
     texts = {node: HIDDEN if node in masked else shown[node] for node in nodes}
     return GraphText(
         text=_written_out(graph, texts, number, edges, text_budget, Form()),
@@ -218,11 +217,13 @@ def write_edges(
     pairs = graph.edge_index[:, list(edges)].T.tolist()
     ends = {edge: [number[source], number[target]] for edge, (source, target) in zip(edges, pairs, strict=True)}
     if not graph.directed:
-        ends = {edge: sorted(pair, reverse=form.restated == "ends") for edge, pair in ends.items()}
+        ends = {edge: sorted(pair) for edge, pair in ends.items()}
     arrow = "->" if graph.directed else "-"
-    order = sorted(edges, key=lambda edge: (sorted(ends[edge]), edge) if not graph.directed else (ends[edge], edge))
+    order = sorted(edges, key=lambda edge: (ends[edge], edge))
     shown = _edge_texts(graph, order, text_budget)
     order = form.in_order(order, "edges")
+    if form.restated == "ends" and not graph.directed:
+        ends = {edge: pair[::-1] for edge, pair in ends.items()}
     if _is_plain(graph):
         return "Edges: " + ", ".join(arrow.join(map(str, ends[edge])) for edge in order) + "."
     return "Edges:\n" + "\n".join(_edge_line(graph, edge, ends[edge], shown.get(edge, "")) for edge in order)

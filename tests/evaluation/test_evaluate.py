@@ -12,7 +12,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation import suite
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.model import Model
-from ssl4rl.evaluation.plan import build_benchmark, few_shot
+from ssl4rl.evaluation.plan import build_benchmark, choose_shots, few_shot
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.engines import Reply, Sampling
@@ -218,7 +218,7 @@ def test_likelihoods_are_of_what_the_prompt_asks_for(tmp_path):
 
 def test_few_shot_examples_are_of_train_and_of_all_classes():
     benchmark = build_benchmark(EvalRecipe(benchmark="node"))
-    turns = few_shot(benchmark, 8)
+    turns = few_shot(benchmark, choose_shots(benchmark, 8))
     train = type(benchmark)(benchmark.source, split="train")
     answered = {turn["content"] for turn in turns[1::2]}
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 8 and len(answered) > 3
@@ -228,7 +228,7 @@ def test_few_shot_examples_are_of_train_and_of_all_classes():
     for example, answer in zip(shown, turns[1::2], strict=True):
         assert train.score(answer["content"], example).value == 1
     with pytest.raises(UserError, match="the training split of citations has"):
-        few_shot(benchmark, train.size + 1)
+        choose_shots(benchmark, train.size + 1)
 
 
 def test_the_paper_level_samples_as_the_paper_does():

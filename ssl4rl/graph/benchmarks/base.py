@@ -15,7 +15,6 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
 from ssl4rl.graph.text import Restatement
-from ssl4rl.rng import moved
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},
@@ -77,9 +76,3 @@ class GraphBenchmark(GraphTask[GK], Benchmark[TextAttributedGraph, GK]):
     @property
     def restated(self) -> Restatement | None:
         return self.knobs.restated
-
-    def offered(self, options: list[int], *key: object) -> list[int]:
-        """The options of an item in the order in which they are shown; restated, each is in another place."""
-        if self.knobs.restated != "options":
-            return options
-        return [options[place] for place in moved(len(options), self.item_rng("options restated", *key))]

@@ -71,9 +71,13 @@ class TransformersEngine:
         import torch
 
         config = self._generation_config(sampling)
-        for number, batch in enumerate(self._batches_of(conversations)):
+        known = self._text_ids(conversations)
+        for number, batch in enumerate(self._batches(known, [_size(one) for one in conversations])):
             indices = [index for family in batch for index in family.members]
-            encoded = self.files.encoder.encode([conversations[index] for index in indices])
+            if all(known[index] for index in indices):
+                encoded = Encoded([known[index] for index in indices])
+            else:
+                encoded = self.files.encoder.encode([conversations[index] for index in indices])
             check_conversations(
                 [len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices
             )
@@ -134,15 +138,15 @@ class TransformersEngine:
         tokens = tokens[: ends[0] + 1] if ends else tokens
         return Reply(self.files.decode(tokens), len(tokens), truncated=not ends)
 
-    def _batches_of(self, conversations: Sequence[Messages]) -> list[list[Family]]:
-        """The conversations in batches; those with images share nothing."""
+    def _text_ids(self, conversations: Sequence[Messages]) -> list[list[int]]:
+        """The tokens of each conversation that is text only; none of the others, whose images come batch by batch."""
         ids: list[list[int]] = [[] for _ in conversations]
         text_only = [index for index, one in enumerate(conversations) if not images_of(one)]
         encoded = self.files.encoder.encode([conversations[index] for index in text_only])
         if not encoded.marks:
             for index, tokens in zip(text_only, encoded.ids, strict=True):
                 ids[index] = tokens
-        return self._batches(ids, [_size(one) for one in conversations])
+        return ids
 
     def _batches(self, prompts: Sequence[list[int]], sizes: Sequence[Any]) -> list[list[Family]]:
         """Batches of prompts that begin alike, and of others of similar size; in each either all share or none does."""

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
-from ssl4rl.rng import moved
 from ssl4rl.source import Source
 from ssl4rl.tasks import Knobs, ShownImage
 from ssl4rl.vision.transforms import encoded_again, greyed, shuffled, within
@@ -64,6 +63,10 @@ class ImageBenchmark(Benchmark[S, K]):
             raise NotApplicable(f"task.image=other: {self.source.name} has only one image")
 
     @property
+    def restated(self) -> str | None:
+        return self.knobs.restated
+
+    @property
     @abstractmethod
     def hashes(self) -> Sequence[str]:
         """SHA-256 of the content of each of the source's images."""
@@ -103,9 +106,3 @@ class ImageBenchmark(Benchmark[S, K]):
     def _distinct(self) -> Mapping[str, int]:
         """An image of each content."""
         return {content: image for image, content in enumerate(self.hashes)}
-
-    def offered(self, options: list[int], *key: object) -> list[int]:
-        """The options of an item in the order in which they are shown; restated, each is in another place."""
-        if self.knobs.restated != "options":
-            return options
-        return [options[place] for place in moved(len(options), self.item_rng("options restated", *key))]
