@@ -1,11 +1,11 @@
 """Does it help to change difficulty, or the shares of tasks, as a model learns?
 
-    python -m experiments.difficulty [--seeds 0 1 2] [--seconds 120] [--runs RUNS]
+    python -m experiments.difficulty [--seeds 0 1 2] [--seconds 240] [--runs RUNS]
 
 The embedded model on the embedded graph, in equal time: of each condition a few steps are timed, and it is given as
-many as fit. `neighbor` at fixed levels, staged and adaptive; single tasks, and mixtures of three with constant shares,
-by learnability and by bandit. Every model is asked the same held-out examples of each task and level, and two
-benchmarks. What RUNS holds is used as it is.
+many as fit. `link` at fixed levels, staged and adaptive; single tasks, and mixtures of three with constant shares, by
+learnability and by bandit. Every model is asked the same held-out examples of each task and level, and two benchmarks.
+Rows that the output holds are kept, and runs that RUNS holds are used as they are.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ssl4rl.training.recipe_file import load_recipe
 from ssl4rl.training.run import run_recipe
 from ssl4rl.training.saving import LAST, MODEL
 
+LADDER = "link"
+"""The task whose ladder is climbed: the one that learns most in minutes."""
 MIXED = ("link", "neighbor", "attribute")
 LEVELS = ("easy", "medium", "hard")
 TIMED_STEPS = (1, 2, 8)
@@ -41,11 +43,13 @@ REPLY_LENGTH = 64
 def conditions() -> dict[str, dict[str, Any]]:
     """The settings of each, by name."""
     one: dict[str, dict[str, Any]] = {
-        f"neighbor, {level}": {"tasks": [{"name": "neighbor", "level": level}]} for level in LEVELS
+        f"{LADDER}, {level}": {"tasks": [{"name": LADDER, "level": level}]} for level in LEVELS
     }
     for difficulty in ("staged", "adaptive"):
-        one[f"neighbor, {difficulty}"] = {"tasks": [{"name": "neighbor"}], "difficulty": difficulty}
-    several: dict[str, dict[str, Any]] = {f"{name} alone": {"tasks": [{"name": name}]} for name in MIXED}
+        one[f"{LADDER}, {difficulty}"] = {"tasks": [{"name": LADDER}], "difficulty": difficulty}
+    # The ladder's own task alone is its default level, which is there already.
+    alone = [name for name in MIXED if name != LADDER]
+    several: dict[str, dict[str, Any]] = {f"{name} alone": {"tasks": [{"name": name}]} for name in alone}
     for mixing, name in (("weights", "uniform"), ("learnability", "learnability"), ("bandit", "bandit")):
         several[f"mixture, {name}"] = {"tasks": [{"name": each} for each in MIXED], "mixing": mixing}
     return one | several
@@ -101,14 +105,17 @@ def scores(run: Run, seed: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=240)
     parser.add_argument("--runs", type=Path, default=Path("runs/difficulty"))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/difficulty.json"))
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows = json.loads(options.output.read_text())["runs"] if options.output.is_file() else []
+    there = {(row["condition"], row["seed"]) for row in rows}
     for seed in options.seeds:
         for name, settings in conditions().items():
+            if (name, seed) in there:
+                continue
             path = options.runs / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
             result = path / "scores-of-all.json"
             if not result.is_file():
