@@ -193,12 +193,10 @@ class Task(ABC, Generic[S, K]):
 
     @classmethod
     def at_every_level(cls, source: S, **settings: Any) -> Iterator[Self]:
-        """The task at each level that applies to the source; ``settings`` are split, knobs and seed."""
+        """The task at each level at which the source has examples; ``settings`` are split, knobs and seed."""
         for level in cls.levels:
-            try:
-                yield cls(source, level=level, **settings)
-            except NotApplicable:
-                continue
+            with suppress(NotApplicable):
+                yield cls(source, level=level, **settings).tried()
 
     def on_split(self, split: str) -> Task[S, K]:
         """The same task on another split of its source."""
@@ -215,8 +213,14 @@ class Task(ABC, Generic[S, K]):
         found = []
         for rung in self.ladder or [{"level": level} for level in self.levels if not is_paper_level(level)]:
             with suppress(NotApplicable):
-                found.append(self.changed(rung))
+                found.append(self.changed(rung).tried())
         return found
+
+    def tried(self) -> Self:
+        """The task itself, once it has built an example; ``NotApplicable`` is raised if none can be used."""
+        with suppress(IndexError):  # a benchmark without items
+            self.example(0)
+        return self
 
     def form(self, answer: str) -> str:
         """The last sentence of a prompt, which says how to reply; ``answer`` is what to give: "yes or no"."""

@@ -40,6 +40,11 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
         # Only where being linked is what makes an option right.
         if offer.right < linked:
             yield "a wrong option is linked to the target as well"
+    for node in offer.example.meta.get("masked", ()):
+        edges = [edge for edge in offer.example.meta["edges"] if node in edge]
+        around = {end for edge in edges for end in edge if end != node}
+        if any(other != node and all(_joined(full, end, other) for end in around) for other in offer.nodes):
+            yield "all that is shown of a hidden node holds of another option as well"
     if len(offer.asked) == 2 and not offer.nodes:
         if offer.right == {"no"} and _joined(full, *offer.asked):
             yield "the answer is no, and an edge joins the asked nodes"

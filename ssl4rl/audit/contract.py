@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ssl4rl import answers
-from ssl4rl.answers import Outcome
+from ssl4rl.answers import Outcome, Scoring
 from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.audit.blind import blind_replies, excess
 from ssl4rl.audit.leaks import find_leaks
@@ -86,7 +86,9 @@ def check_contract(task: AnyTask, count: int) -> Findings:
         distinct=len({each.shown for each in drawn}),
         problems=tuple(f"{problem} ({where})" for problem, where in problems.items()),
         leaks=tuple(f"{leak} ({where})" for leak, where in find_leaks(task, sound)),
-        ambiguous=tuple(f"{found} ({where})" for found, where in find_ambiguous(task, sound)),
+        ambiguous=tuple(
+            f"{found} ({where})" for found, where in (*find_ambiguous(task, sound), *_answered_in_two_ways(drawn))
+        ),
         blind_above_chance={reply[:LONGEST_REPLY]: errors for reply, errors in suspects.items()},
         ms_per_example=round(1000 * seconds / count, 2),
     )
@@ -166,6 +168,16 @@ def _check_hashes(drawn: list[Drawn], problems: dict[str, str]) -> None:
         ids.add(str(example_id))
         if shown_by.setdefault(example_id.hash, each.shown) != each.shown:
             problems.setdefault("two examples that show different things have the same hash", str(example_id))
+
+
+def _answered_in_two_ways(drawn: list[Drawn]) -> Iterator[tuple[str, str]]:
+    """A closed question that shows the same as another one and has another right answer."""
+    scorings: dict[str, Scoring] = {}
+    for each in drawn:
+        scoring = each.example.scoring
+        if scoring.function != "score_text" and scorings.setdefault(each.shown, scoring) != scoring:
+            yield "another answer is right where the same is shown", str(each.example.id)
+            return
 
 
 def _check_rebuilt(task: AnyTask, drawn: list[Drawn], problems: dict[str, str]) -> None:

@@ -166,6 +166,16 @@ def offers_linked_node(task, draft):
     return replace(draft, meta={**draft.meta, "candidates": candidates})
 
 
+def offers_twin(task, draft):
+    """A wrong option with all neighbours of the masked node that are shown."""
+    [masked], candidates = draft.meta["masked"], list(draft.meta["candidates"])
+    around = {end for edge in draft.meta["edges"] if masked in edge for end in edge} - {masked}
+    twins = set.intersection(*({*task.view.full.around(end).tolist()} for end in around)) - {masked, *candidates}
+    place = next(i for i, node in enumerate(candidates) if node != masked)
+    candidates[place] = min(twins, default=candidates[place])
+    return replace(draft, meta={**draft.meta, "candidates": candidates})
+
+
 def repeats_option(task, draft):
     offer = offer_of(task, draft)
     right = right_text(task, draft)
@@ -200,6 +210,7 @@ AMBIGUOUS = {
     "a wrong option is linked to the target as well": lambda: changed(Neighbor, offers_linked_node),
     "a wrong option reads like a right one": lambda: changed(Neighbor, repeats_option),
     "the answer is no, and an edge joins the asked nodes": lambda: changed(Link, denies_edge),
+    "all that is shown of a hidden node holds of another option as well": lambda: changed(Attribute, offers_twin),
 }
 UNCHANGED = [
     lambda: changed(Link, unchanged),

@@ -109,6 +109,11 @@ def test_a_constant_that_beats_the_stated_chance_is_found():
     assert f"<answer>{rare}</answer>" in check_contract(always, 300).blind_above_chance
 
 
+def test_a_prompt_that_is_answered_in_two_ways_is_found():
+    findings = check_contract(faulty(parts=("Is the number even?",)), 100)
+    assert findings.ambiguous[0].startswith("another answer is right where the same is shown (lines/train/parity")
+
+
 def test_a_list_of_everything_that_beats_the_stated_chance_is_found():
     def scoring(draft, rng):
         return Scoring("score_subset", {"hidden": ["P", "Q"], "candidates": ["P", "Q", "R"]})

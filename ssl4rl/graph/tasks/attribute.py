@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import permutations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
 from ssl4rl.graph.splits import text_split
+from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.graph.tasks.constants import Constant, best_constant
@@ -28,6 +30,11 @@ from ssl4rl.tasks import Draft, Redraw, inserted
 
 QUOTE_WORDS = 8
 """A run of this many words (or the whole text, if shorter) that occurs elsewhere counts as a quotation."""
+
+MOST_NEIGHBORS = 64
+"""Neighbours of a candidate that are compared with another's: of a hub, more than enough."""
+CUTS = 8
+"""Subgraphs that are drawn again until one tells the masked nodes from the other candidates."""
 
 CONSTANT_SAMPLE = 300
 """Training texts on which the best constant description is measured."""
@@ -101,16 +108,14 @@ class Attribute(CandidateTask[AttributeKnobs]):
         return self._is_maskable
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        masked = self._draw_masked(rng)
+        masked, candidates = self._draw_masked(rng), list[int]()
         choose = self.knobs.answer == "choice"
-        slot = self.slot(index, self.num_slots)
-        if choose and self.is_crowded:
-            masked, candidates = self._choose(masked, rng, slot)
-            subgraph = self.cut(masked, rng, hidden_nodes=candidates)
-        else:
-            subgraph = self.cut(masked, rng)
-            candidates = self.mix(masked, masked, rng, taken=subgraph.nodes, slot=slot) if choose else []
+        if choose:
+            masked, candidates = self._choose(masked, rng, self.slot(index, self.num_slots))
+        subgraph = self._cut_telling(masked, candidates, rng)
         written = self.write_with(subgraph, candidates, rng, masked=masked)
+        if not self._tells(written.edges, masked, candidates):
+            raise Redraw("what is shown of a hidden node holds of another candidate, too")
         shown = [written.shown[node] for node in written.number if node not in masked]
         heads = heads_of(self.source)
         if any(is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked):
@@ -119,13 +124,47 @@ class Attribute(CandidateTask[AttributeKnobs]):
         return self._matching(masked, written, meta) if choose else self._generation(masked[0], written, meta)
 
     def _choose(self, masked: Sequence[int], rng: np.random.Generator, slot: int) -> tuple[list[int], list[int]]:
-        """Of some candidates no two of which are linked, those that are masked, any of them being as likely."""
+        """Of some candidates any of which could be told from the others, those that are masked, all as likely.
+
+        So no property of a candidate is worth anything: not its degree, nor how near it is to the others.
+
+        Raises:
+            Redraw: if one of them could not be told from another.
+        """
         candidates = self.mix(masked, masked, rng, taken=(), slot=slot, apart=True)
         if not self.are_apart(candidates):
             raise Redraw("two candidates are linked")
+        if not all(self._differs(node, other) for node, other in permutations(candidates, 2)):
+            raise Redraw("all neighbours of a candidate are another one's, too")
         chosen = [candidates[i] for i in rng.permutation(len(candidates))]
         first, *rest = chosen
         return chosen[: len(masked)], inserted(first, [rest[i] for i in rng.permutation(len(rest))], slot)
+
+    def _differs(self, node: int, other: int) -> bool:
+        """Whether ``node`` has a visible neighbour that no edge of the graph joins to ``other``."""
+        around = self.view.visible.around(node)[:MOST_NEIGHBORS].tolist()
+        return any(not len(self.view.full.between(each, other)) for each in around)
+
+    def _cut_telling(self, masked: Sequence[int], candidates: Sequence[int], rng: np.random.Generator) -> Subgraph:
+        """A subgraph around the masked nodes whose edges hold of no other candidate, if a few draws find one."""
+        subgraph = self.cut(masked, rng, hidden_nodes=candidates)
+        for _ in range(CUTS):
+            if self._tells(subgraph.edges, masked, candidates):
+                break
+            subgraph = self.cut(masked, rng, hidden_nodes=candidates)
+        return subgraph
+
+    def _tells(self, edges: Sequence[int], masked: Sequence[int], candidates: Sequence[int]) -> bool:
+        """Whether of each masked node a neighbour is shown that is not also each of the other candidates'."""
+        if not candidates:
+            return True
+        ends = self.source.edge_index[:, list(edges)]
+        for node in masked:
+            around = {*ends[1, ends[0] == node].tolist(), *ends[0, ends[1] == node].tolist()}
+            for other in candidates:
+                if other != node and all(len(self.view.full.between(each, other)) for each in around):
+                    return False
+        return True
 
     def _matching(self, masked: Sequence[int], written: GraphText, meta: dict[str, Any]) -> Draft:
         letter = self.letter_of(meta["candidates"])
