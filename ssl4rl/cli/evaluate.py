@@ -60,6 +60,8 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", help="Most tokens of a reply (512).")
     ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Replies to each item, for pass@k.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Of drawn replies; 0 is greedy.")] = None,
     ablate: Annotated[
         list[str] | None,
         typer.Option(

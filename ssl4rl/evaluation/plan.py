@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.benchmarks import AnyBenchmark
@@ -40,6 +40,8 @@ class Questions:
     count: int
     variant: str | None = None
     """What was taken away or put in another way; None for the benchmark itself."""
+    samples: int = 1
+    """Replies to each item."""
 
     @property
     def file(self) -> str:
@@ -102,7 +104,7 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
 
     return Plan(
         recipe,
-        main=_questions(benchmark, shots, recipe.limit),
+        main=replace(_questions(benchmark, shots, recipe.limit), samples=recipe.samples),
         ablations=again({name: benchmark.ablations[name] for name in _ablations(recipe, benchmark)}),
         restatements=again(benchmark.restatements if recipe.consistent else {}),
         notes=tuple(notes),

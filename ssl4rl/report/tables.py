@@ -24,7 +24,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     for column in ("accuracy", "95 % interval", "n", "model − baseline"):
         table.add_column(column, justify="right")
     rotated = "circular" in scores.get("readings", {})
-    table.add_row("the model, circular" if rotated else "the model", *_cells(scores), style="bold")
+    name = "the model" + (", circular" if rotated else "") + (", first reply" if "samples" in scores else "")
+    table.add_row(name, *_cells(scores), style="bold")
     table.add_row(f"  lenient ({scores['lenient']['parsed']:.0%})", *_cells(scores["lenient"]))
     if scores["accuracy_parsed"] is not None:
         parsed = {"accuracy": scores["accuracy_parsed"], "low": scores["low_parsed"], "high": scores["high_parsed"]}
@@ -36,6 +37,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, *_cells(row))
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
+    if "samples" in scores:
+        _print_samples(scores["samples"], scores["tokens"], console)
     if "consistency" in scores:
         _print_consistency(scores["consistency"], console)
     if scores.get("categories"):
@@ -52,6 +55,21 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     if gain is not None:
         difference = f"{100 * gain['difference']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
     return f"{row['accuracy']:.3f}", f"{row['low']:.3f} – {row['high']:.3f}", str(row.get("n", "")), difference
+
+
+def _print_samples(samples: Mapping[str, Any], tokens: Mapping[str, Any], console: Console) -> None:
+    """Prints what more replies to a question are worth, and what they cost."""
+    from rich.table import Table
+
+    table = Table("k replies", box=None)
+    for column in ("pass@k", "95 % interval", "majority@k", "95 % interval", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in samples["budget"]:
+        table.add_row(str(row["k"]), *_share(row["pass"]), *_share(row["majority"]), f"{row['tokens']:,.0f}")
+    console.print(table)
+    prompt = "prompts not counted" if tokens["prompt"] is None else f"{tokens['prompt']:,} tokens of prompts"
+    console.print("pass@k: one of k replies is right; majority@k: the most frequent of their answers is")
+    console.print(f"in all {tokens['reply']:,} tokens of replies, {tokens['mean_reply']:.1f} each; {prompt}")
 
 
 def _print_consistency(consistency: Mapping[str, Any], console: Console) -> None:
