@@ -205,7 +205,7 @@ def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[
 
 
 def _answered(questions: Questions, run: Run, say: Say) -> dict[tuple[int, int], Prediction]:
-    """What a stopped evaluation recorded, by index and sample; a torn last line is cut off, and its item asked again."""
+    """What a stopped evaluation recorded, by index and sample; a torn last line is cut off and its item asked again."""
     path = run.path / questions.file
     predictions: dict[tuple[int, int], Prediction] = {}
     for prediction in run.answered(questions.variant):
