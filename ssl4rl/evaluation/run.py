@@ -19,7 +19,8 @@ from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.samples import first_replies, sample_scores, token_counts
-from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores
+from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores, unscored
+from ssl4rl.evaluation.submission import SUBMISSION, check_submittable, write_submission
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
 from ssl4rl.records import Prediction, read_lines
@@ -62,6 +63,8 @@ def evaluate(
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
     plan = make_plan(recipe, built)
+    if not built.has_answers:
+        check_submittable(built)
     if resume:
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
@@ -69,7 +72,7 @@ def evaluate(
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     check_lengths(plan, opened.engine)
-    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
+    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)]), *built.notes]:
         if line:
             say(line)
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
@@ -82,14 +85,16 @@ def evaluate(
         "benchmark": built.label,
         "dataset": built.source.name,
         "model": opened.name if opened.engine.files is None else recipe.model or opened.name,
-        **scores(predictions),
+        **(scores(predictions) if built.has_answers else unscored(predictions)),
         "scoring": recipe.scoring,
         "shots": recipe.shots,
         "items": built.num_questions,
         "tokens": token_counts(replies),
         "seconds": round(time.monotonic() - started, 1),
     }
-    if (samples := sample_scores(replies)) is not None:
+    if not built.has_answers:
+        results["submission"] = {"file": SUBMISSION, "rows": write_submission(run, built, predictions)}
+    elif (samples := sample_scores(replies)) is not None:
         results["samples"] = samples
     if plan.restatements:
         restated = {str(asked.variant): answers[asked.variant] for asked in plan.restatements}
@@ -252,7 +257,7 @@ def _baselines(
     """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
     model = per_question(predictions)
     rows = {name: beside_model(per_question(replies), model) for name, replies in ablated.items()}
-    if not plan.recipe.baselines:
+    if not plan.recipe.baselines or not plan.main.benchmark.has_answers:
         return rows, []
     from ssl4rl.evaluation.baselines.collect import baseline_answers
 

@@ -13,6 +13,6 @@ def reply_text(record: ReplyRecord) -> str:
         origin = f"step {record.step} · "
     elif isinstance(record, Prediction):
         origin = f"item {record.item} · "
-        gold = ", ".join(in_words(label, record.choices) for label in record.accepted)
+        gold = ", ".join(in_words(label, record.choices) for label in record.accepted) or "not known"
     head = f"── {origin}{record.id} · {record.outcome} {record.score:.2f}"
     return f"{head}\n{record.prompt}\n→ {record.reply}\n  (gold: {gold})\n"

@@ -19,6 +19,9 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Prints the content of scores.json: the model's score, and every baseline on the same items."""
     from rich.table import Table
 
+    if scores["accuracy"] is None:
+        _print_unscored(scores, console)
+        return
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
     for column in ("accuracy", "95 % interval", "n", "model − baseline"):
@@ -46,6 +49,16 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     _print_positions(scores, console)
     if scores["truncated"]:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
+    for note in scores["notes"]:
+        console.print(note, soft_wrap=True)
+
+
+def _print_unscored(scores: Mapping[str, Any], console: Console) -> None:
+    """Prints what there is to say where the right answers are not known."""
+    title = f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}"
+    console.print(f"{title}: {scores['rows']} replies, {scores['valid']:.0%} of them an option of their question")
+    rows, file = scores["submission"]["rows"], scores["submission"]["file"]
+    console.print(f"{file} in the run has {rows} rows of the table, for the benchmark's site to score")
     for note in scores["notes"]:
         console.print(note, soft_wrap=True)
 
