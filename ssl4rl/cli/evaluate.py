@@ -171,7 +171,7 @@ def _run_suite(
     from rich.console import Console
 
     from ssl4rl.evaluation.suite import plan_suite, run_suite
-    from ssl4rl.report.tables import print_suite
+    from ssl4rl.report.paper import print_suite
 
     folder, rows = run_suite(plan_suite(name, settings, side), output, resume=resume, say=_say)
     if as_json:

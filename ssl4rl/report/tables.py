@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -164,37 +164,3 @@ def _readings(scores: Mapping[str, Any]) -> dict[str, str]:
 
 def _with_interval(row: Row) -> str:
     return f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-
-
-def print_suite(rows: Sequence[Mapping[str, Any]], side: str, console: Console) -> None:
-    """Prints our results above the paper's cells, a column per evaluation."""
-    from rich.table import Table
-
-    paper = "Table 5" if side == "graph" else "vision tables"
-    title = f"percent, ours above the cells of the paper's {paper}"
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        table.add_column(row["name"].replace("-", "\n", 1), justify="right", no_wrap=True)
-    accuracies = [f"{100 * row['accuracy']:.1f}" if "accuracy" in row else "–" for row in rows]
-    intervals = [f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if "accuracy" in row else "" for row in rows]
-    table.add_row("ours", *accuracies, style="bold")
-    table.add_row("  interval", *intervals)
-    table.add_row("  items", *(str(row.get("n", "")) for row in rows), end_section=True)
-    for name in dict.fromkeys(name for row in rows for name in row["paper"]):
-        cells = [row["paper"].get(name) for row in rows]
-        table.add_row(name, *("" if cell is None else f"{100 * cell:.1f}" for cell in cells))
-    table.add_row("  items", *(str(row["paper_n"]) for row in rows))
-    console.print(table)
-    console.print(VISION_NOTE if side == "vision" else GRAPH_NOTE, soft_wrap=True)
-
-
-VISION_NOTE = (
-    "MMBench: mean over all rows, rotated ones included, as in the paper; circular is in the runs' scores.json. "
-    "ImageNet: the paper's numbers of items are the smallest that fit its decimals."
-)
-GRAPH_NOTE = (
-    "The paper does not say which items it scored; its numbers of items are the smallest that fit its decimals. Nor "
-    "does it say whether Products was asked as nodes or as links (both are compared with the same cells), or among how "
-    "many relations fb15k237 and wn18rr were asked (here among 10, unless task.num_options is set)."
-)
