@@ -41,12 +41,13 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
     if "samples" in scores:
-        _print_samples(scores["samples"], scores["tokens"], console)
+        _print_samples(scores["samples"], console)
     if "consistency" in scores:
         _print_consistency(scores["consistency"], console)
     if scores.get("categories"):
         _print_categories(scores, console)
     _print_positions(scores, console)
+    _print_tokens(scores["tokens"], console)
     if scores["truncated"]:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
     for note in scores["notes"]:
@@ -70,7 +71,14 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     return f"{row['accuracy']:.3f}", f"{row['low']:.3f} – {row['high']:.3f}", str(row.get("n", "")), difference
 
 
-def _print_samples(samples: Mapping[str, Any], tokens: Mapping[str, Any], console: Console) -> None:
+def _print_tokens(tokens: Mapping[str, Any], console: Console) -> None:
+    """Prints what was read and written, if anything was written."""
+    if tokens["reply"]:
+        prompts = "prompts were not counted" if tokens["prompt"] is None else f"{tokens['prompt']:,} of prompts"
+        console.print(f"tokens: {tokens['reply']:,} of replies, {tokens['mean_reply']:.1f} each; {prompts}")
+
+
+def _print_samples(samples: Mapping[str, Any], console: Console) -> None:
     """Prints what more replies to a question are worth, and what they cost."""
     from rich.table import Table
 
@@ -80,9 +88,7 @@ def _print_samples(samples: Mapping[str, Any], tokens: Mapping[str, Any], consol
     for row in samples["budget"]:
         table.add_row(str(row["k"]), *_share(row["pass"]), *_share(row["majority"]), f"{row['tokens']:,.0f}")
     console.print(table)
-    prompt = "prompts not counted" if tokens["prompt"] is None else f"{tokens['prompt']:,} tokens of prompts"
     console.print("pass@k: one of k replies is right; majority@k: the most frequent of their answers is")
-    console.print(f"in all {tokens['reply']:,} tokens of replies, {tokens['mean_reply']:.1f} each; {prompt}")
 
 
 def _print_consistency(consistency: Mapping[str, Any], console: Console) -> None:

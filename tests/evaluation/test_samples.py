@@ -7,6 +7,7 @@ from collections import Counter
 from statistics import fmean
 
 import pytest
+from rich.console import Console
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
@@ -16,6 +17,8 @@ from ssl4rl.evaluation.rescore import rescore_run
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.evaluation.samples import majorities, pass_at, sample_scores, token_counts
 from ssl4rl.inference.engines import Reply, open_engine
+from ssl4rl.report.replies import reply_text
+from ssl4rl.report.tables import print_scores
 from ssl4rl.statistics import wilson
 
 LETTERS = {"A": "oak", "B": "elm", "C": "ash", "D": "oak"}
@@ -142,6 +145,17 @@ def test_a_run_holds_every_sample_and_its_scores_are_of_the_first_ones(tmp_path)
     assert len(ablated) == 2 and "sample" not in json.loads(ablated[0])
     again = rescore_run(run, "strict")
     assert again.scores["samples"] == scores["samples"] and not again.changed
+
+
+def test_the_budget_is_printed(tmp_path, capsys):
+    run = evaluate(RECIPE, Model(Dice(), ReplyCache(None)), tmp_path / "run", say=str)
+    print_scores(run.scores, Console(width=80, highlight=False, markup=False))
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()]
+    assert "the model, first reply" in printed and "tokens: 64 of replies, 4.0 each; 400 of prompts" in printed
+    assert [row[0] for row in rows if len(row) == 10 and row[1].endswith("%")] == ["1", "2", "4"]
+    assert ["4", "100.0%", "0.510", "–", "1.000"] in [row[:5] for row in rows]
+    assert any(" · sample 3 · " in reply_text(reply) for reply in run.replies())
 
 
 def test_resuming_asks_for_the_samples_that_are_missing(tmp_path):
