@@ -49,6 +49,16 @@ class Benchmark(Task[S, K]):
         return questions
 
     @property
+    def has_answers(self) -> bool:
+        """Whether the right answers are known here; where they are not, replies can only be sent to who knows them."""
+        return True
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Lines to tell the user about what the data hold and is not asked."""
+        return ()
+
+    @property
     def vocabulary(self) -> Mapping[str, str] | None:
         """The choices of every item, where they are the same ones and the prompt lists none; else None."""
         return None

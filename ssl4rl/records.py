@@ -106,6 +106,10 @@ class Prediction(ReplyRecord):
     """What may be answered, by label (in choices.json where all items share it)."""
     truncated: bool = False
     """Whether the reply was cut off at its longest length."""
+    prompt_tokens: int | None = None
+    """Tokens of the prompt; null if a server does not count them."""
+    sample: int = 0
+    """Which reply to the item it is, where several were drawn."""
     logprobs: Mapping[str, float] | None = None
     """Log-probability of each label, with scoring by likelihood."""
     question: str | None = None

@@ -182,22 +182,23 @@ class Run:
         return list(self._records(HELDOUT, HeldoutAnswer))
 
     def answered(self, variant: str | None = None) -> list[Prediction]:
-        """The predictions so far of an evaluation, or of one of its ablations or restatements, as they were written.
+        """All replies so far of an evaluation, or of one of its ablations or restatements, as they were written.
 
         Raises:
-            UserError: if a line is broken or lacks a field, or an item occurs twice.
+            UserError: if a line is broken or lacks a field, or an item occurs twice (with the same number of a sample).
         """
         path = self.path / predictions_file(variant)
         shared = self._json(CHOICES)
-        records: dict[str, Prediction] = {}
+        records: dict[tuple[str, int], Prediction] = {}
         for number, record in enumerate(self._records(path.name, Prediction), start=1):
-            if record.item in records:
+            key = record.item, record.sample
+            if key in records:
                 raise UserError(f"{path} line {number}: item {record.item} occurs twice; remove one of its lines")
-            records[record.item] = record if shared is None else record.with_shared_choices(shared)
+            records[key] = record if shared is None else record.with_shared_choices(shared)
         return list(records.values())
 
-    def predictions(self, variant: str | None = None) -> list[Prediction]:
-        """The same; none at all is an error.
+    def predictions(self, variant: str | None = None, *, every: bool = False) -> list[Prediction]:
+        """The first reply to each item, or ``every`` one where several were drawn; none at all is an error.
 
         Raises:
             UserError: if there are none, a line is broken or lacks a field, or an item occurs twice.
@@ -210,11 +211,11 @@ class Run:
         records = self.answered(variant)
         if not records:
             raise UserError(f"{path} is empty; nothing was answered yet")
-        return records
+        return [record for record in records if every or record.sample == 0]
 
     def replies(self) -> list[ReplyRecord]:
-        """Everything that was replied: the predictions of an evaluation, or the completions of training."""
-        return [*self.predictions()] if self.is_evaluation else [*self.completions()]
+        """Everything that was replied: to the items of an evaluation, or in training."""
+        return [*self.predictions(every=True)] if self.is_evaluation else [*self.completions()]
 
     def replies_to(self, example: ExampleId) -> list[ReplyRecord]:
         """The recorded replies to one example, those of an evaluation's ablations and restatements included."""

@@ -90,11 +90,14 @@ class Draft:
         source_items: tuple[str, ...],
         meta: Mapping[str, Any],
     ) -> Draft:
-        """The draft of a question that has a closed set of answers, any of ``accepted`` being right."""
+        """The draft of a question that has a closed set of answers, any of ``accepted`` being right.
+
+        There are none where the right answer is not known.
+        """
         return cls(
             parts=parts,
             scoring=Scoring("score_any_of", {"accepted": list(accepted), "choices": list(choices)}),
-            gold=str(accepted[0]),
+            gold=str(accepted[0]) if accepted else "",
             chance=len(accepted) / len(choices),
             source_items=source_items,
             meta=meta,

@@ -8,10 +8,11 @@ import pytest
 from ssl4rl.build import rebuild
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
+from ssl4rl.report.paper import paper_pages
 from ssl4rl.report.reference import entries, write_page
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ENTRIES = [pytest.param(entry, id=f"{entry.noun}-{entry.name}") for entry in entries()]
 
 
@@ -28,6 +29,11 @@ def ids_in(text):
 def test_the_reference_is_what_the_registries_give():
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     assert page == write_page(), "docs/reference.md is out of date: run `python -m tools.write_reference`"
+
+
+def test_the_pages_about_the_paper_are_what_its_tables_give():
+    written = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "paper").iterdir()}
+    assert written == paper_pages(), "docs/paper is out of date: run `python -m tools.write_paper`"
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -70,7 +70,7 @@ def _tasks(
     """The task or benchmark at the level, or at all that apply.
 
     Raises:
-        UserError: for names that do not exist, or if no level applies.
+        UserError: for names that do not exist, if no level applies, or if the data have no answers.
     """
     if (task is None) == (benchmark is None):
         raise UserError("give one of --task NAME and --benchmark NAME")
@@ -78,7 +78,10 @@ def _tasks(
     source, knobs = kind.source_kind.load(dataset), knobs_of(settings)
     built = [] if level is not None else list(kind.at_every_level(source, split=split, knobs=knobs, seed=seed))
     # Where no level applies, the default one says why.
-    return built or [kind(source, split=split, level=level, knobs=knobs, seed=seed)]
+    tasks = built or [kind(source, split=split, level=level, knobs=knobs, seed=seed)]
+    if not all(getattr(each, "has_answers", True) for each in tasks):
+        raise UserError(f"{source.name} has no answers, so there is no reward to audit")
+    return tasks
 
 
 def _trained_on(name: str, task: AnyTask) -> Source:

@@ -60,6 +60,8 @@ def evaluate(
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", help="Most tokens of a reply (512).")
     ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Replies to each item, for pass@k.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Of drawn replies; 0 is greedy.")] = None,
     ablate: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,7 +171,7 @@ def _run_suite(
     from rich.console import Console
 
     from ssl4rl.evaluation.suite import plan_suite, run_suite
-    from ssl4rl.report.tables import print_suite
+    from ssl4rl.report.paper import print_suite
 
     folder, rows = run_suite(plan_suite(name, settings, side), output, resume=resume, say=_say)
     if as_json:

@@ -55,7 +55,7 @@ def _records(run: Run, step: int | None) -> Sequence[ReplyRecord]:
     if run.is_evaluation:
         if step is not None:
             raise UserError(f"{run.path} is an evaluation, which has no steps; leave out --step")
-        return run.predictions()
+        return run.replies()
     if run.is_warmup:
         raise UserError(f"{run.path} is a warm start, which samples no replies; its held-out ones are in {HELDOUT}")
     completions = run.completions()

@@ -123,7 +123,7 @@ def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
     typer.secho(str(example.id), fg="cyan", bold=True)
     for part in example.parts:
         typer.echo(part if isinstance(part, str) else f"<image of {part.width}×{part.height} pixels>")
-    typer.secho(f"answer: {example.gold}   (chance {example.chance:.2f})", fg="green")
+    typer.secho(f"answer: {example.gold or '(not known)'}   (chance {example.chance:.2f})", fg="green")
     dropped = example.meta.get("dropped")
     if dropped:
         typer.secho(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.scores import per_question, question_of
+from ssl4rl.evaluation.scores import check_scored, per_question, question_of
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference
@@ -52,6 +52,7 @@ def compare(first: Run, second: Run) -> Comparison:
         UserError: if one is not an evaluation, or the two do not ask the same.
     """
     old, new = first.predictions(), second.predictions()
+    check_scored(old, first.path)
     benchmark = _shared_benchmark(first, second, old[0], new[0])
     later = {prediction.item: prediction for prediction in new}
     pairs = [(prediction, later[prediction.item]) for prediction in old if prediction.item in later]

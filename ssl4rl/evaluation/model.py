@@ -23,6 +23,7 @@ class ReplyFields(TypedDict):
     reply: str
     tokens: int
     truncated: bool
+    prompt_tokens: NotRequired[int]
     logprobs: NotRequired[dict[str, float]]
 
 
@@ -63,14 +64,22 @@ class Model:
         return str(self.engine.identity["model"])
 
     def reply(
-        self, conversations: Sequence[Messages], answers: Sequence[Answers], recipe: EvalRecipe
+        self,
+        conversations: Sequence[Messages],
+        answers: Sequence[Answers],
+        recipe: EvalRecipe,
+        draws: Sequence[int] | None = None,
     ) -> Iterator[tuple[int, ReplyFields]]:
-        """Each conversation's index and reply, in any order; first those in the cache."""
+        """Each conversation's index and reply, in any order; first those in the cache.
+
+        ``draws`` says which of the replies to its conversation each is; None is the first for all.
+        """
         settings: list[dict[str, Any]]
         if recipe.scoring == "likelihood":
             settings = [{"answers": list(replies.values())} for replies in answers]
         else:
-            settings = [vars(recipe.sampling)] * len(conversations)
+            numbers = draws or [0] * len(conversations)
+            settings = [{**vars(recipe.sampling), **({"draw": draw} if draw else {})} for draw in numbers]
         keys = [self.cache.key(conversation, how) for conversation, how in zip(conversations, settings, strict=True)]
         missing = []
         for index, key in enumerate(keys):
@@ -80,13 +89,14 @@ class Model:
             else:
                 yield index, ReplyFields(**cached)  # type: ignore[typeddict-item]
         asked = [conversations[index] for index in missing]
-        for place, fields in self._ask(asked, [answers[index] for index in missing], recipe):
+        drawn = None if draws is None else [draws[index] for index in missing]
+        for place, fields in self._ask(asked, [answers[index] for index in missing], recipe, drawn):
             index = missing[place]
             self.cache.put(keys[index], fields)
             yield index, fields
 
     def _ask(
-        self, conversations: list[Messages], answers: list[Answers], recipe: EvalRecipe
+        self, conversations: list[Messages], answers: list[Answers], recipe: EvalRecipe, draws: list[int] | None
     ) -> Iterator[tuple[int, ReplyFields]]:
         if recipe.scoring == "likelihood":
             replies = [list(labelled.values()) for labelled in answers]
@@ -97,8 +107,13 @@ class Model:
                 best = answers[index][max(logprobs, key=logprobs.__getitem__)]
                 yield index, {"reply": best, "tokens": 0, "truncated": False, "logprobs": logprobs}
             return
-        for index, reply in self.engine.stream(conversations, recipe.sampling):
-            yield index, {"reply": reply.text, "tokens": reply.num_tokens, "truncated": reply.truncated}
+        # An engine that numbers no draws can still give one reply each.
+        numbered = {} if draws is None else {"draws": draws}
+        for index, reply in self.engine.stream(conversations, recipe.sampling, **numbered):
+            fields: ReplyFields = {"reply": reply.text, "tokens": reply.num_tokens, "truncated": reply.truncated}
+            if reply.prompt_tokens is not None:
+                fields["prompt_tokens"] = reply.prompt_tokens
+            yield index, fields
 
 
 def _check_comparable(replies: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.benchmarks import AnyBenchmark
@@ -40,6 +40,8 @@ class Questions:
     count: int
     variant: str | None = None
     """What was taken away or put in another way; None for the benchmark itself."""
+    samples: int = 1
+    """Replies to each item."""
 
     @property
     def file(self) -> str:
@@ -85,7 +87,7 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
     Raises:
         UserError: for an unknown ablation, or if the training split has too few items for the shots.
     """
-    notes: list[str] = []
+    notes = [*benchmark.notes]
     shots = choose_shots(benchmark, recipe.shots)
     count = min(recipe.again, recipe.limit or recipe.again)
 
@@ -100,11 +102,17 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
                 notes.append(f"{name} is left out: {reason}")
         return tuple(asked)
 
+    ablations, restatements = _ablations(recipe, benchmark), benchmark.restatements if recipe.consistent else {}
+    if not benchmark.has_answers:
+        notes.append(
+            "the right answers are not known here, so there are no scores, baselines, ablations or other forms"
+        )
+        ablations, restatements = (), {}
     return Plan(
         recipe,
-        main=_questions(benchmark, shots, recipe.limit),
-        ablations=again({name: benchmark.ablations[name] for name in _ablations(recipe, benchmark)}),
-        restatements=again(benchmark.restatements if recipe.consistent else {}),
+        main=replace(_questions(benchmark, shots, recipe.limit), samples=recipe.samples),
+        ablations=again({name: benchmark.ablations[name] for name in ablations}),
+        restatements=again(restatements),
         notes=tuple(notes),
     )
 

@@ -15,6 +15,8 @@ from ssl4rl.runs import Run
 from ssl4rl.source import SourceKind
 
 PAPER_LEVEL = "paper"
+MOST_SAMPLES = 512
+"""Most replies to an item: subsets of a thousand or more can no longer be counted in floating point."""
 
 
 class EvalRecipe(BaseModel):
@@ -47,6 +49,10 @@ class EvalRecipe(BaseModel):
     """Only this many questions, the first of a seeded order; null is all of the split."""
     max_new_tokens: int | None = Field(None, ge=1)
     """Most tokens of a reply; null is 512, and 2,048 at level ``paper``."""
+    samples: int = Field(1, ge=1, le=MOST_SAMPLES)
+    """Replies to each item, each with a draw of its own; ablations and other forms get one."""
+    temperature: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Replies are drawn at this temperature from all tokens; null is greedy, or what the level says."""
     ablate: list[str] | None = None
     """What to take away when questions are asked again: names of the benchmark's ablations, or
     ``[all]``; null is its usual ones."""
@@ -61,7 +67,13 @@ class EvalRecipe(BaseModel):
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy; at level ``paper`` as in the paper's appendix (temperature 0.01, top-p 0.001, top-k 1)."""
+        """Greedy; at level ``paper`` as in the paper's appendix (temperature 0.01, top-p 0.001, top-k 1).
+
+        A temperature of the recipe's own takes the place of both.
+        """
+        if self.temperature is not None:
+            length = self.max_new_tokens or (2048 if self.level == PAPER_LEVEL else 512)
+            return Sampling(length, temperature=self.temperature, seed=self.seed)
         if self.level == PAPER_LEVEL:
             return Sampling(self.max_new_tokens or 2048, temperature=0.01, top_p=0.001, top_k=1, seed=self.seed)
         return Sampling(self.max_new_tokens or 512, seed=self.seed)
@@ -108,4 +120,11 @@ class EvalRecipe(BaseModel):
             raise UserError(f"--dtype {recipe.dtype}: the server decides the type of the weights; leave it out")
         if recipe.scoring == "likelihood" and recipe.max_new_tokens is not None:
             raise UserError("--max-new-tokens: nothing is generated with --scoring likelihood; leave it out")
+        if recipe.scoring == "likelihood" and (recipe.samples > 1 or recipe.temperature is not None):
+            option = "--samples" if recipe.samples > 1 else "--temperature"
+            raise UserError(f"{option}: nothing is drawn with --scoring likelihood; leave it out")
+        if recipe.samples > 1 and recipe.sampling.greedy:
+            raise UserError(
+                f"--samples {recipe.samples}: greedy decoding gives the same reply every time; add --temperature 0.7"
+            )
         return recipe

@@ -9,7 +9,8 @@ from typing import Any
 from ssl4rl import answers
 from ssl4rl.answers import Score
 from ssl4rl.errors import unknown
-from ssl4rl.evaluation.scores import lenient, scores
+from ssl4rl.evaluation.samples import first_replies, sample_scores
+from ssl4rl.evaluation.scores import check_scored, lenient, scores
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 
@@ -50,7 +51,12 @@ def rescore(predictions: Sequence[Prediction], extraction: str) -> Rescored:
         changed += score.outcome != prediction.outcome
         verdict = {"answer": score.answer, "score": score.value, "outcome": score.outcome}
         again.append(prediction.model_copy(update=verdict))
-    return Rescored(extraction, scores(predictions), scores(again), changed)
+    return Rescored(extraction, _scores(predictions), _scores(again), changed)
+
+
+def _scores(replies: Sequence[Prediction]) -> dict[str, Any]:
+    samples = sample_scores(replies)
+    return {**scores(first_replies(replies)), **({} if samples is None else {"samples": samples})}
 
 
 def rescore_run(run: Run, extraction: str) -> Rescored:
@@ -59,6 +65,8 @@ def rescore_run(run: Run, extraction: str) -> Rescored:
     Raises:
         UserError: for an unknown extraction, a run that is not an evaluation, or broken predictions.
     """
-    rescored = rescore(run.predictions(), extraction)
+    replies = run.predictions(every=True)
+    check_scored(replies, run.path)
+    rescored = rescore(replies, extraction)
     run.write_json(f"scores.{extraction}.json", {"extraction": extraction, **rescored.scores})
     return rescored

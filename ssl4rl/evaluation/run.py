@@ -18,7 +18,9 @@ from ssl4rl.evaluation.consistency import consistency
 from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores
+from ssl4rl.evaluation.samples import first_replies, sample_scores, token_counts
+from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores, unscored
+from ssl4rl.evaluation.submission import SUBMISSION, check_submittable, write_submission
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
 from ssl4rl.records import Prediction, read_lines
@@ -61,6 +63,8 @@ def evaluate(
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
     plan = make_plan(recipe, built)
+    if not built.has_answers:
+        check_submittable(built)
     if resume:
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
@@ -68,24 +72,30 @@ def evaluate(
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     check_lengths(plan, opened.engine)
-    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)])]:
+    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)]), *built.notes]:
         if line:
             say(line)
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
     say(f"writing to {run.path}")
     started = time.monotonic()
     answers = _ask(plan, opened, run, say)
-    predictions = answers[plan.main.variant]
+    replies = answers[plan.main.variant]
+    predictions = first_replies(replies)
     results = {
         "benchmark": built.label,
         "dataset": built.source.name,
         "model": opened.name if opened.engine.files is None else recipe.model or opened.name,
-        **scores(predictions),
+        **(scores(predictions) if built.has_answers else unscored(predictions)),
         "scoring": recipe.scoring,
         "shots": recipe.shots,
         "items": built.num_questions,
+        "tokens": token_counts(replies),
         "seconds": round(time.monotonic() - started, 1),
     }
+    if not built.has_answers:
+        results["submission"] = {"file": SUBMISSION, "rows": write_submission(run, built, predictions)}
+    elif (samples := sample_scores(replies)) is not None:
+        results["samples"] = samples
     if plan.restatements:
         restated = {str(asked.variant): answers[asked.variant] for asked in plan.restatements}
         results["consistency"] = consistency(predictions, restated)
@@ -158,43 +168,51 @@ def _provenance(plan: Plan, model: Model) -> tuple[list[UsedSource], str | None,
 
 
 def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[Prediction]]:
-    """Asks the items that the run holds no prediction for yet, and returns all predictions, by what was varied."""
+    """Asks for the replies that the run does not hold yet, and returns all of them, by what was varied."""
     answered = {asked.variant: _answered(asked, run, say) for asked in plan.all}
     pending = [
-        (index, asked)
+        (index, asked, sample)
         for index in range(plan.main.count)
         for asked in plan.all
-        if index < asked.count and index not in answered[asked.variant]
+        if index < asked.count
+        for sample in range(asked.samples)
+        if (index, sample) not in answered[asked.variant]
     ]
-    total, benchmark = sum(asked.count for asked in plan.all), plan.main.benchmark
+    total, benchmark = sum(asked.count * asked.samples for asked in plan.all), plan.main.benchmark
     with _progress(benchmark.label, total, total - len(pending)) as advance:
         size = IMAGE_CHUNK if pending and benchmark.example(pending[0][0]).images else CHUNK
         for start in range(0, len(pending), size):
             # The forms of an item are side by side: an engine reads only once what they begin with.
-            chunk = [(asked, asked.benchmark.example(index)) for index, asked in pending[start : start + size]]
-            choices = [asked.benchmark.choices(example) for asked, example in chunk]
-            conversations = [asked.conversation(example) for asked, example in chunk]
+            part = pending[start : start + size]
+            examples: dict[tuple[str | None, int], Example] = {}
+            for index, asked, _ in part:
+                if (asked.variant, index) not in examples:
+                    examples[asked.variant, index] = asked.benchmark.example(index)
+            chunk = [(asked, examples[asked.variant, index], sample) for index, asked, sample in part]
+            choices = [asked.benchmark.choices(example) for asked, example, _ in chunk]
+            conversations = [asked.conversation(example) for asked, example, _ in chunk]
             answers = [
                 {label: example.reply_with(label) for label in labels}
-                for (_, example), labels in zip(chunk, choices, strict=True)
+                for (_, example, _), labels in zip(chunk, choices, strict=True)
             ]
-            for place, fields in model.reply(conversations, answers, plan.recipe):
-                asked, example = chunk[place]
-                prediction = _prediction(asked.benchmark, example, choices[place], fields)
-                answered[asked.variant][prediction.index] = prediction
+            draws = [sample for *_, sample in chunk] if plan.recipe.samples > 1 else None
+            for place, fields in model.reply(conversations, answers, plan.recipe, draws):
+                asked, example, sample = chunk[place]
+                prediction = _prediction(asked, example, sample, choices[place], fields)
+                answered[asked.variant][prediction.index, sample] = prediction
                 run.append(asked.file, prediction)
                 advance()
-    in_order = {variant: [found[index] for index in sorted(found)] for variant, found in answered.items()}
+    in_order = {variant: [found[key] for key in sorted(found)] for variant, found in answered.items()}
     shared = benchmark.vocabulary
     if shared is None:
         return in_order
     return {variant: [each.with_shared_choices(shared) for each in found] for variant, found in in_order.items()}
 
 
-def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]:
-    """What a stopped evaluation recorded, by index; a torn last line is cut off, and its item asked again."""
+def _answered(questions: Questions, run: Run, say: Say) -> dict[tuple[int, int], Prediction]:
+    """What a stopped evaluation recorded, by index and sample; a torn last line is cut off and its item asked again."""
     path = run.path / questions.file
-    predictions: dict[int, Prediction] = {}
+    predictions: dict[tuple[int, int], Prediction] = {}
     for prediction in run.answered(questions.variant):
         index = prediction.index
         if index >= questions.count or questions.benchmark.example(index).id != prediction.id:
@@ -202,19 +220,20 @@ def _answered(questions: Questions, run: Run, say: Say) -> dict[int, Prediction]
                 f"{path} answers {prediction.id}, which this recipe does not ask: the dataset or ssl4rl has changed "
                 "since; start again with another --output"
             )
-        predictions[index] = prediction
+        predictions[index, prediction.sample] = prediction
     if path.is_file():
         if run.is_torn(questions.file):
             say(f"{path.name}: a torn last line is dropped, and its item asked again")
         run.rewrite(questions.file, list(read_lines(path)))
-        say(f"continuing after {len(predictions)} of {questions.count} items")
+        what = "items" if questions.samples == 1 else "replies"
+        say(f"continuing after {len(predictions)} of {questions.count * questions.samples} {what}")
     return predictions
 
 
 def _prediction(
-    benchmark: AnyBenchmark, example: Example, choices: Mapping[str, str], fields: ReplyFields
+    asked: Questions, example: Example, sample: int, choices: Mapping[str, str], fields: ReplyFields
 ) -> Prediction:
-    reply = fields["reply"]
+    benchmark, reply = asked.benchmark, fields["reply"]
     record = {
         **Prediction.fields_of(example, reply, benchmark.score(reply, example)),
         **fields,
@@ -222,6 +241,8 @@ def _prediction(
         "item": example.meta["item"],
         "class_name": example.meta["class"],
     }
+    if asked.samples > 1:
+        record["sample"] = sample
     if benchmark.vocabulary is None:
         record["choices"] = dict(choices)
     for key in ("question", "rotated", "category", "group"):
@@ -236,7 +257,7 @@ def _baselines(
     """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
     model = per_question(predictions)
     rows = {name: beside_model(per_question(replies), model) for name, replies in ablated.items()}
-    if not plan.recipe.baselines:
+    if not plan.recipe.baselines or not plan.main.benchmark.has_answers:
         return rows, []
     from ssl4rl.evaluation.baselines.collect import baseline_answers
 

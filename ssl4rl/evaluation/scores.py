@@ -9,6 +9,7 @@ from typing import Any
 
 from ssl4rl import answers
 from ssl4rl.answers import Score, normalise
+from ssl4rl.errors import UserError
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
 from ssl4rl.statistics import Estimate, PairedDifference, clustered, interval
@@ -108,6 +109,29 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "positions": positions,
         "spread": _spread(positions),
     }
+
+
+def unscored(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """What can be said of predictions where the right answers are not known; ``accuracy`` is None."""
+    n = len(predictions)
+    return {
+        "n": len({question_of(prediction) for prediction in predictions}),
+        "rows": n,
+        **dict.fromkeys(("accuracy", "low", "high")),
+        "parsed": sum(prediction.parsed for prediction in predictions) / n,
+        "valid": sum(prediction.valid for prediction in predictions) / n,
+        "truncated": sum(prediction.truncated for prediction in predictions) / n,
+    }
+
+
+def check_scored(predictions: Sequence[Prediction], where: object) -> None:
+    """Refuses replies to questions whose right answers are not known.
+
+    Raises:
+        UserError: naming ``where`` they are.
+    """
+    if not any(prediction.accepted for prediction in predictions):
+        raise UserError(f"{where} answers questions whose right answers are not known; there is nothing to score")
 
 
 def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> dict[str, Any]:

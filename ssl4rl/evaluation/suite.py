@@ -110,7 +110,8 @@ def run_suite(
     """Evaluates every column whose dataset is available; returns the folder and a row per column.
 
     A row has ``name``, ``dataset``, ``benchmark``, ``paper`` (its cells, as shares), ``paper_n`` (the smallest number
-    of items that fits its decimals) and, unless ``left_out`` says why not, our ``accuracy``, ``low``, ``high``, ``n``.
+    of items that fits its decimals) and, unless ``left_out`` says why not, our ``accuracy``, ``low``, ``high``, ``n``
+    and, of questions with categories, ``parts``: the row mean of each category and group, by name.
 
     Raises:
         UserError: if there is no suite to resume, it was started with other settings, or an evaluation fails.
@@ -129,14 +130,17 @@ def run_suite(
         else:
             model = model or Model.open(each.recipe)
             ours = _evaluated(each.recipe, folder / column.name, model, resume, say)
-            row |= {key: ours[key] for key in ("accuracy", "low", "high", "n")}
+            reading = ours.get("readings", {}).get("row_mean", ours)
+            row |= {key: reading[key] for key in ("accuracy", "low", "high", "n")}
+            parts = [*ours.get("categories", ()), *ours.get("groups", ())]
+            row["parts"] = {part["name"]: {"accuracy": part["row_mean"]} for part in parts}
         rows.append({**row, "paper": dict(column.cells), "paper_n": column.n_inferred})
     Run(folder).write_json(SUITE, rows)
     return folder, rows
 
 
 def _evaluated(recipe: EvalRecipe, path: Path, model: Model, resume: bool, say: Say) -> Mapping[str, Any]:
-    """The result of one column, evaluated now or before."""
+    """The scores of one column, evaluated now or before."""
     started = resume and (path / CONFIG).is_file()
     if started:
         run = Run.open(path)
@@ -144,6 +148,4 @@ def _evaluated(recipe: EvalRecipe, path: Path, model: Model, resume: bool, say: 
             raise UserError(f"{path} was evaluated with other settings; give the same ones, or another --output")
     if not started or not run.finished:
         run = evaluate(recipe, model, path, resume=started, say=say)
-    scores = run.scores or {}
-    reading: Mapping[str, Any] = scores.get("readings", {}).get("row_mean", scores)
-    return reading
+    return run.scores or {}

@@ -12,7 +12,8 @@ def reply_text(record: ReplyRecord) -> str:
     if isinstance(record, Completion):
         origin = f"step {record.step} · "
     elif isinstance(record, Prediction):
-        origin = f"item {record.item} · "
-        gold = ", ".join(in_words(label, record.choices) for label in record.accepted)
+        number = f"sample {record.sample} · " if "sample" in record.model_fields_set else ""
+        origin = f"item {record.item} · {number}"
+        gold = ", ".join(in_words(label, record.choices) for label in record.accepted) or "not known"
     head = f"── {origin}{record.id} · {record.outcome} {record.score:.2f}"
     return f"{head}\n{record.prompt}\n→ {record.reply}\n  (gold: {gold})\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,12 +19,16 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Prints the content of scores.json: the model's score, and every baseline on the same items."""
     from rich.table import Table
 
+    if scores["accuracy"] is None:
+        _print_unscored(scores, console)
+        return
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
     for column in ("accuracy", "95 % interval", "n", "model − baseline"):
         table.add_column(column, justify="right")
     rotated = "circular" in scores.get("readings", {})
-    table.add_row("the model, circular" if rotated else "the model", *_cells(scores), style="bold")
+    name = "the model" + (", circular" if rotated else "") + (", first reply" if "samples" in scores else "")
+    table.add_row(name, *_cells(scores), style="bold")
     table.add_row(f"  lenient ({scores['lenient']['parsed']:.0%})", *_cells(scores["lenient"]))
     if scores["accuracy_parsed"] is not None:
         parsed = {"accuracy": scores["accuracy_parsed"], "low": scores["low_parsed"], "high": scores["high_parsed"]}
@@ -36,13 +40,26 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, *_cells(row))
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
+    if "samples" in scores:
+        _print_samples(scores["samples"], console)
     if "consistency" in scores:
         _print_consistency(scores["consistency"], console)
     if scores.get("categories"):
         _print_categories(scores, console)
     _print_positions(scores, console)
+    _print_tokens(scores["tokens"], console)
     if scores["truncated"]:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
+    for note in scores["notes"]:
+        console.print(note, soft_wrap=True)
+
+
+def _print_unscored(scores: Mapping[str, Any], console: Console) -> None:
+    """Prints what there is to say where the right answers are not known."""
+    title = f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}"
+    console.print(f"{title}: {scores['rows']} replies, {scores['valid']:.0%} of them an option of their question")
+    rows, file = scores["submission"]["rows"], scores["submission"]["file"]
+    console.print(f"{file} in the run has {rows} rows of the table, for the benchmark's site to score")
     for note in scores["notes"]:
         console.print(note, soft_wrap=True)
 
@@ -52,6 +69,26 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     if gain is not None:
         difference = f"{100 * gain['difference']:+.1f} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
     return f"{row['accuracy']:.3f}", f"{row['low']:.3f} – {row['high']:.3f}", str(row.get("n", "")), difference
+
+
+def _print_tokens(tokens: Mapping[str, Any], console: Console) -> None:
+    """Prints what was read and written, if anything was written."""
+    if tokens["reply"]:
+        prompts = "prompts were not counted" if tokens["prompt"] is None else f"{tokens['prompt']:,} of prompts"
+        console.print(f"tokens: {tokens['reply']:,} of replies, {tokens['mean_reply']:.1f} each; {prompts}")
+
+
+def _print_samples(samples: Mapping[str, Any], console: Console) -> None:
+    """Prints what more replies to a question are worth, and what they cost."""
+    from rich.table import Table
+
+    table = Table("k replies", box=None)
+    for column in ("pass@k", "95 % interval", "majority@k", "95 % interval", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in samples["budget"]:
+        table.add_row(str(row["k"]), *_share(row["pass"]), *_share(row["majority"]), f"{row['tokens']:,.0f}")
+    console.print(table)
+    console.print("pass@k: one of k replies is right; majority@k: the most frequent of their answers is")
 
 
 def _print_consistency(consistency: Mapping[str, Any], console: Console) -> None:
@@ -133,37 +170,3 @@ def _readings(scores: Mapping[str, Any]) -> dict[str, str]:
 
 def _with_interval(row: Row) -> str:
     return f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-
-
-def print_suite(rows: Sequence[Mapping[str, Any]], side: str, console: Console) -> None:
-    """Prints our results above the paper's cells, a column per evaluation."""
-    from rich.table import Table
-
-    paper = "Table 5" if side == "graph" else "vision tables"
-    title = f"percent, ours above the cells of the paper's {paper}"
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        table.add_column(row["name"].replace("-", "\n", 1), justify="right", no_wrap=True)
-    accuracies = [f"{100 * row['accuracy']:.1f}" if "accuracy" in row else "–" for row in rows]
-    intervals = [f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if "accuracy" in row else "" for row in rows]
-    table.add_row("ours", *accuracies, style="bold")
-    table.add_row("  interval", *intervals)
-    table.add_row("  items", *(str(row.get("n", "")) for row in rows), end_section=True)
-    for name in dict.fromkeys(name for row in rows for name in row["paper"]):
-        cells = [row["paper"].get(name) for row in rows]
-        table.add_row(name, *("" if cell is None else f"{100 * cell:.1f}" for cell in cells))
-    table.add_row("  items", *(str(row["paper_n"]) for row in rows))
-    console.print(table)
-    console.print(VISION_NOTE if side == "vision" else GRAPH_NOTE, soft_wrap=True)
-
-
-VISION_NOTE = (
-    "MMBench: mean over all rows, rotated ones included, as in the paper; circular is in the runs' scores.json. "
-    "ImageNet: the paper's numbers of items are the smallest that fit its decimals."
-)
-GRAPH_NOTE = (
-    "The paper does not say which items it scored; its numbers of items are the smallest that fit its decimals. Nor "
-    "does it say whether Products was asked as nodes or as links (both are compared with the same cells), or among how "
-    "many relations fb15k237 and wn18rr were asked (here among 10, unless task.num_options is set)."
-)

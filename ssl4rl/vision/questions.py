@@ -58,6 +58,11 @@ class Question:
         return (self.image, *self.more)
 
     @property
+    def accepted(self) -> list[str]:
+        """The letters that are right: of options with the same text all are, and none where the answer is not known."""
+        return [letter for letter, text in self.options.items() if text == self.options.get(self.answer)]
+
+    @property
     def rotated(self) -> bool:
         """Whether it is a copy with its options in another order."""
         return self.index != self.base
@@ -95,6 +100,8 @@ class QuestionSet:
     hashes: Sequence[str]
     """SHA-256 of each image's bytes."""
     questions: Sequence[Question]
+    left_out: Sequence[str] = ()
+    """Rows of the table that are no questions here, as their image is missing: file, row and reason of each."""
 
     def __repr__(self) -> str:
         return f"QuestionSet({self.name!r}, {len(self.questions):,} questions, {len(set(self.hashes)):,} images)"

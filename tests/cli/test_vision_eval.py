@@ -59,7 +59,8 @@ def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_pa
         "vision", "eval", "--suite", "paper", "--dataset", real_data, "--limit", "3", "--ablate", "none",
         "--output", tmp_path / "suite",
     )  # fmt: skip
-    assert code == 0 and "seedbench is left out" in err and "choice-200" in out and "3b rotation" in out
+    assert code == 0 and "seedbench is left out" in err and "Table 6. MMBench by ability" in out
+    assert "missing: seedbench: " in out and "recomputed 24.39" in out
     assert "needs --dataset FOLDER" in refused("vision", "eval", "--suite", "paper")
 
 

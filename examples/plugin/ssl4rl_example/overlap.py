@@ -36,7 +36,10 @@ class OverlapEngine:
         # Recorded with every run. Without a model, what replies is the rule: raise its number when it changes.
         return {"engine": "overlap", "model": "overlap-1"}
 
-    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(
+        self, conversations: Sequence[Messages], sampling: Sampling, draws: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Reply]]:
+        # The rule draws nothing: its reply is the same every time.
         for index, messages in enumerate(conversations):
             answer = choose(text_of(messages))
             yield index, Reply(f"<answer>{answer}</answer>", num_tokens=1, truncated=False)

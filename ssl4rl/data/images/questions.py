@@ -8,9 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssl4rl.data.images.cells import images_in, plain_index
 from ssl4rl.data.images.files import find_broken, raise_first
-from ssl4rl.data.images.store import recall, remember
+from ssl4rl.data.images.store import Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_questions
 from ssl4rl.data.images.tables import image_column, list_images_of, read_columns, read_rows
 from ssl4rl.data.tables import Problems, where
@@ -24,7 +26,9 @@ REQUIRED = ("index", "question", "A", "B")
 
 TABLES = (".tsv", ".csv", ".parquet")
 
-FORMAT = 3
+LEFT_OUT = "rows whose image is that of a row which the table does not hold"
+
+FORMAT = 4
 """Raised when the questions that are made of a table change."""
 
 
@@ -33,7 +37,8 @@ def load_questions(path: str) -> QuestionSet:
 
     Columns: ``index``, ``question``, ``image`` (one or a list, see ``list_images_of``), ``A``, ``B``, … (empty where a
     question has fewer options), and optionally ``answer`` (a letter; empty where it is not known), ``hint``,
-    ``category``, ``l2-category`` and ``split``.
+    ``category``, ``l2-category`` and ``split``. A row whose image is that of another row which the table does not hold
+    is left out and named in ``left_out``: a part of a larger table has such rows.
 
     Raises:
         UserError: if there is no such file or it is malformed; the message names the row and the field.
@@ -50,8 +55,36 @@ def load_questions(path: str) -> QuestionSet:
     else:
         questions = [Question(**{**row, "more": tuple(row["more"])}) for row in rows]
     listing = list_images_of(table)
-    raise_first({number: str(table.parent / problem) for number, problem in listing.problems.items()})
-    return QuestionSet(listing.name, listing.store, listing.hashes, link_rotated_copies(questions))
+    absent = set(listing.absent)
+    raise_first(
+        {number: str(table.parent / problem) for number, problem in listing.problems.items() if number not in absent}
+    )
+    return _with_images(table, listing, questions)
+
+
+def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -> QuestionSet:
+    """The questions whose images are all there, and only those images.
+
+    Raises:
+        UserError: if no question is left.
+    """
+    absent = set(listing.absent)
+    kept = [number for number in range(len(listing.hashes)) if number not in absent]
+    place = {number: n for n, number in enumerate(kept)}
+    whole = [each for each in questions if absent.isdisjoint(each.images)]
+    left_out = [each for each in questions if not absent.isdisjoint(each.images)]
+    named = [next(listing.problems[image] for image in each.images if image in absent) for each in left_out]
+    if not whole:
+        raise UserError(f"{table.parent / named[0]} (so it is for all {len(named):,} rows)")
+    return QuestionSet(
+        listing.name,
+        listing.store.take(np.array(kept)),
+        [listing.hashes[number] for number in kept],
+        link_rotated_copies(
+            [replace(each, image=place[each.image], more=tuple(place[image] for image in each.more)) for each in whole]
+        ),
+        named,
+    )
 
 
 def check_questions(path: str) -> Report:
@@ -62,15 +95,16 @@ def check_questions(path: str) -> Report:
         questions = _questions(table, problems)
         if problems.messages:
             return Report(problems.messages, None, {"bad rows": len(problems.messages)})
-        questions = link_rotated_copies(questions)
         listing = list_images_of(table)
+        found = _with_images(table, listing, questions)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
-    broken = find_broken(listing)
+    skipped = {LEFT_OUT: len(found.left_out)} if found.left_out else {}
+    broken = {number: problem for number, problem in find_broken(listing).items() if number not in listing.absent}
     if broken:
         named = [str(table.parent / problem) for problem in broken.values()]
-        return Report(named, None, {"rows with broken or missing images": len(broken)})
-    return Report([], summarise_questions(QuestionSet(listing.name, listing.store, listing.hashes, questions)))
+        return Report(named, None, {**skipped, "rows with broken or missing images": len(broken)})
+    return Report([], summarise_questions(found), skipped)
 
 
 def recognises_questions(path: str) -> bool:
@@ -144,14 +178,9 @@ def _question(path: Path, row: int, cells: Mapping[str, Any], image: int) -> Que
     if not text:
         raise UserError(f"{where(path, row, 'question')}: the question is missing")
     options = {letter: cells[letter].strip() for letter in OPTION_LETTERS if cells.get(letter, "").strip()}
-    if len(options) < 2:
-        raise UserError(f"{where(path, row)}: a question needs two options or more, and this one has {len(options)}")
-    texts = list(options.values())
-    repeated = [letter for place, letter in enumerate(options) if options[letter] in texts[:place]]
-    if repeated:
-        raise UserError(
-            f"{where(path, row, repeated[0])}: the option {options[repeated[0]]!r} occurs twice; leave each option once"
-        )
+    if len(set(options.values())) < 2:
+        count = f"one, {len(options)} times" if len(options) > 1 else str(len(options))
+        raise UserError(f"{where(path, row)}: a question needs two options or more, and this one has {count}")
     answer = _letter(cells.get("answer", ""))
     if answer and answer not in options:
         raise UserError(

@@ -24,7 +24,7 @@ from ssl4rl.home import home
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the layout changes, or what a reader makes of a table."""
 
 LABEL_COLUMNS = ("label", "class_name", "class")
@@ -43,6 +43,8 @@ class Listing:
     splits: Sequence[str]
     """As the data spells them; empty where it gives none."""
     problems: Mapping[int, str] = field(default_factory=dict)
+    absent: Sequence[int] = ()
+    """Which of them have the image of a row that the table does not hold, as in a part of a larger table."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
     """Why other files were not read, and how many."""
 
@@ -74,6 +76,7 @@ class Index:
     labels: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    absent: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
         index = _unpack(folder, rows)
     store = Packed(folder / "images.bin", index.starts, index.sizes, index.places)
     problems = {number: problem for number, problem in enumerate(index.problems) if problem}
-    return Listing(name, store, index.hashes, index.labels, index.splits, problems)
+    return Listing(name, store, index.hashes, index.labels, index.splits, problems, index.absent)
 
 
 def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
@@ -169,10 +172,13 @@ def _write(file: Any, rows: Iterable[Row]) -> Index:
         index.labels.append(row.label)
         index.splits.append(row.split)
         index.problems.append(row.problem)
+    gone = {number for number, key in references.items() if key not in number_of}
     for number, key in references.items():
         other = number_of.get(key)
         if other is None or not index.hashes[other] or other in references:
             reason = "no row has that index" if other is None else f"{index.places[other]} holds no image itself"
+            if other is None or other in gone:
+                index.absent.append(number)
             index.problems[number] = f"{index.places[number]}: it refers to the image of index {key}, but {reason}"
             continue
         index.hashes[number] = index.hashes[other]

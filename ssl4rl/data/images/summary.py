@@ -51,6 +51,7 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         "parts": dict(Counter(row.part for row in rows if row.part)),
         "options": {str(count): number for count, number in sorted(Counter(len(row.options) for row in rows).items())},
         "unanswered": sum(not row.answer for row in rows),
+        "left_out": list(questions.left_out),
         "fingerprint": questions.fingerprint,
     }
     copies = facts["num_rows"] - facts["num_questions"]
@@ -60,9 +61,10 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         ("images", f"{facts['num_images']:,}"),
         ("options", ", ".join(f"{number:,} rows with {count}" for count, number in facts["options"].items())),
         ("without answer", f"{facts['unanswered']:,} rows"),
+        *([("left out", f"{len(questions.left_out):,} rows (below)")] if questions.left_out else []),
         ("parts", ", ".join(f"{part} {number:,}" for part, number in facts["parts"].items()) or "none"),
     ]
-    return Summary(facts, shown, _listed("categories", facts["categories"]))
+    return Summary(facts, shown, [*_listed("categories", facts["categories"]), *questions.left_out])
 
 
 def summarise_classes(classified: ClassifiedImages) -> Summary:

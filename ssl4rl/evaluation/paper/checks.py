@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from statistics import mean
 
+from ssl4rl.evaluation.paper.claims import CLAIMS, GAIN
 from ssl4rl.evaluation.paper.tables import (
     AVERAGE,
     DEFAULT_DIFFICULTY,
@@ -35,7 +36,7 @@ class Finding:
     """Something in a table that disagrees with the rest."""
 
     kind: str
-    """``group``, ``average``, ``gain``, ``duplicate``, ``copy``, ``label`` or ``size``."""
+    """``group``, ``average``, ``gain``, ``duplicate``, ``copy``, ``label``, ``claim`` or ``size``."""
     table: str
     row: str
     """Empty if a whole column is meant."""
@@ -50,7 +51,7 @@ class Finding:
 def findings(tables: Tables | None = None) -> list[Finding]:
     """Everything that recomputing the tables finds, in the order of the checks; by default in the paper's own."""
     tables = load_tables() if tables is None else tables
-    checks = (_duplicates, _labels, _copies, _groups, _averages, _gains, _test_sizes)
+    checks = (_duplicates, _labels, _copies, _groups, _averages, _gains, _claims, _test_sizes)
     return [finding for check in checks for finding in check(tables)]
 
 
@@ -130,10 +131,10 @@ def _copies(tables: Tables) -> Iterator[Finding]:
 def _groups(tables: Tables) -> Iterator[Finding]:
     """Cells of groups that are not the mean of their leaves."""
     for name, leaf_name in GROUPED.items():
-        leaves = tables[leaf_name]["rows"]
+        table, leaves = tables[name], tables[leaf_name]["rows"]
         # The leaves of a row that repeats another are not its own.
         repeated = repeated_rows(tables[leaf_name])
-        own = {row: cells for row, cells in rows(tables[name]) if row not in repeated}
+        own = {row: cells for row, cells in rows(table) if row not in repeated}
         for group, members in GROUPS.items():
             means = {row: mean(leaves[row][member] for member in members) for row in own}
             wrong = [row for row, cells in own.items() if _differ(cells[group], means[row])]
@@ -144,6 +145,10 @@ def _groups(tables: Tables) -> Iterator[Finding]:
                 message += f", but of {', '.join(instead)}"
             for row in wrong:
                 yield Finding("group", name, row, group, own[row][group], round(means[row], 2), message)
+            gain = max(value for row, value in means.items() if row != "base") - means["base"]
+            if (printed := table.get(GAIN, {}).get(group)) is not None and _differ(printed, gain):
+                message = "the largest gain of cells that are wrong"
+                yield Finding("group", name, GAIN, group, printed, round(gain, 2), message)
 
 
 def _averaged_instead(
@@ -183,7 +188,7 @@ def _weighted_averages(name: str, table: Table, sizes: Mapping[str, int]) -> Ite
         weighted = sum(cells[column] * n for column, n in weights.items()) / total
         if _differ(printed, weighted):
             kind = "no mean of its row" if _differ(printed, plain) else "the mean over columns"
-            message = f"{kind}; over the {total} questions, as in the paper's other rows, it is the recomputed value"
+            message = f"{kind}, where the paper's other rows have the mean over the {total} questions"
             yield Finding("average", name, row, AVERAGE, printed, round(weighted, 2), message)
         elif not reported:  # once a table
             message = f"the mean over {total} questions, not over {len(columns)} columns"
@@ -200,6 +205,16 @@ def _gains(tables: Tables) -> Iterator[Finding]:
             if _differ(printed, gain):
                 message = "not the best trained row minus the base"
                 yield Finding("gain", name, "gain", column, printed, round(gain, 2), message)
+
+
+def _claims(tables: Tables) -> Iterator[Finding]:
+    """Numbers of the text that differ from the cell that they are about, by more than their rounding."""
+    for claim in CLAIMS:
+        table = tables[claim.table]
+        cell = (table[GAIN] if claim.row == GAIN else table["rows"][claim.row])[claim.column]
+        if abs(float(claim.printed) - cell) > claim.margin:
+            message = f"the text of section {claim.section} says {claim.printed}"
+            yield Finding("claim", claim.table, claim.row, claim.column, float(claim.printed), cell, message)
 
 
 def _test_sizes(tables: Tables) -> Iterator[Finding]:

@@ -6,10 +6,8 @@ record it immediately. It is free to batch and to reorder: every reply comes wit
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,6 +37,11 @@ class Sampling:
     seed: int = 0
     """Seed of the draws, where the engine takes one."""
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the same prompt has the same reply every time."""
+        return self.temperature == 0 or self.top_k == 1
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -47,6 +50,8 @@ class Reply:
     text: str
     num_tokens: int
     truncated: bool
+    prompt_tokens: int | None = field(default=None, compare=False)
+    """Tokens of the prompt; None if a server does not count them."""
 
 
 class Engine(Protocol):
@@ -62,8 +67,13 @@ class Engine(Protocol):
         """What its replies depend on besides the prompt: ``model`` (by content if known), ``engine``, and more JSON."""
         ...
 
-    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(
+        self, conversations: Sequence[Messages], sampling: Sampling, draws: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished, in any order.
+
+        A conversation may occur several times; ``draws`` then says which of its draws each is, and a sampled reply
+        depends on its conversation, ``sampling`` and that number alone. None numbers them as they come.
 
         Raises:
             UserError: if the engine cannot continue; what was yielded before stays valid.
@@ -98,16 +108,6 @@ def generate(engine: Engine, conversations: Sequence[Messages], sampling: Sampli
     """The reply to each conversation, in their order."""
     replies = dict(engine.stream(conversations, sampling))
     return [replies[index] for index in range(len(conversations))]
-
-
-def request_seeds(prompts: Sequence[str], seed: int) -> list[int]:
-    """A seed for each prompt's draws: independent of the other prompts, and a different one for each repetition."""
-    repetitions: Counter[str] = Counter()
-    seeds = []
-    for prompt in prompts:
-        seeds.append(zlib.crc32(f"{seed}/{repetitions[prompt]}/{prompt}".encode()))
-        repetitions[prompt] += 1
-    return seeds
 
 
 def is_address(name: str) -> bool:

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference.engines import Reply, Sampling, request_seeds
+from ssl4rl.inference.engines import Reply, Sampling
 from ssl4rl.inference.engines.chat import reply_text, with_data_urls
+from ssl4rl.inference.engines.draws import draw_seeds
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import common_length
 
@@ -95,7 +96,9 @@ class ServerEngine:
         """The server, the model's name there, and for vLLM's server the folder it was loaded from; not the content."""
         return {"engine": self.url, "model": self.model, "root": self._root, **self._template}
 
-    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+    def stream(
+        self, conversations: Sequence[Messages], sampling: Sampling, draws: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Reply]]:
         """Each conversation's index and reply, as soon as it is finished.
 
         ``num_tokens`` is 0 if the server does not count them.
@@ -109,17 +112,18 @@ class ServerEngine:
             settings |= {"top_k": sampling.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
         elif sampling.top_k:
             settings["top_k"] = sampling.top_k
-        seeds = request_seeds([json.dumps(one) for one in messages], sampling.seed)
+        seeds = draw_seeds(conversations, sampling.seed, draws) if sampling.temperature > 0 else []
 
         def ask(index: int) -> Reply:
             seed = {"seed": seeds[index]} if sampling.temperature > 0 else {}
             completion = self._complete(messages[index], sampling.max_new_tokens, **settings, **seed)
             try:
                 choice = completion["choices"][0]
-                text, tokens = reply_text(choice["message"]), (completion.get("usage") or {}).get("completion_tokens")
+                text, usage = reply_text(choice["message"]), completion.get("usage") or {}
             except (KeyError, IndexError, TypeError, AttributeError) as error:
                 raise UserError(f"the server at {self.url} sent no chat completion: {completion}") from error
-            return Reply(text, tokens or 0, choice.get("finish_reason") == "length")
+            truncated = choice.get("finish_reason") == "length"
+            return Reply(text, usage.get("completion_tokens") or 0, truncated, usage.get("prompt_tokens"))
 
         yield from _counted(self._all(ask, len(messages)), len(messages))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ssl4rl.inference import adapters, checks
 from ssl4rl.inference.engines import Reply, Sampling
+from ssl4rl.inference.engines.draws import DrawnTokens, draw_seeds
 from ssl4rl.inference.families import Family, families
 from ssl4rl.inference.lengths import check_conversations
 from ssl4rl.inference.messages import Messages, images_of, typed
@@ -66,13 +67,14 @@ class TransformersEngine:
         model = {"model": self.files.fingerprint, **self.files.template_identity}
         return {"engine": "transformers", **model, "dtype": dtype}
 
-    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        """Each conversation's index and reply, a batch at a time; sampled replies also depend on the batches."""
-        import torch
-
+    def stream(
+        self, conversations: Sequence[Messages], sampling: Sampling, draws: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Reply]]:
+        """Each conversation's index and reply, a batch at a time; a text prompt is run once for all its draws."""
         config = self._generation_config(sampling)
+        seeds = [] if sampling.greedy else draw_seeds(conversations, sampling.seed, draws)
         known = self._text_ids(conversations)
-        for number, batch in enumerate(self._batches(known, [_size(one) for one in conversations])):
+        for batch in self._batches(known, [_size(one) for one in conversations]):
             indices = [index for family in batch for index in family.members]
             if all(known[index] for index in indices):
                 encoded = Encoded([known[index] for index in indices])
@@ -81,12 +83,13 @@ class TransformersEngine:
             check_conversations(
                 [len(ids) for ids in encoded.ids], sampling.max_new_tokens, self.context_length, indices
             )
-            with self._evaluating(), torch.random.fork_rng():
-                torch.manual_seed(sampling.seed + number)
+            drawn = [DrawnTokens([seeds[index] for index in indices], sampling, self.model.device)] if seeds else []
+            with self._evaluating():
                 inputs = self._inputs(encoded, batch)
-                output = self.model.generate(**inputs, generation_config=config)
-            for index, tokens in zip(indices, output[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-                yield index, self._reply(tokens)
+                output = self.model.generate(**inputs, generation_config=config, logits_processor=drawn)
+            replies = output[:, inputs["input_ids"].shape[1] :].tolist()
+            for index, prompt, tokens in zip(indices, encoded.ids, replies, strict=True):
+                yield index, self._reply(tokens, len(prompt))
 
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]
@@ -112,17 +115,9 @@ class TransformersEngine:
         """Every setting is explicit, since ``generate`` would take those that are None from the model's own."""
         from transformers import GenerationConfig
 
-        draws = {}
-        if sampling.temperature > 0:
-            draws = {
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k,
-                "min_p": 0.0,
-            }
         return GenerationConfig(
-            do_sample=sampling.temperature > 0,
-            **draws,
+            # Draws are made by a logits processor, row by row.
+            do_sample=False,
             num_beams=1,
             repetition_penalty=1.0,
             no_repeat_ngram_size=0,
@@ -133,10 +128,10 @@ class TransformersEngine:
             disable_compile=True,
         )
 
-    def _reply(self, tokens: list[int]) -> Reply:
+    def _reply(self, tokens: list[int], prompt_tokens: int) -> Reply:
         ends = [position for position, token in enumerate(tokens) if token in self.files.eos_token_ids]
         tokens = tokens[: ends[0] + 1] if ends else tokens
-        return Reply(self.files.decode(tokens), len(tokens), truncated=not ends)
+        return Reply(self.files.decode(tokens), len(tokens), not ends, prompt_tokens)
 
     def _text_ids(self, conversations: Sequence[Messages]) -> list[list[int]]:
         """The tokens of each conversation that is text only; none of the others, whose images come batch by batch."""

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.checks import MARK, not_a_number
-from ssl4rl.inference.engines import Reply, Sampling, request_seeds
+from ssl4rl.inference.engines import Reply, Sampling
+from ssl4rl.inference.engines.draws import draw_seeds
 from ssl4rl.inference.environment import prepare_environment
 from ssl4rl.inference.lengths import check_conversations
 from ssl4rl.inference.messages import Messages, images_of
@@ -115,16 +116,15 @@ class VLLMEngine:
         dtype = str(self.llm.llm_engine.model_config.dtype).removeprefix("torch.")
         return {"engine": "vllm", "model": self.files.fingerprint, "dtype": dtype, **self.files.template_identity}
 
-    def stream(self, conversations: Sequence[Messages], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
-        """Each conversation's index and reply, as soon as it is finished.
-
-        A sampled reply depends on the prompt and the seed, not on the other conversations.
-        """
+    def stream(
+        self, conversations: Sequence[Messages], sampling: Sampling, draws: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, Reply]]:
+        """Each conversation's index and reply, as soon as it is finished; a prompt's draws share its cached prefix."""
         from vllm import SamplingParams
 
         prompts = self.files.encoder.encode(conversations).ids
         check_conversations([len(prompt) for prompt in prompts], sampling.max_new_tokens, self.context_length)
-        seeds = request_seeds([repr(prompt) for prompt in prompts], sampling.seed)
+        seeds = draw_seeds(conversations, sampling.seed, draws)
 
         def requests() -> Iterator[_Request]:
             # Sorted, so that prompts with a common beginning follow each other while it is cached.
@@ -146,7 +146,7 @@ class VLLMEngine:
         for index, output in self._run(requests()):
             [completion] = output.outputs
             ids, truncated = completion.token_ids, completion.finish_reason == "length"
-            yield index, Reply(self.files.decode(ids), len(ids), truncated)
+            yield index, Reply(self.files.decode(ids), len(ids), truncated, len(prompts[index]))
 
     def likelihoods(
         self, conversations: Sequence[Messages], choices: Sequence[Sequence[str]]

@@ -33,8 +33,9 @@ class ImageNetKnobs(ImageKnobs):
 
     options: int | None = Field(20, ge=2, le=1000)
     """Classes to choose from, or all if there are fewer; null asks for the name, without options."""
-    images: Literal["test", "all"] = "test"
-    """``all`` asks about every image, also those of the training and validation splits."""
+    images: Literal["test", "val", "all"] = "test"
+    """``val`` asks about the validation images instead (ImageNet's own test images have no public classes); ``all``
+    about every image, also those of the training split."""
 
 
 class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
@@ -54,16 +55,15 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        images = self.source.images
-        every = self.knobs.images == "all"
-        if every and self.split != "test":
+        if self.knobs.images == "all" and self.split != "test":
             raise NotApplicable("task.images=all leaves no image for training examples; use the test split")
         if self.knobs.restated == "options" and self.knobs.options is None:
             raise NotApplicable("task.restated=options: without options there is no order of them")
-        members = np.arange(len(images)) if every else images.members(self.split)
-        members = members[self.source.classes[members] >= 0]
+        asked = self.knobs.images if self.split == "test" else self.split
+        members = self._labelled(asked)
         if not len(members):
-            raise NotApplicable(f"image set {self.source.name} has no labelled {self.split} images")
+            remedy = "; its val images have labels: --set task.images=val" if len(self._labelled("val")) else ""
+            raise NotApplicable(f"image set {self.source.name} has no labelled {asked} images{remedy}")
         self.images: list[int] = list(_in_turn(self.item_rng().permutation(members), self.source.classes))
         self._normalised = [[normalise(name) for name in names] for names in self.source.names]
         empty = [name for names in self.source.names for name in names if not normalise(name)]
@@ -72,6 +72,11 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
                 f"a class of image set {self.source.name} is called {empty[0]!r}, which has no letter or digit to "
                 "answer with; rename it"
             )
+
+    def _labelled(self, split: str) -> IntArray:
+        images = self.source.images
+        members = np.arange(len(images)) if split == "all" else images.members(split)
+        return members[self.source.classes[members] >= 0]
 
     @property
     def size(self) -> int:

@@ -66,8 +66,11 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         if self.split == "val":
             raise NotApplicable(f"question set {self.source.name} has no validation split, only train and test")
         questions: dict[str, list[Question]] = defaultdict(list)
-        for row in self._kept():
-            if not row.answer:
+        kept = self._kept()
+        self._answered = any(row.answer for row in kept)
+        for row in kept:
+            # Where nothing has an answer, others keep them, and score what is sent to them.
+            if not row.answer and (self._answered or self.split == TRAIN):
                 raise UserError(
                     f"{row.place}, field answer: it is empty, so the row cannot be scored; fill it in, or choose "
                     "another part of the table with --set task.part=NAME"
@@ -98,6 +101,19 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         return len(self.rows)
 
     @property
+    def has_answers(self) -> bool:
+        return self._answered
+
+    @property
+    def notes(self) -> Sequence[str]:
+        left_out = self.source.left_out
+        if not left_out:
+            return ()
+        some = "; ".join(left_out[:2]) + ("; …" if len(left_out) > 2 else "")
+        found = len(left_out) + len(self.source.questions)
+        return (f"{len(left_out)} of {found} rows are left out, as their images are not in the table ({some})",)
+
+    @property
     def hashes(self) -> Sequence[str]:
         return self.source.hashes
 
@@ -120,10 +136,10 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         text = "\n".join([*hint, row.text, *options])
         return self.closed(
             self.parts(row.images, text, label_noun(list(row.options))),
-            accepted=[row.answer],
+            accepted=row.accepted,
             choices=row.options,
             item=f"question:{row.index}",
-            class_name=row.options[row.answer],
+            class_name=row.options.get(row.answer, ""),
             source_items=tuple(image_item(self.hashes[image]) for image in row.images),
             meta={
                 "question": f"question:{row.base}",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import ssl4rl
 from ssl4rl.data.images import CLASSES, IMAGES
 from ssl4rl.data.images.classes import load_classified
 from ssl4rl.errors import UserError
@@ -96,6 +97,11 @@ def test_imagenet_as_kaggle_hands_it_out(tmp_path):
     assert classified.classes.tolist() == [-1, -1, 0, 1, 1, 0]  # test, train, val
     facts = CLASSES.validate(str(tmp_path)).summary.facts
     assert facts["splits"] == {"train": 2, "val": 2, "test": 2} and facts["unclassified_images"] == 2
+    with pytest.raises(UserError, match="no labelled test images; its val images have labels"):
+        ssl4rl.benchmark("imagenet", classified)
+    benchmark = ssl4rl.benchmark("imagenet", classified, images="val")
+    assert [benchmark.example(index).meta["class"] for index in range(benchmark.size)] == ["goldfish", "tench"]
+    assert benchmark.on_split("train").size == 2
     (tmp_path / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nval_0,n2 1 2 3 4\n")
     with pytest.raises(UserError, match=r"LOC_val_solution\.csv: it has no class for val_1"):
         CLASSES.load(str(tmp_path))

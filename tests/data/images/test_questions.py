@@ -49,13 +49,13 @@ def test_rotated_copies_are_known_by_their_index(question_table):
     [
         ([{}, {"image": "/9j/4AAQSkZJRgABAQAAAQABAAD*" * 4}], "row 3, field image: this is not base64"),
         ([{}, {"image": ""}], "row 3, field image: the image is missing"),
-        ([{}, {"image": "99"}], "row 3: it refers to the image of index 99, but no row has that index"),
         ([{}, {"image": "3"}, {"image": "1"}], "row 2: .* holds no image itself"),
         ([{}, {"index": 1}], "row 3, field index: 1 is a duplicate of made_up.tsv, row 2"),
         ([{}, {"index": ""}], "row 3, field index: every row needs"),
         ([{}, {"answer": "C"}], r"row 3, field answer: 'C' is none of the row's options \(A, B\)"),
         ([{}, {"answer": "yes"}], "row 3, field answer: 'yes' is none"),
         ([{}, {"B": " "}], "row 3: a question needs two options or more, and this one has 1"),
+        ([{}, {"B": "yes"}], "row 3: a question needs two options or more, and this one has one, 2 times"),
         ([{}, {"question": ""}], "row 3, field question: the question is missing"),
         ([{}, {"index": 1_000_001, "A": "perhaps"}], "row 3: index 1000001 makes it a rotated copy of .* row 2, but"),
     ],
@@ -113,9 +113,49 @@ def test_an_answer_that_is_no_letter_is_refused(question_table, written):
         load_questions(str(question_table({"answer": written})))
 
 
-def test_an_option_twice_is_refused(question_table):
-    with pytest.raises(UserError, match="row 2, field C: the option 'yes' occurs twice; leave each option once"):
-        load_questions(str(question_table({"C": "yes"})))
+def test_of_options_with_the_same_text_all_are_right_or_none(question_table):
+    rows = [{"C": "yes", "answer": "C"}, {"C": "no", "D": "", "answer": "A"}]
+    questions = load_questions(str(question_table(*rows)))
+    assert [question.accepted for question in questions.questions] == [["A", "C"], ["A"]]
+    benchmark = ssl4rl.benchmark("choice", questions, rotate=True)
+    for index in range(benchmark.size):
+        example = benchmark.example(index)
+        right = [letter for letter, text in benchmark.choices(example).items() if text == "yes"]
+        assert [benchmark.score(f"<answer>{letter}</answer>", example).value for letter in right] == [1.0] * len(right)
+        assert example.chance == len(right) / 3 and example.meta["class"] == "yes"
+
+
+def test_rows_whose_image_is_in_no_row_are_left_out_and_named(question_table, tmp_path):
+    path = question_table({"image": "99"}, {}, {"image": "2"}, {"index": 1_000_001, "image": "1"}, {"image": "1"})
+    for _ in range(2):  # read, and remembered
+        questions = load_questions(str(path))
+        assert [question.index for question in questions.questions] == ["2", "3"]
+        assert all(questions.open(question).size == (40, 30) for question in questions.questions)
+        first, second, third = questions.left_out
+        assert first.endswith("row 2: it refers to the image of index 99, but no row has that index")
+        assert "row 5" in second and "row 6" in third
+    report = QUESTIONS.validate(str(path))
+    assert report.problems == [] and list(report.skipped.values()) == [3] and report.summary.facts["num_rows"] == 2
+    (note,) = ssl4rl.benchmark("choice", questions).notes
+    assert note.startswith("3 of 5 rows are left out, as their images are not in the table (made_up.tsv, row 2: ")
+    with pytest.raises(UserError, match=r"row 2: it refers to the image of index 99, .* \(so it is for all 2 rows\)"):
+        load_questions(str(question_table({"image": "99"}, {"image": "98"})))
+
+
+def test_a_question_with_one_of_several_images_missing_is_left_out(question_table):
+    several = json.dumps([base64.b64encode(png(3)).decode(), "99"])
+    questions = load_questions(str(question_table({}, {"image": several}, {"image": json.dumps(["1", "1"])})))
+    assert [question.index for question in questions.questions] == ["1", "3"] and len(questions.left_out) == 1
+    assert [len(question.images) for question in questions.questions] == [1, 2]
+    assert {questions.hashes[image] for image in questions.questions[1].images} == {questions.hashes[0]}
+
+
+def test_a_part_of_a_published_table_is_read_without_the_rows_whose_images_are_elsewhere(real_data):
+    questions = load_questions(str(real_data / "visonlyqa.tsv"))
+    assert (len(questions.questions), len(questions.left_out)) == (58, 62)
+    assert all("no row has that index" in line for line in questions.left_out)
+    benchmark = ssl4rl.benchmark("choice", questions)
+    assert all(benchmark.example(index).images for index in range(0, 58, 7))
 
 
 def test_questions_without_answers(question_table):

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference import engines
-from ssl4rl.inference.engines import Sampling, generate, open_engine, request_seeds, resolve_engine
+from ssl4rl.inference.engines import Sampling, generate, open_engine, resolve_engine
+from ssl4rl.inference.engines.draws import DrawnTokens, draw_seeds
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import Encoder
 from ssl4rl.registry import ENGINES
@@ -87,9 +89,50 @@ def test_a_prompt_that_is_too_long_is_named(reference: Any, conversations: list[
         generate(reference, [conversations[0], long], Sampling(32))
 
 
-def test_seeds_follow_the_prompt_and_not_its_place() -> None:
-    assert request_seeds(["a", "b", "a"], 0) == [*request_seeds(["a", "b"], 0), request_seeds(["a", "a"], 0)[1]]
-    assert len({*request_seeds(["a", "b", "a"], 0), *request_seeds(["a", "b", "a"], 1)}) == 6
+def test_seeds_follow_the_prompt_and_the_number_of_its_draw_and_not_its_place() -> None:
+    a, b = ([{"role": "user", "content": text}] for text in "ab")
+    assert draw_seeds([a, b, a], 0) == [*draw_seeds([a, b], 0), draw_seeds([a, a], 0)[1]]
+    assert len({*draw_seeds([a, b, a], 0), *draw_seeds([a, b, a], 1)}) == 6
+    assert draw_seeds([a, a], 0, [3, 1]) == [draw_seeds([a] * 4, 0)[3], draw_seeds([a] * 2, 0)[1]]
+    dark, light = ({"type": "image", "image": Image.new("RGB", (4, 4), colour)} for colour in ("black", "white"))
+    assert len(set(draw_seeds([[{"role": "user", "content": [image]}] for image in (dark, light)], 0))) == 2
+
+
+def test_a_drawn_reply_depends_on_its_prompt_and_number_alone(reference: Any, conversations: list[Messages]) -> None:
+    hot = Sampling(24, temperature=1.5)
+    asked = [conversation for conversation in conversations[:4] for _ in range(5)]
+    numbers = list(range(5)) * 4
+    together = dict(reference.stream(asked, hot, numbers))
+    assert [together[index] for index in range(20)] == generate(reference, asked, hot)
+    assert len({reply.text for reply in together.values()}) > 10
+    for index in (0, 3, 7, 19):
+        [(_, alone)] = reference.stream([asked[index]], hot, [numbers[index]])
+        assert alone == together[index]
+
+
+def test_a_prompt_is_run_once_for_all_its_draws(
+    reference: Any, conversations: list[Messages], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[int] = []
+    forward = reference.model.forward
+    monkeypatch.setattr(
+        reference.model, "forward", lambda *a, **kw: (run.append(kw["input_ids"].numel()), forward(*a, **kw))[1]
+    )
+    [one] = generate(reference, conversations[2:3], Sampling(1, temperature=1.0))
+    assert sum(run) == one.prompt_tokens
+    run.clear()
+    generate(reference, conversations[2:3] * 6, Sampling(1, temperature=1.0))
+    assert sum(run) == one.prompt_tokens - 1 + 6
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    likely = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    scores = likely.log().expand(4000, 4)
+    drawn = DrawnTokens(range(4000), Sampling(temperature=1.0), "cpu")(None, scores).argmax(-1)
+    assert torch.allclose(drawn.bincount(minlength=4) / 4000, likely, atol=0.025)
+    cut = DrawnTokens(range(4000), Sampling(temperature=0.5, top_k=3, top_p=0.8), "cpu")(None, scores).argmax(-1)
+    squares = likely[:2] ** 2
+    assert torch.allclose(cut.bincount(minlength=2) / 4000, squares / squares.sum(), atol=0.025)
 
 
 @pytest.mark.parametrize(("has_gpu", "has_vllm"), [(True, True), (True, False), (False, True)])
