@@ -49,6 +49,11 @@ class Benchmark(Task[S, K]):
         return questions
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What to know about the items, a sentence each; reports end with them."""
+        return ()
+
+    @property
     def vocabulary(self) -> Mapping[str, str] | None:
         """The choices of every item, where they are the same ones and the prompt lists none; else None."""
         return None

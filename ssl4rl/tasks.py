@@ -42,8 +42,8 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     unseeded: ClassVar[frozenset[str]] = frozenset()
-    """Knobs that change how an example is shown, and nothing that is drawn: whatever they are, an index is the same
-    question."""
+    """Knobs that seed no draw: most change how an example is shown, and an index is the same question whatever they
+    are; others say which items there are."""
 
     reasoning: bool = True
     """Whether the prompt asks for reasoning before the answer, or for the answer and nothing else."""

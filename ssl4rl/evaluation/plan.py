@@ -60,7 +60,7 @@ class Plan:
     ablations: tuple[Questions, ...]
     restatements: tuple[Questions, ...]
     notes: tuple[str, ...]
-    """What does not apply to the data, and is left out."""
+    """What to know about the items, and what does not apply to the data and is left out."""
 
     @property
     def all(self) -> tuple[Questions, ...]:
@@ -85,7 +85,7 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
     Raises:
         UserError: for an unknown ablation, or if the training split has too few items for the shots.
     """
-    notes: list[str] = []
+    notes = list(benchmark.notes)
     shots = choose_shots(benchmark, recipe.shots)
     count = min(recipe.again, recipe.limit or recipe.again)
 

@@ -52,6 +52,8 @@ def test_show_a_benchmark(run):
         (["--benchmark", "relation"], "has no relations"),
         (["--benchmark", "node", "--level", "two-hops"], "did you mean two-hop"),
         (["--benchmark", "node", "--dataset", "coraa"], "did you mean cora"),
+        (["--benchmark", "node", "--protocol", "planetiod"], "did you mean planetoid"),
+        (["--benchmark", "link", "--protocol", "random-0"], "benchmark link does not classify nodes"),
         (["--benchmark", "node", "--limit", "0"], "--limit 0"),
         (["--benchmark", "node", "--scoring", "guess"], "--scoring 'guess'"),
         (["--benchmark", "node", "--shots", "65"], "--shots 65"),
