@@ -9,9 +9,10 @@ from typing import Any
 
 from ssl4rl import answers
 from ssl4rl.answers import Score, normalise
+from ssl4rl.intervals import interval
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
-from ssl4rl.statistics import Estimate, PairedDifference, clustered, interval
+from ssl4rl.statistics import Estimate, PairedDifference, clustered
 
 MAX_CONFUSION = 60
 """Most classes for which a confusion matrix is written; with more it is null."""
