@@ -83,8 +83,11 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
     """The plan of a recipe on its benchmark.
 
     Raises:
-        UserError: for an unknown ablation, or if the training split has too few items for the shots.
+        UserError: for an unknown ablation, a scoring that the benchmark cannot use, or if the training split has
+            too few items for the shots.
     """
+    if benchmark.ranks and recipe.scoring != "likelihood":
+        raise UserError(f"benchmark {benchmark.name} ranks by likelihood; leave out --scoring {recipe.scoring}")
     notes = list(benchmark.notes)
     shots = choose_shots(benchmark, recipe.shots)
     count = min(recipe.again, recipe.limit or recipe.again)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ssl4rl.report.ranking import print_ranking
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,6 +19,22 @@ Row = Mapping[str, Any]
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Prints the content of scores.json: the model's score, and every baseline on the same items."""
+    if "ranking" in scores:
+        print_ranking(scores, console)
+    else:
+        _print_accuracy(scores, console)
+    if "consistency" in scores:
+        _print_consistency(scores["consistency"], console)
+    if scores.get("categories"):
+        _print_categories(scores, console)
+    _print_positions(scores, console)
+    if scores["truncated"]:
+        console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
+    for note in scores["notes"]:
+        console.print(note, soft_wrap=True)
+
+
+def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
@@ -36,15 +54,6 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, *_cells(row))
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
-    if "consistency" in scores:
-        _print_consistency(scores["consistency"], console)
-    if scores.get("categories"):
-        _print_categories(scores, console)
-    _print_positions(scores, console)
-    if scores["truncated"]:
-        console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
-    for note in scores["notes"]:
-        console.print(note, soft_wrap=True)
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
