@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.answers import Score
-from ssl4rl.intervals import DIFFERENCE, bootstrap, interval, newcombe, normal, wilson
+from ssl4rl.intervals import DIFFERENCE, FEWEST, bootstrap, interval, newcombe, normal, wilson
 
 SIGN_FLIPS = 9999
 """With the observed assignment this makes 10,000, so the smallest possible p is 0.0001."""
@@ -104,7 +104,11 @@ class Clusters:
         effective = self.effective(values)
         if all(value in (0, 1) for value in values):
             return wilson(sum(values) / self.n * effective, effective)
-        return normal(values, effective)
+        return normal(values, self.at_most(effective))
+
+    def at_most(self, effective: float) -> float:
+        """That effective size; with few groups, no more than there are: their spread is itself uncertain."""
+        return min(effective, len(self.groups)) if len(self.groups) < FEWEST else effective
 
 
 def _normal_p(differences: Sequence[float], effective: float) -> float:
@@ -203,16 +207,17 @@ class PairedDifference:
         mean = sum(differences) / len(pairs)
         clusters = None if items is None else Clusters(items)
         grouped = clusters is not None and not clusters.independent
-        effective = clusters.effective(differences) if clusters is not None and grouped else float(len(pairs))
+        effective, few = float(len(pairs)), float(len(pairs))
+        if clusters is not None and grouped:
+            effective = clusters.effective(differences)
+            few = clusters.at_most(effective)
         binary = all(value in (0, 1) for pair in pairs for value in pair)
         if binary:
             both, scale = sum(pair == (1, 1) for pair in pairs), effective / len(pairs)
             counts = (both, lost, won, len(pairs) - both - lost - won)
             low, high = newcombe(*(count * scale for count in counts))
         else:
-            low, high = (
-                normal(differences, effective, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
-            )
+            low, high = normal(differences, few, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
         if clusters is not None and clusters.overlap:
             p, test = _normal_p(differences, effective), "z"
         elif clusters is not None and grouped:

@@ -27,6 +27,7 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         _print_consistency(scores["consistency"], console)
     if scores.get("categories"):
         _print_categories(scores, console)
+    _print_labels(scores, console)
     _print_positions(scores, console)
     if scores["truncated"]:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
@@ -107,6 +108,20 @@ def _print_categories(scores: Mapping[str, Any], console: Console) -> None:
     console.print(f"mean of the categories {scores['macro']['categories']:.3f}{over_groups}")
 
 
+def _print_labels(scores: Mapping[str, Any], console: Console) -> None:
+    """Prints what is known of the answers as classes and as probabilities, in a line."""
+    parts = []
+    if "macro_f1" in scores and "ranking" not in scores:
+        parts += [f"macro-F1 {scores['macro_f1']:.3f}", f"balanced accuracy {scores['balanced_accuracy']:.3f}"]
+    if calibration := scores["calibration"]:
+        gap = f"mean confidence {calibration['confidence']:.3f}, {calibration['bins']} bins"
+        parts.append(f"calibration error {calibration['error']:.3f} ({gap})")
+    if scores["hallucinated"]:
+        parts.append(f"{scores['hallucinated']:.1%} of the replies name a class that is not offered")
+    if parts:
+        console.print("; ".join(parts), soft_wrap=True)
+
+
 def _print_positions(scores: Mapping[str, Any], console: Console) -> None:
     """Prints recall by the position of the right option, and how often each was picked."""
     if not 0 < len(scores["positions"]) <= MAX_POSITIONS:
@@ -132,9 +147,11 @@ def _readings(scores: Mapping[str, Any]) -> dict[str, str]:
         "accuracy": _with_interval(scores),
         "parsed": f"{scores['parsed']:.1%}",
         "valid": f"{scores['valid']:.1%}",
+        "hallucinated": f"{scores['hallucinated']:.1%}",
     }
     if "macro_f1" in scores:
         readings["macro F1"] = f"{scores['macro_f1']:.3f}"
+        readings["balanced accuracy"] = f"{scores['balanced_accuracy']:.3f}"
     for name, reading in scores.get("readings", {}).items():
         readings[name] = _with_interval(reading)
     return readings

@@ -19,7 +19,7 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
         "graph removed", "first option", "majority", "text only", "common neighbours", "degree product", "gcn",
     }  # fmt: skip
     assert all({"accuracy", "low", "high", "n"} <= value.keys() for value in scores["baselines"].values())
-    assert scores["notes"] == []
+    assert scores["notes"] == [] and f"balanced accuracy {scores['balanced_accuracy']:.3f}" in out
 
     code, out, err = run(
         *EVAL, "--benchmark", "link", "--limit", "40", "--level", "no-graph", "--no-baselines", "--ablate", "none",

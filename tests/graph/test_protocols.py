@@ -90,7 +90,10 @@ def test_test_nodes_of_a_file_are_left_out_of_the_datas_own_train_and_counted(tm
     split = protocol_split(graph, str(file))
     assert split["train"].tolist() == list(range(2, 10)) and split["val"].tolist() == [11, 12, 13, 14]
     notes = NodeClassification(graph, split="test", knobs={"protocol": str(file)}).notes
-    assert [note.split(" of the data's ")[0] for note in notes] == ["2", "1"]
+    assert [note.partition(" the data has in ")[2] for note in notes] == [
+        "train, which are left out there: 2",
+        "val, which are left out there: 1",
+    ]
     assert NodeClassification(graph, split="test").notes == []
 
 

@@ -66,7 +66,7 @@ class NodeClassification(GraphBenchmark[NodeKnobs]):
     def notes(self) -> Sequence[str]:
         left_out = left_out_of_train(self.source, self.knobs.protocol)
         return [
-            f"{count:,} of the data's {split} nodes are test nodes of {self.knobs.protocol}, and so left out of {split}"
+            f"{self.knobs.protocol} tests on nodes that the data has in {split}, which are left out there: {count:,}"
             for split, count in left_out.items()
         ]
 

@@ -79,17 +79,19 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
     @property
     def notes(self) -> Sequence[str]:
         alone = len(self._sides) * len(self._edges) - self.num_questions
-        notes = [f"{alone:,} queries are left out: no other node could be wrong"] if alone else []
+        every = "every node" if self._groups is None else "every node of its kind or side"
+        notes = [f"{alone:,} queries are left out: {every} is right"] if alone else []
         if self._given is not None:
             true = sum(len(np.intersect1d(nodes, self._right(*query))) for query, nodes in self._given.items())
             given = f"candidates are those of {self.knobs.negatives}"
             return [*notes, f"{given}, but for {true:,} that are known to be right" if true else given]
+        others = "all nodes" if self._groups is None else "all nodes of the right one's kind or side"
         if self.knobs.num_candidates is None:
-            return [*notes, "candidates are all nodes that are not known to be right (filtered ranking)"]
+            return [*notes, f"candidates are {others} but for others known to be right (filtered ranking)"]
         return [
             *notes,
-            f"ranks are among {self.knobs.num_candidates} candidates, the wrong ones drawn at random from all nodes "
-            "not known to be right; among all of these ranks are worse (task.num_candidates=null)",
+            f"ranks are among {self.knobs.num_candidates} candidates, the wrong ones drawn at random from {others} but "
+            "for those known to be right; among all of them ranks are worse (task.num_candidates=null)",
         ]
 
     def _ends(self, edge: int) -> tuple[int, int]:
