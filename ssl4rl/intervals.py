@@ -98,6 +98,8 @@ def newcombe(both: float, first: float, second: float, neither: float) -> tuple[
     >>> [round(bound, 3) for bound in newcombe(both=14, first=0, second=5, neither=22)]
     [0.011, 0.226]
     """
+    # Counts that numpy made would overflow in the product of the margins.
+    both, first, second, neither = float(both), float(first), float(second), float(neither)
     n = both + first + second + neither
     if n == 0:
         return -1.0, 1.0

@@ -196,12 +196,17 @@ class PairedDifference:
     def of(
         cls, first: Sequence[float], second: Sequence[float], items: Sequence[Iterable[Hashable]] | None = None
     ) -> PairedDifference:
-        """The difference of two equally long score vectors (at least one item).
+        """The difference of two equally long score vectors.
 
         ``items`` are the ``source_items`` of each; without them all are independent. Where some share one, the
         interval is taken at the effective sample size.
+
+        Raises:
+            ValueError: if there is no item, or the vectors are not equally long.
         """
         pairs = [(float(old), float(new)) for old, new in zip(first, second, strict=True)]
+        if not pairs:
+            raise ValueError("there is no item to compare scores on")
         differences = [new - old for old, new in pairs]
         won, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
         mean = sum(differences) / len(pairs)
@@ -259,10 +264,15 @@ class Estimate:
 
     @classmethod
     def of(cls, scores: Sequence[Score], items: Sequence[Iterable[Hashable]] | None = None) -> Estimate:
-        """The estimate from the scores of at least one example; ``items`` are the ``source_items`` of each.
+        """The estimate from the scores of examples; ``items`` are the ``source_items`` of each.
 
         Without them all are independent.
+
+        Raises:
+            ValueError: if there is no example.
         """
+        if not scores:
+            raise ValueError("there is no score to take the mean of")
         sets = [[place] for place in range(len(scores))] if items is None else list(items)
         values = [float(score.value) for score in scores]
         read = [place for place, score in enumerate(scores) if score.parsed]

@@ -42,6 +42,8 @@ def test_newcombe_on_published_pairs() -> None:
     assert newcombe(both=1, first=7, second=1, neither=12) == pytest.approx((-0.507, -0.026), abs=6e-4)
     low, high = newcombe(10, 0, 0, 0)
     assert low < 0 < high
+    counts = (300_000, 40_000, 50_000, 200_000)
+    assert newcombe(*np.array(counts)) == newcombe(*counts)
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.6, 0.6), (0.3, 0.4)])

@@ -67,6 +67,13 @@ def test_sign_flips_of_few_pairs_are_exact_and_of_many_near_it() -> None:
     assert sign_flip([0.0, 0.0]) == sign_flip([]) == 1
 
 
+def test_of_no_item_there_is_neither_a_mean_nor_a_difference() -> None:
+    with pytest.raises(ValueError, match="no score"):
+        Estimate.of([])
+    with pytest.raises(ValueError, match="no item"):
+        PairedDifference.of([], [])
+
+
 def test_one_item_equal_values_and_few_of_them_have_intervals_with_a_width() -> None:
     one = PairedDifference.of([0.25], [0.75])
     assert one.difference == 0.5 and one.p == 1 and -1 <= one.low < 0 < 0.85 < one.high <= 1
