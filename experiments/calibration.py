@@ -19,7 +19,7 @@ from typing import Any
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.environment import environment
-from ssl4rl.statistics import wilson
+from ssl4rl.intervals import wilson
 from ssl4rl.training.calibrate import calibrate
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import load_recipe

@@ -31,6 +31,9 @@ class Benchmark(Task[S, K]):
     """What the model itself is asked again: names, and the knobs that take away what a reply may rest on."""
     usual_ablations: ClassVar[Sequence[str]] = ()
     """Those of them that are asked unless others are named."""
+    ranks: ClassVar[bool] = False
+    """Whether the items of a question are its candidates, to be ranked by the likelihood of "yes" against "no"; of the
+    ``edge`` that an example's ``meta`` names, one end is looked for."""
     restatements: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """The same question in other forms: names, and the knobs that change the form and not the meaning."""
 
@@ -55,7 +58,7 @@ class Benchmark(Task[S, K]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Lines to tell the user about what the data hold and is not asked."""
+        """What to know about the items, a sentence each, such as what is left out; reports end with them."""
         return ()
 
     @property

@@ -88,7 +88,7 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"\b(?:shows?|depicts?|contains?|features?|displays?)\b", re.IGNORECASE)
-_REFUSES = re.compile(
+REFUSES = re.compile(
     r"\b(?:cannot|can['’]t|unable to|(?:im|not )possible to) (?:\w{1,20}ly )?(?:determine|tell|say|answer|identify|"
     r"decide|choose|select|know|provide|make|see|view|assist|help)\b|无法",
     re.IGNORECASE,
@@ -242,7 +242,7 @@ def _concluded(sentences: Sequence[str], mentions: Mentions) -> set[str]:
     """What the text says where no answer is announced."""
     found = []
     for sentence in sentences:
-        if _REFUSES.search(sentence):
+        if REFUSES.search(sentence):
             return set()
         for clause in _TURN.split(sentence):
             said = mentions.labels(_ENUMERATION.sub(" ", _ALTERNATIVES.sub(" ", _without_rejected(clause))))

@@ -113,13 +113,15 @@ class Prediction(ReplyRecord):
     logprobs: Mapping[str, float] | None = None
     """Log-probability of each label, with scoring by likelihood."""
     question: str | None = None
-    """The question, where several items are one with its options in other orders."""
+    """The question, where several items are one: with its options in other orders, or with another candidate each."""
     rotated: bool = False
     """Whether the item is such a copy."""
     category: str | None = None
     """What the question is reported under, where questions have categories."""
     group: str | None = None
     """The category's group."""
+    edge: str | None = None
+    """The edge one end of which is looked for, where the items of a question are candidates to be ranked."""
 
     def with_shared_choices(self, choices: Mapping[str, str]) -> Prediction:
         """The same with the choices that all items share, which its line does not repeat."""

@@ -143,6 +143,7 @@ BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
         "node": "ssl4rl.graph.benchmarks.node:NodeClassification",
         "link": "ssl4rl.graph.benchmarks.link:LinkPrediction",
         "relation": "ssl4rl.graph.benchmarks.relation:RelationPrediction",
+        "ranking": "ssl4rl.graph.benchmarks.ranking:Ranking",
         "choice": "ssl4rl.vision.benchmarks.multiple_choice:MultipleChoice",
         "mmbench": "ssl4rl.vision.benchmarks.multiple_choice:MMBench",
         "seedbench": "ssl4rl.vision.benchmarks.multiple_choice:SeedBench",

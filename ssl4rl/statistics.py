@@ -1,6 +1,6 @@
-"""Means and paired differences, with 95 % intervals.
+"""Means and paired differences of scores, clustered by what examples share, and their tests.
 
-Closed forms for 0/1 scores (Wilson, Newcombe, McNemar); a seeded bootstrap and sign flips for all others.
+McNemar's for 0/1 scores, sign flips for all others. The intervals are in :mod:`ssl4rl.intervals`.
 """
 
 from __future__ import annotations
@@ -13,44 +13,10 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.answers import Score
+from ssl4rl.intervals import DIFFERENCE, FEWEST, bootstrap, interval, newcombe, normal, wilson
 
-Z95 = 1.959963984540054
-BOOTSTRAP_DRAWS = 2000
 SIGN_FLIPS = 9999
 """With the observed assignment this makes 10,000, so the smallest possible p is 0.0001."""
-
-
-def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927).
-
-    >>> [round(bound, 3) for bound in wilson(8, 10)]
-    [0.49, 0.943]
-    """
-    if n == 0:
-        return 0.0, 1.0
-    p = successes / n
-    center = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    # The formula gives exactly 0 and 1 at the ends, except for rounding.
-    return (center - half if successes > 0 else 0.0), (center + half if successes < n else 1.0)
-
-
-def bootstrap(values: Sequence[float], seed: int = 0, draws: int = BOOTSTRAP_DRAWS) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean (Efron 1979), seeded."""
-    if not len(values):
-        return 0.0, 1.0
-    data = np.asarray(values, dtype=float)
-    rng = np.random.default_rng(seed)
-    means = np.array([data[rng.integers(len(data), size=len(data))].mean() for _ in range(draws)])
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean of ``values``."""
-    if all(value in (0, 1) for value in values):
-        return wilson(sum(values), len(values))
-    return bootstrap(values)
 
 
 class Clusters:
@@ -138,15 +104,11 @@ class Clusters:
         effective = self.effective(values)
         if all(value in (0, 1) for value in values):
             return wilson(sum(values) / self.n * effective, effective)
-        low, high = _normal(values, effective)
-        return max(low, 0.0), min(high, 1.0)
+        return normal(values, self.at_most(effective))
 
-
-def _normal(values: Sequence[float], effective: float) -> tuple[float, float]:
-    """The mean of ``values``, plus and minus 1.96 standard errors at that effective sample size."""
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    half = Z95 * deviation / math.sqrt(effective)
-    return mean - half, mean + half
+    def at_most(self, effective: float) -> float:
+        """That effective size; with few groups, no more than there are: their spread is itself uncertain."""
+        return min(effective, len(self.groups)) if len(self.groups) < FEWEST else effective
 
 
 def _normal_p(differences: Sequence[float], effective: float) -> float:
@@ -170,35 +132,6 @@ def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[fl
     return wilson(sum(values) / len(values) * effective, effective)
 
 
-def newcombe(both: float, first: float, second: float, neither: float) -> tuple[float, float]:
-    """The interval of the difference of two paired proportions, (both + second) / n - (both + first) / n.
-
-    The arguments count the pairs in which both succeed, only the first, only the second, or neither (fractions, at an
-    effective sample size). Combines the
-    Wilson intervals of the two proportions, with a continuity-corrected correlation (Newcombe 1998, Statistics in
-    Medicine 17:2635-2650, method 10).
-
-    >>> [round(bound, 3) for bound in newcombe(both=14, first=0, second=5, neither=22)]
-    [0.011, 0.226]
-    """
-    n = both + first + second + neither
-    if n == 0:
-        return -1.0, 1.0
-    old, new = (both + first) / n, (both + second) / n
-    (old_low, old_high), (new_low, new_high) = wilson(both + first, n), wilson(both + second, n)
-    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    cross = float(both * neither - first * second)
-    if cross > 0:
-        cross = max(cross - n / 2, 0)
-    phi = cross / math.sqrt(margins) if margins else 0.0
-
-    def half(a: float, b: float) -> float:
-        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
-
-    difference = new - old
-    return difference - half(new - new_low, old_high - old), difference + half(new_high - new, old - old_low)
-
-
 def mcnemar(first: int, second: int) -> float:
     """Two-sided mid-p of McNemar's test, from the numbers of pairs that only the first or only the second got right.
 
@@ -208,8 +141,9 @@ def mcnemar(first: int, second: int) -> float:
     >>> round(mcnemar(1, 7), 4)
     0.0391
     """
+    # Python's integers, so that nothing overflows or loses precision with thousands of pairs.
+    first, second = int(first), int(second)
     n, fewer = first + second, min(first, second)
-    # Integers, so that nothing overflows or loses precision with thousands of pairs.
     coefficient, tail = 1, 0
     for k in range(fewer):
         tail += coefficient
@@ -220,14 +154,20 @@ def mcnemar(first: int, second: int) -> float:
 
 
 def sign_flip(differences: Sequence[float], seed: int = 0, draws: int = SIGN_FLIPS) -> float:
-    """Two-sided p for a mean difference of 0: a seeded permutation test that swaps the two scores of random pairs.
+    """Two-sided p for a mean difference of 0: a permutation test that swaps the two scores of pairs.
 
-    The observed assignment counts as one of the draws, so that p is never 0 (Phipson and Smyth 2010).
+    Of at most 13 pairs that differ all assignments are counted, so that p is exact; of more, seeded random ones, the
+    observed assignment being one of them, so that p is never 0 (Phipson and Smyth 2010).
     """
     data = np.asarray([difference for difference in differences if difference], dtype=float)
-    rng = np.random.default_rng(seed)
     # Sums that differ only by rounding count as equal.
     observed = abs(data.sum()) - 1e-9
+    if 2 ** len(data) <= SIGN_FLIPS:
+        sums = np.zeros(1)
+        for difference in data:
+            sums = np.concatenate([sums + difference, sums - difference])
+        return float((abs(sums) >= observed).mean())
+    rng = np.random.default_rng(seed)
     as_far = sum(abs(data @ rng.choice((-1.0, 1.0), size=len(data))) >= observed for _ in range(draws))
     return float(as_far + 1) / (draws + 1)
 
@@ -256,25 +196,33 @@ class PairedDifference:
     def of(
         cls, first: Sequence[float], second: Sequence[float], items: Sequence[Iterable[Hashable]] | None = None
     ) -> PairedDifference:
-        """The difference of two equally long score vectors (at least one item).
+        """The difference of two equally long score vectors.
 
         ``items`` are the ``source_items`` of each; without them all are independent. Where some share one, the
         interval is taken at the effective sample size.
+
+        Raises:
+            ValueError: if there is no item, or the vectors are not equally long.
         """
-        pairs = list(zip(first, second, strict=True))
+        pairs = [(float(old), float(new)) for old, new in zip(first, second, strict=True)]
+        if not pairs:
+            raise ValueError("there is no item to compare scores on")
         differences = [new - old for old, new in pairs]
         won, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
         mean = sum(differences) / len(pairs)
         clusters = None if items is None else Clusters(items)
         grouped = clusters is not None and not clusters.independent
-        effective = clusters.effective(differences) if clusters is not None and grouped else float(len(pairs))
+        effective, few = float(len(pairs)), float(len(pairs))
+        if clusters is not None and grouped:
+            effective = clusters.effective(differences)
+            few = clusters.at_most(effective)
         binary = all(value in (0, 1) for pair in pairs for value in pair)
         if binary:
             both, scale = sum(pair == (1, 1) for pair in pairs), effective / len(pairs)
             counts = (both, lost, won, len(pairs) - both - lost - won)
             low, high = newcombe(*(count * scale for count in counts))
         else:
-            low, high = _normal(differences, effective) if grouped else bootstrap(differences)
+            low, high = normal(differences, few, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
         if clusters is not None and clusters.overlap:
             p, test = _normal_p(differences, effective), "z"
         elif clusters is not None and grouped:
@@ -316,12 +264,17 @@ class Estimate:
 
     @classmethod
     def of(cls, scores: Sequence[Score], items: Sequence[Iterable[Hashable]] | None = None) -> Estimate:
-        """The estimate from the scores of at least one example; ``items`` are the ``source_items`` of each.
+        """The estimate from the scores of examples; ``items`` are the ``source_items`` of each.
 
         Without them all are independent.
+
+        Raises:
+            ValueError: if there is no example.
         """
+        if not scores:
+            raise ValueError("there is no score to take the mean of")
         sets = [[place] for place in range(len(scores))] if items is None else list(items)
-        values = [score.value for score in scores]
+        values = [float(score.value) for score in scores]
         read = [place for place, score in enumerate(scores) if score.parsed]
         parsed = [values[place] for place in read]
         clusters = Clusters(sets)

@@ -42,8 +42,8 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
     unseeded: ClassVar[frozenset[str]] = frozenset()
-    """Knobs that change how an example is shown, and nothing that is drawn: whatever they are, an index is the same
-    question."""
+    """Knobs that seed no draw: most change how an example is shown, and an index is the same question whatever they
+    are; others say which items there are."""
 
     reasoning: bool = True
     """Whether the prompt asks for reasoning before the answer, or for the answer and nothing else."""
@@ -90,10 +90,7 @@ class Draft:
         source_items: tuple[str, ...],
         meta: Mapping[str, Any],
     ) -> Draft:
-        """The draft of a question that has a closed set of answers, any of ``accepted`` being right.
-
-        There are none where the right answer is not known.
-        """
+        """The draft of a question with a closed set of answers, any of ``accepted`` (none if unknown) being right."""
         return cls(
             parts=parts,
             scoring=Scoring("score_any_of", {"accepted": list(accepted), "choices": list(choices)}),

@@ -1,50 +1,16 @@
-"""Intervals against published values."""
+"""Paired tests and clusters against published values and other implementations."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest, permutation_test
 
 from ssl4rl import statistics
 from ssl4rl.answers import Score
-from ssl4rl.statistics import (
-    Clusters,
-    Estimate,
-    PairedDifference,
-    bootstrap,
-    interval,
-    mcnemar,
-    newcombe,
-    sign_flip,
-    wilson,
-)
-
-
-def test_wilson_on_textbook_values() -> None:
-    # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-    for successes, n, low, high in [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ]:
-        assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
-    assert wilson(0, 0) == (0, 1)
-
-
-def test_bootstrap_is_seeded_and_near_the_normal_interval() -> None:
-    values = np.random.default_rng(0).uniform(size=400)
-    low, high = bootstrap(values)
-    half = 1.96 * values.std() / 20
-    assert (low, high) == bootstrap(values)
-    assert low == pytest.approx(values.mean() - half, abs=0.005)
-    assert high == pytest.approx(values.mean() + half, abs=0.005)
-
-
-def test_wilson_for_zeros_and_ones_only() -> None:
-    assert interval([0.0, 1.0, 1.0]) == wilson(2, 3)
-    assert interval([0.0, 0.5, 1.0]) == bootstrap([0.0, 0.5, 1.0])
+from ssl4rl.intervals import newcombe
+from ssl4rl.statistics import Clusters, Estimate, PairedDifference, mcnemar, sign_flip
 
 
 def test_an_unparsed_reply_counts_0_and_is_counted() -> None:
@@ -55,16 +21,6 @@ def test_an_unparsed_reply_counts_0_and_is_counted() -> None:
     assert (invalid.score, invalid.parsed, invalid.valid, invalid.score_parsed) == (0.25, 0.75, 0.5, 1 / 3)
     nothing = Estimate.of([Score.unparsed()])
     assert nothing.score_parsed is None and nothing.low == 0 and nothing.score == 0
-
-
-def test_newcombe_on_published_pairs() -> None:
-    # Altman et al. 2000, Statistics with Confidence, table 6.2: the correlation counts.
-    assert newcombe(both=14, first=0, second=5, neither=22) == pytest.approx((0.011, 0.226), abs=6e-4)
-    # Airway hyper-responsiveness (Bentur et al. 2009) in Fagerland et al. 2014: it is corrected away.
-    assert newcombe(both=1, first=1, second=7, neither=12) == pytest.approx((0.026, 0.507), abs=6e-4)
-    assert newcombe(both=1, first=7, second=1, neither=12) == pytest.approx((-0.507, -0.026), abs=6e-4)
-    low, high = newcombe(10, 0, 0, 0)
-    assert low < 0 < high
 
 
 def test_mcnemar_mid_p_on_published_pairs_and_by_its_definition() -> None:
@@ -79,12 +35,58 @@ def test_mcnemar_mid_p_on_published_pairs_and_by_its_definition() -> None:
     assert mcnemar(4950, 5050) == pytest.approx(math.erfc(1 / math.sqrt(2)), abs=1e-4)
 
 
-def test_sign_flips_agree_with_all_assignments() -> None:
-    differences = [0.5, 0.25, -0.1, 0.4, 0.3, 0.0, 0.2, -0.05]
-    flips = abs(np.array(list(itertools.product((1, -1), repeat=8))) @ differences)
-    exact = float((flips >= sum(differences) - 1e-12).mean())
-    assert sign_flip(differences) == pytest.approx(exact, abs=0.01)
-    assert sign_flip([0.0, 0.0]) == 1
+def test_mcnemar_of_counts_that_numpy_made_does_not_overflow() -> None:
+    assert mcnemar(np.int64(4950), np.int64(5050)) == mcnemar(4950, 5050)
+    assert mcnemar(np.int64(40), np.int64(90)) == mcnemar(40, 90) < 1e-4
+    first, second = np.zeros(300), np.ones(300)
+    found = PairedDifference.of(first, second)  # type: ignore[arg-type]
+    assert found.p == mcnemar(0, 300) and type(found.won) is int and found == PairedDifference.of([0] * 300, [1] * 300)
+
+
+def test_mcnemar_agrees_with_scipys_binomial_test() -> None:
+    rng = np.random.default_rng(0)
+    for first, second in rng.integers(0, 40, size=(200, 2)).tolist():
+        n, fewer = first + second, min(first, second)
+        if not n:
+            continue
+        exact = binomtest(fewer, n).pvalue
+        point = float(binom.pmf(fewer, n, 0.5))
+        assert mcnemar(first, second) == pytest.approx(exact - (point / 2 if first == second else point))
+
+
+def test_sign_flips_of_few_pairs_are_exact_and_of_many_near_it() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 5, 9, 13, 15):
+        differences = rng.normal(0.3, 1, size=size).round(2)
+        flips = abs(np.array(list(itertools.product((1, -1), repeat=size))) @ differences)
+        exact = float((flips >= abs(differences.sum()) - 1e-9).mean())
+        assert sign_flip(differences.tolist()) == pytest.approx(exact, abs=1e-12 if size <= 13 else 0.015)
+        if size > 1:
+            scipys = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=10**5)
+            assert exact == pytest.approx(scipys.pvalue, abs=1e-9)
+    assert sign_flip([0.0, 0.0]) == sign_flip([]) == 1
+
+
+def test_of_no_item_there_is_neither_a_mean_nor_a_difference() -> None:
+    with pytest.raises(ValueError, match="no score"):
+        Estimate.of([])
+    with pytest.raises(ValueError, match="no item"):
+        PairedDifference.of([], [])
+
+
+def test_one_item_equal_values_and_few_of_them_have_intervals_with_a_width() -> None:
+    one = PairedDifference.of([0.25], [0.75])
+    assert one.difference == 0.5 and one.p == 1 and -1 <= one.low < 0 < 0.85 < one.high <= 1
+    equal = PairedDifference.of([0.5] * 50, [0.5] * 50)
+    assert (equal.difference, equal.p) == (0, 1) and -0.08 < equal.low < 0 < equal.high < 0.08
+    alike = Estimate.of([Score.of(0.5, "x")] * 3)
+    assert alike.low < 0.3 and alike.high > 0.7
+    # Of examples that all share one image there is one.
+    together = Estimate.of([Score.of(0.5, "x")] * 300, [["image"]] * 300)
+    single = Estimate.of([Score.of(0.5, "x")])
+    assert (together.low, together.high) == pytest.approx((single.low, single.high))
+    same = PairedDifference.of([0.1] * 40, [0.4] * 40, [["image"]] * 40)
+    assert same.difference == pytest.approx(0.3) and same.low < 0 < same.high
 
 
 def test_a_paired_difference_counts_what_was_won_and_lost() -> None:
@@ -96,21 +98,6 @@ def test_a_paired_difference_counts_what_was_won_and_lost() -> None:
     assert (back.low, back.high, back.p) == pytest.approx((-found.high, -found.low, found.p))
     partial = PairedDifference.of([0.5, 0.0, 1.0, 0.2] * 20, [1.0, 0.5, 1.0, 0.2] * 20)
     assert partial.test == "sign flips" and partial.p == 0.0001 and partial.low > 0 and partial.difference == 0.25
-
-
-@pytest.mark.parametrize(("p", "q"), [(0.6, 0.6), (0.3, 0.4)])
-def test_newcombe_covers_the_true_difference(p: float, q: float) -> None:
-    rng = np.random.default_rng(1)
-    covered = 0
-    for _ in range(1000):
-        shared, a, b = rng.uniform(size=(3, 60))
-        # Half the items are as hard for both, so the pairs are correlated.
-        alike = np.arange(60) < 30
-        first, second = np.where(alike, shared, a) < p, np.where(alike, shared, b) < q
-        counts = [int(sum(x)) for x in (first & second, first & ~second, ~first & second, ~first & ~second)]
-        low, high = newcombe(*counts)
-        covered += low <= q - p <= high
-    assert 930 <= covered <= 985
 
 
 def test_clusters_are_what_examples_share() -> None:

@@ -20,8 +20,9 @@ from ssl4rl.audit.offers import list_options, read_offers
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.intervals import wilson
 from ssl4rl.rng import seeded_rng
-from ssl4rl.statistics import PairedDifference, wilson
+from ssl4rl.statistics import PairedDifference
 from ssl4rl.tasks import AnyTask
 from ssl4rl.vision.transforms import greyed
 

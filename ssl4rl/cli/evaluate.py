@@ -13,6 +13,7 @@ from ssl4rl.cli.options import (
     DatasetOption,
     JsonOption,
     LevelOption,
+    ProtocolOption,
     SetOption,
     complete_ablation,
     complete_benchmark,
@@ -38,7 +39,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--benchmark",
-            help="node, link or relation; choice, mmbench, seedbench or imagenet.",
+            help="node, link, relation or ranking; choice, mmbench, seedbench or imagenet.",
             autocompletion=complete_benchmark,
         ),
     ] = None,
@@ -77,6 +78,7 @@ def evaluate(
         typer.Option("--consistent", help="Ask the first questions again in other forms, and report the agreement."),
     ] = False,
     again: Annotated[int | None, typer.Option("--again", help="How many questions that are (200).")] = None,
+    protocol: ProtocolOption = None,
     rotate: Annotated[
         bool,
         typer.Option("--rotate", help="Multiple choice: ask once per shift of the options; all must be right."),
@@ -92,7 +94,8 @@ def evaluate(
     from ssl4rl.evaluation.recipe import EvalRecipe
 
     variables, settings_of_task = template_variables(set_ or [])
-    knobs = {**knobs_of(settings_of_task), **({"rotate": True} if rotate else {})}
+    named = {"rotate": rotate or None, "protocol": protocol}
+    knobs = knobs_of(settings_of_task) | {knob: value for knob, value in named.items() if value is not None}
     given = {
         **{name: value for name, value in context.params.items() if name in EvalRecipe.model_fields},
         "benchmark": None,
@@ -119,7 +122,9 @@ def _recipe(context: typer.Context, benchmark: str | None, settings: Mapping[str
     if benchmark is None:
         names = ", ".join(names_of_side(BENCHMARKS, side_of(context)))
         raise UserError(f"say which --benchmark ({names}) or --suite paper")
-    of_side(BENCHMARKS.get(benchmark), context)
+    kind = of_side(BENCHMARKS.get(benchmark), context)
+    if "protocol" in settings.get("knobs", {}) and "protocol" not in kind.knobs_type.model_fields:
+        raise UserError(f"--protocol says which nodes are classified; benchmark {benchmark} does not classify nodes")
     return EvalRecipe.build({"benchmark": benchmark, **settings})
 
 

@@ -115,6 +115,13 @@ def complete_ablation(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
+def complete_protocol(incomplete: str) -> list[str]:
+    """The named protocols, for the shell (a file completes by itself)."""
+    from ssl4rl.graph.protocols import PROTOCOLS
+
+    return [name for name in PROTOCOLS if name.startswith(incomplete)]
+
+
 def complete_dataset(context: typer.Context, incomplete: str) -> list[str]:
     """Registered sources of this side, for the shell (a folder or a file completes by itself)."""
     from ssl4rl.registry import SOURCE_KINDS
@@ -155,6 +162,15 @@ ModelOption = Annotated[
 LevelOption = Annotated[
     str | None,
     typer.Option("--level", help="A named bundle of knobs, from easy to hard.", autocompletion=complete_level),
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME|FILE",
+        help="Node classification: planetoid, random-0 to random-9, or a file of test node ids.",
+        autocompletion=complete_protocol,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -63,6 +63,15 @@ class Model:
         """The model by content, as far as it is known (for a server, its name there)."""
         return str(self.engine.identity["model"])
 
+    def check_likelihoods(self) -> None:
+        """Asks a server for one likelihood, so that one that gives none is refused before anything is written.
+
+        Raises:
+            UserError: if the engine gives no likelihoods.
+        """
+        if self.engine.files is None:
+            list(self.engine.likelihoods([[{"role": "user", "content": "Yes or no?"}]], [["yes", "no"]]))
+
     def reply(
         self,
         conversations: Sequence[Messages],

@@ -62,7 +62,7 @@ class Plan:
     ablations: tuple[Questions, ...]
     restatements: tuple[Questions, ...]
     notes: tuple[str, ...]
-    """What does not apply to the data, and is left out."""
+    """What to know about the items, and what does not apply to the data and is left out."""
 
     @property
     def all(self) -> tuple[Questions, ...]:
@@ -85,8 +85,11 @@ def make_plan(recipe: EvalRecipe, benchmark: AnyBenchmark) -> Plan:
     """The plan of a recipe on its benchmark.
 
     Raises:
-        UserError: for an unknown ablation, or if the training split has too few items for the shots.
+        UserError: for an unknown ablation, a scoring that the benchmark cannot use, or if the training split has
+            too few items for the shots.
     """
+    if benchmark.ranks and recipe.scoring != "likelihood":
+        raise UserError(f"benchmark {benchmark.name} ranks by likelihood; leave out --scoring {recipe.scoring}")
     notes = [*benchmark.notes]
     shots = choose_shots(benchmark, recipe.shots)
     count = min(recipe.again, recipe.limit or recipe.again)

@@ -25,7 +25,8 @@ class EvalRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     benchmark: str
-    """``node``, ``link``, ``relation``; ``choice``, ``mmbench``, ``seedbench``, ``imagenet``; or one of your own."""
+    """``node``, ``link``, ``relation``, ``ranking``; ``choice``, ``mmbench``, ``seedbench``, ``imagenet``; or one of
+    your own."""
     dataset: str | None = None
     """A registered name, a folder or a file; null is the benchmark's embedded one."""
     level: str | None = None
@@ -42,7 +43,7 @@ class EvalRecipe(BaseModel):
     chat_template_kwargs: dict[str, Any] = {}
     """Variables of the model's chat template, such as ``enable_thinking: false``."""
     scoring: Literal["generate", "likelihood"] = "generate"
-    """Read the answer from a reply, or take the likeliest label."""
+    """Read the answer from a reply, or take the likeliest label, which ``ranking`` needs and does by default."""
     shots: int = Field(0, ge=0, le=64)
     """Answered examples of the training split in front of every question, the same ones for all."""
     limit: int | None = Field(None, ge=1)
@@ -90,6 +91,8 @@ class EvalRecipe(BaseModel):
         for name in values:
             if name not in cls.model_fields:
                 raise unknown("setting of an evaluation", name, cls.model_fields)
+        if values.get("benchmark") in BENCHMARKS.names() and BENCHMARKS.get(values["benchmark"]).ranks:
+            values = {"scoring": "likelihood", **values}
         if is_address(str(values.get("engine"))):
             values = {"model": None, **values}
         elif kind is not None or "benchmark" in values:

@@ -17,6 +17,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation.consistency import consistency
 from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
+from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranked_beside, tie_notes
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.samples import first_replies, sample_scores, token_counts
 from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores, unscored
@@ -71,6 +72,8 @@ def evaluate(
     opened = model if isinstance(model, Model) else Model.open(recipe)
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
+    if recipe.scoring == "likelihood":
+        opened.check_likelihoods()
     check_lengths(plan, opened.engine)
     for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)]), *built.notes]:
         if line:
@@ -129,7 +132,8 @@ def _resolve(
     for name in fixed:
         if name in settings:
             raise UserError(f"{name} is the benchmark's own; build the benchmark with another one instead")
-    return EvalRecipe.build({**fixed, **settings}, kind=benchmark.source_kind), benchmark
+    scoring = {"scoring": "likelihood"} if benchmark.ranks else {}
+    return EvalRecipe.build({**scoring, **fixed, **settings}, kind=benchmark.source_kind), benchmark
 
 
 def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
@@ -245,7 +249,7 @@ def _prediction(
         record["sample"] = sample
     if benchmark.vocabulary is None:
         record["choices"] = dict(choices)
-    for key in ("question", "rotated", "category", "group"):
+    for key in ("question", "rotated", "category", "group", "edge"):
         if key in example.meta:
             record[key] = example.meta[key]
     return Prediction(**record)
@@ -255,6 +259,8 @@ def _baselines(
     plan: Plan, predictions: Sequence[Prediction], ablated: Mapping[str, Sequence[Prediction]], say: Say
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
+    if is_ranking(predictions):
+        return _ranked_baselines(plan, predictions, ablated, say)
     model = per_question(predictions)
     rows = {name: beside_model(per_question(replies), model) for name, replies in ablated.items()}
     if not plan.recipe.baselines or not plan.main.benchmark.has_answers:
@@ -265,6 +271,23 @@ def _baselines(
     for name, labels in baselines.answers.items():
         rows[name] = beside_model(score_labels(predictions, labels), model)
     return rows, baselines.notes
+
+
+def _ranked_baselines(
+    plan: Plan, predictions: Sequence[Prediction], ablated: Mapping[str, Sequence[Prediction]], say: Say
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The same where candidates are ranked: by their likelihoods, or by the baselines' scores."""
+    model = queries_of(predictions)
+    rows = {name: ranked_beside(queries_of(replies), model) for name, replies in ablated.items()}
+    notes = tie_notes(model, plan.recipe.dtype)
+    if not plan.recipe.baselines:
+        return rows, notes
+    from ssl4rl.evaluation.baselines.collect import baseline_answers
+
+    baselines = baseline_answers(plan.main.benchmark, predictions, say)
+    for name, values in baselines.scores.items():
+        rows[name] = ranked_beside(queries_of(predictions, values), model)
+    return rows, [*notes, *baselines.notes]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import numpy as np
 
 from ssl4rl.answers import Outcome
 from ssl4rl.evaluation.scores import picked, question_of
+from ssl4rl.intervals import wilson
 from ssl4rl.records import Prediction
-from ssl4rl.statistics import wilson
 
 
 def first_replies(replies: Sequence[Prediction]) -> list[Prediction]:

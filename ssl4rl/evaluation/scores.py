@@ -10,9 +10,12 @@ from typing import Any
 from ssl4rl import answers
 from ssl4rl.answers import Score, normalise
 from ssl4rl.errors import UserError
+from ssl4rl.evaluation.labels import balanced_accuracy, calibration, hallucinated
+from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranking_scores
+from ssl4rl.intervals import interval
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
-from ssl4rl.statistics import Estimate, PairedDifference, clustered, interval
+from ssl4rl.statistics import Estimate, PairedDifference, clustered
 
 MAX_CONFUSION = 60
 """Most classes for which a confusion matrix is written; with more it is null."""
@@ -53,7 +56,13 @@ def worst(scores: Iterable[Score]) -> Score:
 def per_question(
     predictions: Sequence[Prediction], score: Callable[[Prediction], Score] = recorded
 ) -> dict[str, Score]:
-    """Each question's score, in order of first appearance; right only if all its rows are (CircularEval)."""
+    """Each question's score, in order of first appearance; right only if all its rows are (CircularEval).
+
+    Where its rows are candidates to be ranked, it is right if the right one comes first, whatever ``score`` says.
+    """
+    if is_ranking(predictions):
+        queries = queries_of(predictions)
+        return {query.name: Score.of(float(query.rank <= 1), f"rank {query.rank:g}") for query in queries}
     rows: dict[str, list[Score]] = {}
     for prediction in predictions:
         rows.setdefault(question_of(prediction), []).append(score(prediction))
@@ -73,10 +82,16 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
     ones, and ``lenient`` reads the same replies leniently. Where several predictions belong to one question, ``n``
     counts questions, and a question is right only if all its replies are; ``rows`` counts replies.
 
-    Questions with categories: see :func:`by_category`. For all others ``macro_f1`` is the mean over the classes that
-    occur as gold; an item with several right answers that got any of them counts for its own class. ``confusion`` has
-    a row per gold class and a column per class, plus two for answers that are no option and for unparsed replies; it
-    is None for more than 60 classes.
+    ``hallucinated`` and ``calibration`` (None unless labels were scored by likelihood): see
+    :mod:`ssl4rl.evaluation.labels`.
+
+    Questions with categories: see :func:`by_category`. For all others ``macro_f1`` and ``balanced_accuracy``, the mean
+    recall, are means over the classes that occur as gold; an item with several right answers that got any of them
+    counts for its own class. ``confusion`` has a row per gold class and a column per class, plus two for answers that
+    are no option and for unparsed replies; it is None for more than 60 classes.
+
+    Candidates to be ranked: see :func:`ssl4rl.evaluation.ranking.ranking_scores`, which is ``ranking``; ``n`` counts
+    queries, and ``accuracy`` is Hits@1.
 
     ``positions`` counts, for each label, how often it was right, how often it was picked, and how often both;
     ``spread`` is the standard deviation of recall over the labels (RStd, Zheng et al. 2024): 0 if a model does equally
@@ -85,8 +100,7 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
     estimate = Estimate.of(list(per_question(predictions).values()))
     read_leniently = Estimate.of(list(per_question(predictions, lenient).values()))
     positions = _positions(predictions)
-    has_categories = predictions[0].category is not None
-    return {
+    found = {
         "n": estimate.n,
         "rows": len(predictions),
         "accuracy": estimate.score,
@@ -104,11 +118,27 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
             "parsed": read_leniently.parsed,
         },
         "truncated": sum(prediction.truncated for prediction in predictions) / len(predictions),
+        "hallucinated": hallucinated(predictions),
+        "calibration": calibration(predictions),
         "chance": _chance(predictions),
-        **(by_category(predictions) if has_categories else _by_class(predictions)),
+        **(by_category(predictions) if _has_categories(predictions) else _by_class(predictions)),
         "positions": positions,
         "spread": _spread(positions),
     }
+    return found | _of_ranking(predictions) if is_ranking(predictions) else found
+
+
+def _has_categories(predictions: Sequence[Prediction]) -> bool:
+    return predictions[0].category is not None and not is_ranking(predictions)
+
+
+def _of_ranking(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """What is different where candidates are ranked: the metrics, and Hits@1 as accuracy, clustered by edge."""
+    ranking = ranking_scores(queries_of(predictions))
+    first = ranking["hits"]["1"]
+    of_queries = {"accuracy": first["value"], "low": first["low"], "high": first["high"]}
+    parsed = {"accuracy_parsed": first["value"], "low_parsed": first["low"], "high_parsed": first["high"]}
+    return {**of_queries, **parsed, "chance": ranking["chance"]["hits"]["1"], "ranking": ranking}
 
 
 def unscored(predictions: Sequence[Prediction]) -> dict[str, Any]:
@@ -148,6 +178,7 @@ def _by_class(predictions: Sequence[Prediction]) -> dict[str, Any]:
     per_class = _per_class(gold, predicted)
     return {
         "macro_f1": sum(row["f1"] for row in per_class) / len(per_class),
+        "balanced_accuracy": balanced_accuracy(per_class),
         "per_class": per_class,
         "confusion": _confusion(gold, predicted),
     }

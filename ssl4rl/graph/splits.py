@@ -6,6 +6,7 @@ dataset has one test set. Link splits are over unordered pairs, so the reverse o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -52,17 +53,19 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     return {split: np.flatnonzero(side[pair_of_edge] == code) for code, split in enumerate(("train", "val", "test"))}
 
 
-def node_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
+def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict[str, IntArray]:
     """Node indices of train, val and test: the data's own, else seeded.
 
     This is the split of labels, which benchmarks ask about. A labelled graph gets 20 nodes per class for train (at most
     half of the class), 500 for val (at most a fifth of the rest) and the rest for test, as Planetoid does; a graph
-    without labels gets 85/5/10.
+    without labels gets 85/5/10. ``reserved`` nodes are in none of them.
     """
     if graph.node_splits:
-        return {split: graph.node_splits[split] for split in ("train", "val", "test")}
+        own = {split: graph.node_splits[split] for split in ("train", "val", "test")}
+        return {split: part[~np.isin(part, reserved)] for split, part in own.items()} if len(reserved) else own
     rng = seeded_rng("node split", graph.fingerprint)
     order = rng.permutation(graph.num_nodes)
+    order = order[~np.isin(order, reserved)] if len(reserved) else order
     if graph.labels is None:
         num_val, num_test = round(graph.num_nodes * VAL_SHARE), round(graph.num_nodes * TEST_SHARE)
         parts = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ssl4rl.report.ranking import print_ranking
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,11 +19,31 @@ Row = Mapping[str, Any]
 
 def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     """Prints the content of scores.json: the model's score, and every baseline on the same items."""
-    from rich.table import Table
-
     if scores["accuracy"] is None:
         _print_unscored(scores, console)
         return
+    if "ranking" in scores:
+        print_ranking(scores, console)
+    else:
+        _print_accuracy(scores, console)
+    if "samples" in scores:
+        _print_samples(scores["samples"], console)
+    if "consistency" in scores:
+        _print_consistency(scores["consistency"], console)
+    if scores.get("categories"):
+        _print_categories(scores, console)
+    _print_labels(scores, console)
+    _print_positions(scores, console)
+    _print_tokens(scores["tokens"], console)
+    if scores["truncated"]:
+        console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
+    for note in scores["notes"]:
+        console.print(note, soft_wrap=True)
+
+
+def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
+    from rich.table import Table
+
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
     for column in ("accuracy", "95 % interval", "n", "model − baseline"):
@@ -40,18 +62,6 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, *_cells(row))
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
-    if "samples" in scores:
-        _print_samples(scores["samples"], console)
-    if "consistency" in scores:
-        _print_consistency(scores["consistency"], console)
-    if scores.get("categories"):
-        _print_categories(scores, console)
-    _print_positions(scores, console)
-    _print_tokens(scores["tokens"], console)
-    if scores["truncated"]:
-        console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
-    for note in scores["notes"]:
-        console.print(note, soft_wrap=True)
 
 
 def _print_unscored(scores: Mapping[str, Any], console: Console) -> None:
@@ -135,6 +145,20 @@ def _print_categories(scores: Mapping[str, Any], console: Console) -> None:
     console.print(f"mean of the categories {scores['macro']['categories']:.3f}{over_groups}")
 
 
+def _print_labels(scores: Mapping[str, Any], console: Console) -> None:
+    """Prints what is known of the answers as classes and as probabilities, in a line."""
+    parts = []
+    if "macro_f1" in scores and "ranking" not in scores:
+        parts += [f"macro-F1 {scores['macro_f1']:.3f}", f"balanced accuracy {scores['balanced_accuracy']:.3f}"]
+    if calibration := scores["calibration"]:
+        gap = f"mean confidence {calibration['confidence']:.3f}, {calibration['bins']} bins"
+        parts.append(f"calibration error {calibration['error']:.3f} ({gap})")
+    if scores["hallucinated"]:
+        parts.append(f"{scores['hallucinated']:.1%} of the replies name a class that is not offered")
+    if parts:
+        console.print("; ".join(parts), soft_wrap=True)
+
+
 def _print_positions(scores: Mapping[str, Any], console: Console) -> None:
     """Prints recall by the position of the right option, and how often each was picked."""
     if not 0 < len(scores["positions"]) <= MAX_POSITIONS:
@@ -160,9 +184,11 @@ def _readings(scores: Mapping[str, Any]) -> dict[str, str]:
         "accuracy": _with_interval(scores),
         "parsed": f"{scores['parsed']:.1%}",
         "valid": f"{scores['valid']:.1%}",
+        "hallucinated": f"{scores['hallucinated']:.1%}",
     }
     if "macro_f1" in scores:
         readings["macro F1"] = f"{scores['macro_f1']:.3f}"
+        readings["balanced accuracy"] = f"{scores['balanced_accuracy']:.3f}"
     for name, reading in scores.get("readings", {}).items():
         readings[name] = _with_interval(reading)
     return readings

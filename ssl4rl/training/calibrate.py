@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from ssl4rl.answers import Score
+from ssl4rl.intervals import wilson
 from ssl4rl.mixture import Mixture, parts_of
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run
-from ssl4rl.statistics import Estimate, wilson
+from ssl4rl.statistics import Estimate
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.recipe import Recipe, TaskEntry
 from ssl4rl.training.refill import is_flat

@@ -19,7 +19,7 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
         "graph removed", "first option", "majority", "text only", "common neighbours", "degree product", "gcn",
     }  # fmt: skip
     assert all({"accuracy", "low", "high", "n"} <= value.keys() for value in scores["baselines"].values())
-    assert scores["notes"] == []
+    assert scores["notes"] == [] and f"balanced accuracy {scores['balanced_accuracy']:.3f}" in out
 
     code, out, err = run(
         *EVAL, "--benchmark", "link", "--limit", "40", "--level", "no-graph", "--no-baselines", "--ablate", "none",
@@ -34,6 +34,22 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
     record = json.loads((first / "predictions.jsonl").read_text().splitlines()[0])
     code, out, _ = run("graph", "show", record["id"], "--run", first)
     assert code == 0 and record["reply"] in out and f"answer: {record['gold']}" in out
+
+
+def test_ranking_prints_its_metrics_beside_the_baselines(run, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    arguments = ("graph", "eval", "--benchmark", "ranking", "--limit", "8", "--set", "task.num_candidates=4")
+    code, out, err = run(*arguments, "--ablate", "none", "--consistent", "--again", "2", "--output", first)
+    assert code == 0, err
+    words = ("MRR", "Hits@1", "Hits@3", "AUC", "AP", "at random", "common neighbours", "8 queries about 4 edges")
+    assert all(word in out for word in (*words, "4 candidates each", "ranks are among 4 candidates", "ends swapped"))
+    code, _, err = run(*arguments, "--ablate", "none", "--no-baselines", "--level", "no-graph", "--output", second)
+    assert code == 0, err
+    code, out, _ = run("compare", first, second, "--json")
+    assert code == 0 and json.loads(out)["shared"] == 8
+    code, out, _ = run("rescore", first, "--extraction", "lenient")
+    scores = [json.loads((first / name).read_text())["ranking"] for name in ("scores.json", "scores.lenient.json")]
+    assert code == 0 and scores[0] == scores[1]
 
 
 def test_show_a_benchmark(run):
@@ -52,6 +68,8 @@ def test_show_a_benchmark(run):
         (["--benchmark", "relation"], "has no relations"),
         (["--benchmark", "node", "--level", "two-hops"], "did you mean two-hop"),
         (["--benchmark", "node", "--dataset", "coraa"], "did you mean cora"),
+        (["--benchmark", "node", "--protocol", "planetiod"], "did you mean planetoid"),
+        (["--benchmark", "link", "--protocol", "random-0"], "benchmark link does not classify nodes"),
         (["--benchmark", "node", "--limit", "0"], "--limit 0"),
         (["--benchmark", "node", "--scoring", "guess"], "--scoring 'guess'"),
         (["--benchmark", "node", "--shots", "65"], "--shots 65"),
@@ -66,6 +84,8 @@ def test_show_a_benchmark(run):
         (["--benchmark", "node", "--seed", "-1"], "--seed -1"),
         (["--benchmark", "node", "--engine", "http://127.0.0.1:9/v1", "--dtype", "float32"], "--dtype"),
         (["--benchmark", "node", "--scoring", "likelihood", "--max-new-tokens", "9"], "--max-new-tokens"),
+        (["--benchmark", "ranking", "--scoring", "generate"], "ranks by likelihood; leave out --scoring generate"),
+        (["--benchmark", "ranking", "--set", "task.side=tail"], "have no direction"),
         (["--benchmark", "rotation"], "unknown benchmark"),
         (["--resume"], "--output run"),
         (["--resume", "--output", "nowhere"], "nowhere"),

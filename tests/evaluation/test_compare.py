@@ -8,7 +8,8 @@ import pytest
 from ssl4rl.cli.main import main
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import compare
-from ssl4rl.statistics import mcnemar, newcombe
+from ssl4rl.intervals import newcombe
+from ssl4rl.statistics import mcnemar
 
 NAMES = {"yes": "yes", "no": "no"}
 

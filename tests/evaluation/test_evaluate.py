@@ -208,6 +208,34 @@ def test_likelihood_takes_the_likeliest_label(tmp_path):
         assert record["reply"] == "<answer>no</answer>" and record["logprobs"] == {"yes": -2.0, "no": -1.0}
 
 
+def test_a_server_without_likelihoods_is_refused_before_anything_is_written(tmp_path):
+    class Mute(Parrot):
+        def likelihoods(self, conversations, choices):
+            raise UserError("the server gives no likelihoods")
+
+    for recipe in (RECIPE.model_copy(update={"scoring": "likelihood"}), EvalRecipe.build({"benchmark": "ranking"})):
+        with pytest.raises(UserError, match="gives no likelihoods"):
+            evaluate(recipe, output=tmp_path / "run", model=Model(Mute(), ReplyCache("mute")))
+        assert not (tmp_path / "run").exists()
+
+
+def test_ranking_is_scored_by_likelihood_and_a_parrot_is_no_better_than_chance(tmp_path):
+    recipe = EvalRecipe.build({"benchmark": "ranking", "limit": 6, "again": 2, "knobs": {"num_candidates": 4}})
+    assert recipe.scoring == "likelihood"
+    scores = evaluate(recipe, output=tmp_path / "run", model=parrot()).scores
+    assert (scores["n"], scores["rows"], scores["accuracy"]) == (6, 24, 0)
+    assert scores["ranking"]["mean_rank"] == 2.5 and scores["ranking"]["auc"]["value"] == 0.5
+    assert scores["baselines"].keys() == {"graph removed", "text only", "common neighbours", "degree product"}
+    assert scores["baselines"]["graph removed"]["n"] == 2
+    assert scores["baselines"]["graph removed"]["model_minus_baseline"]["difference"] == 0
+    assert scores["notes"][0].startswith("ranks are among 4 candidates") and "many ties: in 100%" in scores["notes"][1]
+    assert {record["question"] for record in lines(tmp_path / "run")} == {
+        record["question"] for record in lines(tmp_path / "run") if record["gold"] == "yes"
+    }
+    with pytest.raises(UserError, match="benchmark ranking ranks by likelihood; leave out --scoring generate"):
+        evaluate("ranking", scoring="generate", model=parrot(), output=tmp_path / "other")
+
+
 def test_likelihoods_are_of_what_the_prompt_asks_for(tmp_path):
     recipe = RECIPE.model_copy(update={"scoring": "likelihood", "knobs": {"reasoning": False}})
     evaluate(recipe, output=tmp_path / "run", model=parrot())

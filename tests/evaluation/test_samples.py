@@ -17,9 +17,9 @@ from ssl4rl.evaluation.rescore import rescore_run
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.evaluation.samples import majorities, pass_at, sample_scores, token_counts
 from ssl4rl.inference.engines import Reply, open_engine
+from ssl4rl.intervals import wilson
 from ssl4rl.report.replies import reply_text
 from ssl4rl.report.tables import print_scores
-from ssl4rl.statistics import wilson
 
 LETTERS = {"A": "oak", "B": "elm", "C": "ash", "D": "oak"}
 

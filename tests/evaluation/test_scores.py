@@ -5,7 +5,7 @@ import pytest
 from ssl4rl.answers import Scoring, score
 from ssl4rl.evaluation.rescore import rescore
 from ssl4rl.evaluation.scores import MAX_CONFUSION, per_question, scores
-from ssl4rl.statistics import wilson
+from ssl4rl.intervals import wilson
 
 
 def test_scores_of_a_hand_counted_run(prediction) -> None:

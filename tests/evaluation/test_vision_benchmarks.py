@@ -22,9 +22,10 @@ from ssl4rl.evaluation.rescore import rescore_run
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.export.vlmevalkit import export_predictions, spaced
 from ssl4rl.inference.engines import Reply
+from ssl4rl.intervals import wilson
 from ssl4rl.report.page import changed_page
 from ssl4rl.runs import open_run
-from ssl4rl.statistics import clustered, wilson
+from ssl4rl.statistics import clustered
 
 KNOWN = {"Knows?": "bee", "Guesses?": "A", "Half?": "B", "Wrong?": "cow"}
 """What the scripted model says to each question: the letter, or the letter of that option."""

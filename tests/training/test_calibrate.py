@@ -10,8 +10,9 @@ from toys import Letters, Toy, toy_recipe, train_toys
 
 from ssl4rl.answers import Score
 from ssl4rl.cli.main import main
+from ssl4rl.intervals import wilson
 from ssl4rl.registry import TASKS
-from ssl4rl.statistics import Estimate, wilson
+from ssl4rl.statistics import Estimate
 from ssl4rl.training.calibrate import FEWEST_GROUPS, Difficulty, at_every_level, calibrate, recommended
 from ssl4rl.training.recipe import TaskEntry
 

@@ -8,6 +8,8 @@ from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.evaluation.baselines.base import BaselineAnswers
 from ssl4rl.evaluation.baselines.constants import constants, majority_class
 from ssl4rl.evaluation.baselines.graph import has_baselines, predict
+from ssl4rl.evaluation.baselines.ranking import rank
+from ssl4rl.graph.benchmarks.ranking import Ranking
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.records import Prediction
 from ssl4rl.vision.benchmarks.imagenet import ImageNet
@@ -17,6 +19,8 @@ def baseline_answers(
     benchmark: AnyBenchmark, predictions: Sequence[Prediction], say: Callable[[str], None]
 ) -> BaselineAnswers:
     """The baselines' answers to the items of a run's predictions; ``say`` gets a line for each that is fitted."""
+    if isinstance(benchmark, Ranking):
+        return rank(benchmark, [benchmark.example(prediction.index) for prediction in predictions], say)
     if has_baselines(benchmark):
         return predict(benchmark, [benchmark.example(prediction.index) for prediction in predictions], say)
     baselines = constants(benchmark, predictions)

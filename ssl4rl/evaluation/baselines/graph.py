@@ -37,7 +37,6 @@ from ssl4rl.graph.benchmarks.link import LinkPrediction
 from ssl4rl.graph.benchmarks.node import NodeClassification
 from ssl4rl.graph.benchmarks.relation import RelationPrediction
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.view import edge_view
 
 MAX_TUNING_PAIRS = 1000
@@ -113,7 +112,7 @@ def _frequencies(classes: IntArray, count: int) -> Scores:
 
 
 def _node(benchmark: NodeClassification, examples: Sequence[Example], features: Features, notes: list[str]) -> _Makers:
-    graph, split = benchmark.source, node_split(benchmark.source)
+    graph, split = benchmark.source, benchmark.parts
     labels, count = benchmark.labels, len(graph.label_names)
     nodes = np.array([example.meta["node"] for example in examples])
     train = split["train"][labels[split["train"]] >= 0]

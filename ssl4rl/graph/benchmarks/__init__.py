@@ -1,1 +1,1 @@
-"""Benchmarks on graphs: node classification, link prediction and relation prediction, on the canonical splits."""
+"""Benchmarks on graphs: node classification, link prediction, also as ranking, and relation prediction."""

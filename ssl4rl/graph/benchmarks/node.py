@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
-from ssl4rl.graph.splits import node_split
+from ssl4rl.graph.protocols import left_out_of_train, protocol_split
 from ssl4rl.graph.task import node_item
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
 from ssl4rl.tasks import Draft
@@ -19,8 +20,14 @@ from ssl4rl.tasks import Draft
 class NodeKnobs(GraphKnobs):
     """Settings of node classification."""
 
+    # What is shown of a node is the same under every protocol, and wherever a file of ids lies.
+    unseeded = GraphKnobs.unseeded | {"protocol"}
+
     fanout: int = Field(5, ge=1, le=50)
     """New neighbours sampled per node and hop (TAGLAS's default)."""
+    protocol: str | None = None
+    """Which nodes are in train, val and test: null is what the data brings; ``planetoid`` (20 per class, 500, 1,000),
+    ``random-0`` to ``random-9`` (60/20/20), or a file of ids, which are then the test nodes."""
 
 
 class NodeClassification(GraphBenchmark[NodeKnobs]):
@@ -39,7 +46,8 @@ class NodeClassification(GraphBenchmark[NodeKnobs]):
                 f"graph {self.source.name} has no labels, which node classification needs; --benchmark link asks "
                 "about its edges"
             )
-        nodes = node_split(self.source)[self.split]
+        self.parts = protocol_split(self.source, self.knobs.protocol)
+        nodes = self.parts[self.split]
         nodes = nodes[self.source.labels[nodes] >= 0]
         if not len(nodes):
             raise NotApplicable(
@@ -53,6 +61,14 @@ class NodeClassification(GraphBenchmark[NodeKnobs]):
     @property
     def size(self) -> int:
         return len(self.nodes)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        left_out = left_out_of_train(self.source, self.knobs.protocol)
+        return [
+            f"{self.knobs.protocol} tests on nodes that the data has in {split}, which are left out there: {count:,}"
+            for split, count in left_out.items()
+        ]
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         node = int(self.nodes[index])
