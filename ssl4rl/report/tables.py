@@ -22,10 +22,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     if scores["accuracy"] is None:
         _print_unscored(scores, console)
         return
-    if "ranking" in scores:
-        print_ranking(scores, console)
-    else:
-        _print_accuracy(scores, console)
+    ranked = "ranking" in scores
+    (print_ranking if ranked else _print_accuracy)(scores, console)
     if "samples" in scores:
         _print_samples(scores["samples"], console)
     if "consistency" in scores:
@@ -33,7 +31,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
     if scores.get("categories"):
         _print_categories(scores, console)
     _print_labels(scores, console)
-    _print_positions(scores, console)
+    if not ranked:
+        _print_positions(scores, console)
     _print_tokens(scores["tokens"], console)
     if scores["truncated"]:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
