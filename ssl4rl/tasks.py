@@ -257,17 +257,18 @@ class Task(ABC, Generic[S, K]):
         """
         if index < 0:
             raise IndexError(index)
+        passed_over = Counter[str]()
         for draw in range(MAX_DRAWS):
             try:
                 draft = self.draft(index, seeded_rng(*self._key, index, draw))
             except Redraw as reason:
-                last = reason
-                self.redrawn[str(reason)] += 1
+                passed_over[str(reason)] += 1
                 continue
+            self.redrawn += passed_over
             return self._finish(index, draft)
         raise NotApplicable(
-            f"task {self.label} found no usable example on {self.source.name}/{self.split} "
-            f"in {MAX_DRAWS} draws ({last}); try an easier level or smaller knobs"
+            f"task {self.label} found no usable example on {self.source.name}/{self.split}: "
+            f"{describe_redrawn(passed_over)}; try an easier level or smaller knobs"
         )
 
     def _finish(self, index: int, draft: Draft) -> Example:

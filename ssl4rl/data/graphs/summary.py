@@ -15,6 +15,8 @@ SHOWN_NAMES = 12
 """Classes and relations that are listed for people; the rest are counted."""
 SHOWN_CHARACTERS = 200
 """Length to which the text of the example is cut."""
+SHOWN_OF_REPEATED = 40
+"""The same for a text that several nodes have."""
 
 REMARKS = {
     "respelled_ids": ("ids", "were found in another spelling (3.0 for 3, or é as two characters)"),
@@ -47,6 +49,7 @@ def summarise(graph: TextAttributedGraph) -> Summary:
         "duplicates": graph.counts.get("duplicates", 0),
         "isolated_nodes": int((degrees == 0).sum()),
         "empty_texts": int((lengths == 0).sum()),
+        "repeated_texts": _repeated(graph),
         "median_words": int(np.median(lengths)),
         "unlabelled_nodes": int((labels < 0).sum()),
         "largest_class": int(np.bincount(labels[labels >= 0]).max(initial=0)),
@@ -75,6 +78,7 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("an edge means", f"{facts['edge_meaning']} ({'directed' if facts['directed'] else 'undirected'})"),
         ("dropped", f"{facts['self_loops']:,} self-loops, {facts['duplicates']:,} repeated or reversed edges"),
         ("without text", f"{facts['empty_texts']:,} nodes"),
+        *([("same texts", _of_repeated(facts["repeated_texts"]))] if facts["repeated_texts"]["nodes"] else []),
         ("without edges", f"{facts['isolated_nodes']:,} nodes"),
         ("classes", classes),
         ("relations", f"{facts['num_relations']:,}"),
@@ -86,6 +90,22 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             if count in facts["counts"]
         ),
     ]
+
+
+def _repeated(graph: TextAttributedGraph) -> dict[str, Any]:
+    """How many nodes have a text that others have too, the commonest such text, and how many have that one."""
+    hashes = np.fromiter(map(hash, graph.texts), dtype=np.int64, count=graph.num_nodes)[graph.has_text]
+    _, first, sizes = np.unique(hashes, return_index=True, return_counts=True)
+    if not len(sizes) or sizes.max() == 1:
+        return {"nodes": 0, "commonest": None, "times": 0}
+    node = int(np.flatnonzero(graph.has_text)[first[sizes.argmax()]])
+    return {"nodes": int(sizes[sizes > 1].sum()), "commonest": graph.texts[node], "times": int(sizes.max())}
+
+
+def _of_repeated(found: Mapping[str, Any]) -> str:
+    text = found["commonest"]
+    cut = text[:SHOWN_OF_REPEATED] + ("…" if len(text) > SHOWN_OF_REPEATED else "")
+    return f"{found['nodes']:,} nodes have a text that others have too (most often {cut!r}, {found['times']:,})"
 
 
 def _mask(counts: Mapping[str, int]) -> str:
