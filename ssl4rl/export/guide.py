@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl4rl.example import task_label
-from ssl4rl.export.manifest import Manifest
+from ssl4rl.export.manifest import MANIFEST, Manifest
 from ssl4rl.export.targets import Target
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "export"
@@ -51,6 +51,8 @@ def guide_files(target: Target, folder: Path, manifest: Manifest, shows_images: 
         files = {"pyproject.toml": "verifiers/pyproject.toml.txt"}
         files |= {f"{package}/{name}": f"verifiers/{name}.txt" for name in ("__init__.py", "taskset.py")}
     texts = {name: _filled(template, slots) for name, template in files.items()}
+    if target.is_package:  # what is installed is the module's folder alone
+        texts[f"{slots['PACKAGE']}/{MANIFEST}"] = manifest.text()
     slots["ABOUT"] = _about(manifest, shows_images)
     slots["FILES"] = "\n".join(f"| `{name}` | {what} |" for name, what in _contents(manifest, files))
     for_evaluation = manifest.recipe.split == "val" and target.scripts

@@ -81,7 +81,8 @@ def pngs(messages: Messages) -> list[bytes]:
 def png(image: Image) -> bytes:
     """An image as a file."""
     file = io.BytesIO()
-    image.save(file, format="PNG")
+    # Of photographs and drawings, level 3 makes files as small as the default level 6 does, in less than half the time.
+    image.save(file, format="PNG", compress_level=3)
     return file.getvalue()
 
 

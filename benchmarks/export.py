@@ -1,0 +1,91 @@
+"""Exports for another trainer: how long they take, how large they are, and whether memory stays bounded.
+
+    python -m benchmarks.export [--rows 100000] [--images 10000]
+
+`link` on Cora where SSL4RL_TEST_DATA (default ../shared/data) has it, else on the embedded graph, and `rotation` on drawn
+scenes, for verl, with the default levels; each in a process of its own, and once more with a tenth of the rows, whose
+memory is the peer's. Memory is the peak that the system reports for the process, Python and all libraries included.
+Then every row is scored again with the exported scorer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import figure, report, seconds
+from benchmarks.large_graph import peak_mib
+from benchmarks.prompts import cora
+from ssl4rl.build import load, task
+from ssl4rl.export.run import export
+from ssl4rl.export.verify import verify
+
+
+def sample(name: str, count: int, folder: Path) -> dict[str, float]:
+    """One export; printed as JSON."""
+    source = load("scenes") if name == "rotation" else cora() or load("citations")
+    asked = task(name, source)
+    asked.example(0)
+    start = time.perf_counter()
+    manifest = export(asked, "verl", count, folder)
+    taken = time.perf_counter() - start
+    size = sum(file.bytes for file in manifest.files) / 2**20
+    return {"seconds": taken, "mib": size, "peak_mib": peak_mib(), "files": len(manifest.files)}
+
+
+def run(name: str, count: int, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.export", "--sample", name, "--rows", str(count)]
+    done = subprocess.run([*command, "--folder", str(folder)], check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    print(f"{name}, {count:,} rows: {found}", flush=True)
+    return found
+
+
+def measure(name: str, count: int, folder: Path) -> list[dict[str, Any]]:
+    few, many = run(name, count // 10, folder / "few"), run(name, count, folder / "many")
+    rows = f"{count:,} `{name}` rows"
+    figures = [
+        figure(f"{rows}: written", [many["seconds"]]),
+        figure(f"{rows}: rows per second", [count / many["seconds"]], unit="rows/s"),
+        figure(f"{rows}: size", [many["mib"]], unit="MiB", files=many["files"]),
+        figure(f"{rows}: peak memory", [many["peak_mib"]], unit="MiB"),
+        figure(
+            f"{rows}: peak memory, over that of a tenth", [few["peak_mib"]], [many["peak_mib"]], unit="MiB", at_most=1.3
+        ),
+    ]
+    checked = []
+
+    def check() -> None:
+        checked.append(verify(folder / "many"))
+
+    figures.append(figure(f"{rows}: checked again", [seconds(check)], replies=checked[0].replies))
+    if checked[0].mismatches:
+        raise SystemExit("\n".join(checked[0].lines()))
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--sample", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.sample:
+        print(json.dumps(sample(options.sample, options.rows, options.folder)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure("link", options.rows, Path(folder) / "link")
+        figures += measure("rotation", options.images, Path(folder) / "rotation")
+    source = "Cora" if cora() is not None else "the embedded graph"
+    report("export", figures, ("pyarrow", "pillow"), source=source)
+
+
+if __name__ == "__main__":
+    main()
