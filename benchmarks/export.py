@@ -2,10 +2,10 @@
 
     python -m benchmarks.export [--rows 100000] [--images 10000]
 
-`link` on Cora where SSL4RL_TEST_DATA (default ../shared/data) has it, else on the embedded graph, and `rotation` on drawn
-scenes, for verl, with the default levels; each in a process of its own, and once more with a tenth of the rows, whose
-memory is the peer's. Memory is the peak that the system reports for the process, Python and all libraries included.
-Then every row is scored again with the exported scorer.
+`link` on Cora where SSL4RL_TEST_DATA (default ../shared/data) has it, else on the embedded graph, and `rotation` on
+drawn scenes, for verl, with the default levels; each in a process of its own, and once more with a tenth of the rows,
+to compare the memory. Memory is the peak that the system reports for the process, Python and all libraries included.
+Then the export is checked: hashes, and five replies to each row with the exported scorer.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ def guide_files(target: Target, folder: Path, manifest: Manifest, shows_images: 
         "VERSION": manifest.recipe.versions["ssl4rl"],
         "TASK": task_names(manifest),
         "MAX_PROMPT": str(max_prompt(manifest)),
+        "MAX_IMAGES": str(manifest.longest["images"].length if "images" in manifest.longest else 0),
         "DATA": MANIFEST_OF if manifest.recipe.online else FILES_OF,
         "CUSTOM": CUSTOM if manifest.recipe.online else "",
     }

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import ssl4rl
 from ssl4rl.errors import UserError
+from ssl4rl.export.rows import clean
 from ssl4rl.mixture import Mixture, parts_of
 from ssl4rl.runs import UsedSource
-from ssl4rl.source import origin_of
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.tasks import describe
 
@@ -48,7 +48,7 @@ class ExportedTask(Part):
 
 
 class Longest(Part):
-    """The longest prompt."""
+    """The longest prompt, or the one with most images."""
 
     length: int
     id: str
@@ -62,7 +62,8 @@ class WrittenFile(Part):
     bytes: int
     sha256: str
     longest: dict[str, Longest]
-    """By the built-in counter (``pieces``, of the texts alone) and by the model's tokenizer (``tokens``)."""
+    """By the built-in counter (``pieces``, of the texts alone), by ``images``, and by the model's tokenizer
+    (``tokens``)."""
 
 
 class Recipe(Part):
@@ -95,8 +96,8 @@ class Recipe(Part):
                     knobs=part.overrides,
                     weight=weight,
                     kind=source.kind,
-                    source=source.name,
-                    dataset=origin_of(part.source),
+                    source=clean(source.name),
+                    dataset=None if source.dataset is None else clean(source.dataset),
                     fingerprint=source.fingerprint,
                 )
             )

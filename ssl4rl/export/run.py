@@ -67,6 +67,8 @@ class RowSource:
         messages = self.messages(example)
         row = self.target.row(example, index, messages, self.shows_images)
         lengths = {"pieces": count_pieces(example.text)}
+        if self.shows_images:
+            lengths["images"] = len(example.images)
         if self.model is not None:
             lengths["tokens"] = len(self.model.prompt_ids(messages))
         return row, {unit: Longest(length=length, id=row["id"]) for unit, length in lengths.items()}

@@ -11,7 +11,8 @@ from typing import Any
 
 from ssl4rl import answers
 from ssl4rl.answers import Scoring
-from ssl4rl.export.manifest import Manifest, file_sha256, read_manifest
+from ssl4rl.errors import UserError
+from ssl4rl.export.manifest import MANIFEST, Manifest, file_sha256, read_manifest
 
 MOST_LISTED = 20
 """Mismatches that are listed."""
@@ -35,7 +36,7 @@ class Verified:
             shown.append(f"and {len(self.mismatches) - len(shown):,} more")
         files = len(self.manifest.files) + 1
         checked = f"{files} file(s), {self.rows:,} rows, {self.replies:,} replies"
-        return [*shown, f"{checked}: {len(self.mismatches):,} do not match" if shown else f"{checked}: all match"]
+        return [*shown, f"{checked}: " + (f"mismatches: {len(self.mismatches):,}" if shown else "all match")]
 
 
 def verify(folder: Path) -> Verified:
@@ -47,6 +48,9 @@ def verify(folder: Path) -> Verified:
         UserError: if the folder has no manifest, or one of another form.
     """
     manifest = read_manifest(folder)
+    for name in [manifest.scorer.path, *(file.path for file in manifest.files)]:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{folder / MANIFEST} names a file outside its folder, {name}; do not use this export")
     found = Verified(manifest)
     scorer = folder / manifest.scorer.path
     if not _matches(scorer, manifest.scorer.sha256, found):

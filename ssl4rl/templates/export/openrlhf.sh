@@ -18,6 +18,7 @@ exec ${PYTHON:-python3} -m openrlhf.cli.train_ppo_ray \
     --data.input_key prompt \
     --data.label_key ground_truth \
     --data.image_key images \
+    --data.max_images_per_prompt @MAX_IMAGES@ \
     --data.apply_chat_template \
     --data.max_len "$((${MAX_PROMPT:-@MAX_PROMPT@} + 2048))" \
     --rollout.max_new_tokens 2048 \
