@@ -151,7 +151,7 @@ def test_verl_on_two_nodes_starts_when_both_are_there_and_ends_both(peers, every
         for node in nodes:
             node.kill()
     assert [node.returncode for node in nodes] == [0, 0], told
-    line = next(line for line in told[1].splitlines() if line.startswith("["))
+    line = next(line for line in told[1].splitlines() if line.startswith('["'))
     assert "trainer.nnodes=2" in json.loads(line) and "actor_rollout_ref.model.path=MODEL" in json.loads(line)
 
 
