@@ -35,7 +35,6 @@ WHAT = {
 def guide_files(target: Target, folder: Path, manifest: Manifest, shows_images: bool) -> dict[str, str]:
     """The texts of the files, by name; ``shows_images`` says whether prompts have any."""
     slots = {
-        "TITLE": folder.absolute().name,
         "NAME": folder.absolute().name,
         "PACKAGE": Path(manifest.scorer.path).parent.name,
         "TARGET": target.name,

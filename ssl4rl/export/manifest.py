@@ -210,11 +210,20 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
 
 def changed(first: Recipe, second: Recipe) -> str:
     """The first field in which two recipes differ, with both values; empty if they are the same."""
-    before, now = first.model_dump(mode="json"), second.model_dump(mode="json")
-    for field in before:
-        if before[field] != now[field]:
-            return f"{field} was {json.dumps(before[field])} and is {json.dumps(now[field])}"
-    return ""
+    return _difference("", first.model_dump(mode="json"), second.model_dump(mode="json"))
+
+
+def _difference(place: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict) and before.keys() == now.keys():
+        pairs = [(key, before[key], now[key]) for key in before]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(str(number), *both) for number, both in enumerate(zip(before, now, strict=True))]
+    elif before != now:
+        return f"{place} was {json.dumps(before)} and is {json.dumps(now)}"
+    else:
+        return ""
+    found = (_difference(f"{place}.{key}".lstrip("."), *both) for key, *both in pairs)
+    return next(filter(None, found), "")
 
 
 def file_sha256(path: Path) -> str:

@@ -100,8 +100,8 @@ def export(
 
         files = ModelFiles(model)
     source = RowSource(task, target, files)
-    if files is not None and source.shows_images:
-        files.check_reads_images()
+    if files is not None:
+        check_model(files, source)
     about_model = None if files is None else {"path": files.name, "fingerprint": files.fingerprint}
     recipe = Recipe.of(task, to, count, online, about_model)
     planned = Manifest(recipe=recipe, scorer=WrittenScorer(path=scorer_path(target, output), sha256=scorer_sha256()))
@@ -114,7 +114,9 @@ def export(
         return _write(source, folder, manifest, say)
     except OSError as error:
         where = error.filename or output
-        raise UserError(f"cannot write {where}: {error.strerror}; repeat the command to continue") from error
+        raise UserError(
+            f"cannot write {where}: {error.strerror}; repeat the command to continue, or choose another --output"
+        ) from error
 
 
 def check_request(target: Target, task: AnyTask, count: int | None, online: bool) -> None:
@@ -130,6 +132,21 @@ def check_request(target: Target, task: AnyTask, count: int | None, online: bool
         raise UserError(f"-n: the examples of {target.name} never end; limit them there, with --select.limit")
     if not target.is_package and count is None:
         raise UserError("say how many examples: -n 10000")
+
+
+def check_model(files: ModelFiles, source: RowSource) -> None:
+    """Refuses a model whose replies would earn nothing.
+
+    Raises:
+        UserError: saying why.
+    """
+    if source.shows_images:
+        files.check_reads_images()
+    if files.special_tags and any(part.knobs.reasoning for part in parts_of(source.task)):
+        raise UserError(
+            f"{', '.join(files.special_tags)} are special tokens of model {files.name!r}, and other trainers leave those "
+            "out of replies: every reward would be 0. Ask for the answer alone: --set task.reasoning=false"
+        )
 
 
 def scorer_path(target: Target, output: Path) -> str:

@@ -21,6 +21,7 @@ from ssl4rl.export.verify import verify
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.models import TINY
+from tests.training.odd_models import with_special_tags
 
 FILE_TARGETS = [name for name, target in TARGETS.items() if not target.is_package]
 
@@ -104,9 +105,9 @@ def test_texts_alone_have_no_column_of_images(texts, tmp_path):
 def test_the_same_recipe_gives_the_same_bytes_also_when_it_was_stopped(everything, tmp_path, monkeypatch):
     small_files(monkeypatch)
     for name in ("a", "b"):
-        export(everything, "verl", 45, tmp_path / name / "x")
-    whole = contents(tmp_path / "a" / "x")
-    assert whole == contents(tmp_path / "b" / "x") and sum(name.startswith("data/") for name in whole) == 5
+        export(everything, "verl", 45, tmp_path / name)
+    whole = contents(tmp_path / "a")
+    assert whole == contents(tmp_path / "b") and sum(name.startswith("data/") for name in whole) == 5
 
     calls = []
     example = type(everything).example
@@ -117,7 +118,7 @@ def test_the_same_recipe_gives_the_same_bytes_also_when_it_was_stopped(everythin
             raise KeyboardInterrupt
         return example(self, index)
 
-    output = tmp_path / "c" / "x"
+    output = tmp_path / "c"
     with monkeypatch.context() as patch:
         patch.setattr(type(everything), "example", stopping)
         with pytest.raises(KeyboardInterrupt):
@@ -147,9 +148,12 @@ def test_a_folder_that_holds_anything_else_is_left_alone(texts, tmp_path, monkey
     for output, message in (("mine", "holds no export"), ("file", "is a file")):
         with pytest.raises(UserError, match=message):
             export(texts, "verl", 5, tmp_path / output)
-    for target, count, message in (("trl", 5, 'to was "verl" and is "trl"'), ("verl", 6, r"indices was \[0, 5\]")):
+    for target, count, message in (("trl", 5, 'to was "verl" and is "trl"'), ("verl", 6, r"indices.1 was 5 and is 6")):
         with pytest.raises(UserError, match=f"holds another export: {message}"):
             export(texts, target, count, tmp_path / "x")
+    with pytest.raises(UserError, match=r'tasks.1.level was "medium" and is "hard"'):
+        parts = [ssl4rl.task("link"), ssl4rl.task("neighbor", level="hard"), ssl4rl.task("attribute", reasoning=False)]
+        export(ssl4rl.mix(parts), "verl", 5, tmp_path / "x")
     with pytest.raises(UserError, match='split was "train" and is "val"'):
         export(texts.on_split("val"), "verl", 5, tmp_path / "x")
     assert contents(tmp_path) == before
@@ -225,6 +229,14 @@ def test_control_tokens_of_the_model_that_is_named_are_written_apart(tmp_path):
     export(Link(graph("<|im_end|>")), "verl", 3, tmp_path / "x", model=TINY)
     content = rows_of(tmp_path / "x")[0]["prompt"][0]["content"]
     assert "< |im_end|>" in content and "<|im_end|>" not in content and "<answer>" in content
+
+
+def test_a_model_whose_tags_others_leave_out_is_refused_unless_the_answer_alone_is_asked_for(tmp_path):
+    model = str(with_special_tags(tmp_path / "odd"))
+    with pytest.raises(UserError, match=r"<think>, </think>, <answer>, </answer> are special tokens of model"):
+        export(ssl4rl.task("link"), "verl", 3, tmp_path / "x", model=model)
+    assert not (tmp_path / "x").exists()
+    export(ssl4rl.task("link", reasoning=False), "verl", 3, tmp_path / "x", model=model)
 
 
 def test_examples_are_built_again_from_the_manifest_alone(tmp_path):
