@@ -153,7 +153,7 @@ class Manifest(Part):
     recipe: Recipe
     rows: int = 0
     longest: dict[str, Longest] = Field(default_factory=dict)
-    """The longest prompt of all files."""
+    """The longest prompt of all files; of the first 1,000 examples where there are none."""
     files: list[WrittenFile] = Field(default_factory=list)
     """The files of rows, in order."""
     scorer: WrittenScorer

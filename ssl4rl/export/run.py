@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ssl4rl.inference.model import ModelFiles
 
 Say = Callable[[str], None]
+LOOKED_AT = 1_000
+"""Examples whose prompts are measured where examples are built as they are used."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ def check_model(files: ModelFiles, source: RowSource) -> None:
         files.check_reads_images()
     if files.special_tags and any(part.knobs.reasoning for part in parts_of(source.task)):
         raise UserError(
-            f"{', '.join(files.special_tags)} are special tokens of model {files.name!r}, and other trainers leave those "
-            "out of replies: every reward would be 0. Ask for the answer alone: --set task.reasoning=false"
+            f"{', '.join(files.special_tags)} are special tokens of model {files.name!r}, and other trainers leave "
+            "those out of replies: every reward would be 0; ask for the answer alone with --set task.reasoning=false"
         )
 
 
@@ -173,7 +175,9 @@ def _write(source: RowSource, folder: ExportFolder, manifest: Manifest, say: Say
         folder.note(manifest)
         folder.write(manifest.scorer.path, scorer_source())
         written.append(manifest.scorer.path)
-        if not source.target.is_package and not recipe.online:
+        if recipe.online:
+            manifest = manifest.model_copy(update={"longest": _longest_of_first(source, recipe.count)})
+        elif not source.target.is_package:
             for file in _write_shards(source, folder, manifest):
                 written.append(file.path)
                 manifest = manifest.with_file(file)
@@ -187,6 +191,14 @@ def _write(source: RowSource, folder: ExportFolder, manifest: Manifest, say: Say
         raise
     folder.finish(manifest)
     return manifest
+
+
+def _longest_of_first(source: RowSource, count: int) -> dict[str, Longest]:
+    """The longest prompt of as many examples as are looked at where none is written."""
+    longest: dict[str, Longest] = {}
+    for index in range(min(count, LOOKED_AT)):
+        longest = longer(longest, source.measured(index)[1])
+    return longest
 
 
 def _write_shards(source: RowSource, folder: ExportFolder, begun: Manifest) -> Iterator[WrittenFile]:
