@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,11 +96,13 @@ def _recipe(config: Path | None, tasks: list[str], level: str | None, dataset: s
         raise UserError("say what to export: --task NAME (repeatable), or --config RECIPE")
     side = TASKS.get(tasks[0]).source_kind.side if tasks else "graph"
     recipe = load_recipe(config, overrides=set_, tasks=tasks, level=level, dataset=dataset, side=side)
-    for key, fixed in (("difficulty", "fixed"), ("mixing", "weights"), ("corrupt", None)):
-        if getattr(recipe, key) != fixed:
+    fixed = {"difficulty": "fixed", "mixing": "weights", "corrupt": None, "reward.kind": "task", "reward.format": 0}
+    for key, value in fixed.items():
+        given = attrgetter(key)(recipe)
+        if given != value:
             raise UserError(
-                f"{key}={getattr(recipe, key)!r} changes the examples while ssl4rl trains, and an export is fixed; add "
-                f"--set {key}={'null' if fixed is None else fixed}"
+                f"{key}={given} is for training here: an export has fixed examples and the task's own score; "
+                f"add --set {key}={'null' if value is None else value}"
             )
     return recipe
 

@@ -19,7 +19,11 @@ from ssl4rl.export.manifest import MANIFEST
         (["--to", "verl", "--task", "link", "-n", "5", "--split", "test", "--output", "x"], "train, val"),
         (["--to", "verl", "--task", "link", "-n", "5", "--set", "task.num_hop=1", "--output", "x"], "num_hops"),
         (["--to", "verl", "--task", "link", "-n", "5", "--dataset", "coraa", "--output", "x"], "did you mean cora"),
-        (["--to", "verl", "--task", "link", "-n", "5", "--set", "difficulty=adaptive", "--output", "x"], "is fixed"),
+        (
+            ["--to", "verl", "--task", "link", "-n", "5", "--set", "difficulty=adaptive", "--output", "x"],
+            "fixed examples",
+        ),
+        (["--to", "verl", "--task", "link", "-n", "5", "--set", "reward.kind=random", "--output", "x"], "own score"),
         (["--to", "verl", "--task", "link", "-n", "5", "--set", "corrupt=text", "--output", "x"], "corrupt=null"),
         (
             ["--to", "easyr1", "--task", "link", "--task", "rotation", "-n", "5", "--output", "x"],

@@ -248,8 +248,10 @@ def test_examples_are_built_again_from_the_manifest_alone(tmp_path):
     online, endless = Examples(tmp_path / "online"), Examples(tmp_path / "my-tasks" / "my_tasks")
     assert len(online) == 20 and [online.row(index) for index in range(20)] == rows
     assert [endless.row(index)["ground_truth"] for index in range(20)] == [row["ground_truth"] for row in rows]
-    assert not list((tmp_path / "online").glob("data/*")) and not verify(tmp_path / "online").mismatches
-    assert not verify(tmp_path / "my-tasks").mismatches
+    assert not list((tmp_path / "online").glob("data/*"))
+    for folder in ("online", "my-tasks"):
+        found = verify(tmp_path / folder)
+        assert found.mismatches == [] and found.rows == 100 and found.replies > 400
 
 
 def test_a_manifest_of_changed_data_builds_nothing(tmp_path):
@@ -260,8 +262,10 @@ def test_a_manifest_of_changed_data_builds_nothing(tmp_path):
     export(ssl4rl.task("link", str(folder)), "verl", 5, tmp_path / "x", online=True)
     Examples(tmp_path / "x")
     (folder / "nodes.csv").write_text("id,text\n" + "".join(f"{i},text number {i}\n" for i in range(40)))
-    with pytest.raises(UserError, match="is not what it was when the export was made"):
+    changed = "is not what it was when the export was made"
+    with pytest.raises(UserError, match=changed):
         Examples(tmp_path / "x")
+    assert len(verify(tmp_path / "x").mismatches) == 1 and changed in verify(tmp_path / "x").mismatches[0]
     shutil.rmtree(folder)
     with pytest.raises(UserError, match="mine"):
         Examples(tmp_path / "x")
