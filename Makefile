@@ -58,7 +58,7 @@ audit-full: .venv/.installed-dev
 	$(BIN)/python -m experiments.audit --examples 10000
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .peers
 
 .venv/.installed: pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv .venv

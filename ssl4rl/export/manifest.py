@@ -66,7 +66,7 @@ class WrittenFile(Part):
     (``tokens``)."""
 
 
-class Recipe(Part):
+class ExportRecipe(Part):
     """What decides every byte of an export."""
 
     to: str
@@ -82,7 +82,9 @@ class Recipe(Part):
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, task: AnyTask, to: str, count: int | None, online: bool, model: dict[str, str] | None = None) -> Recipe:
+    def of(
+        cls, task: AnyTask, to: str, count: int | None, online: bool, model: dict[str, str] | None = None
+    ) -> ExportRecipe:
         """The recipe of the first ``count`` examples of a task."""
         weights = task.knobs.weights if isinstance(task, Mixture) else (1.0,)
         tasks = []
@@ -124,8 +126,7 @@ class Recipe(Part):
         Raises:
             UserError: if the dataset is not here, or if it or the task has changed since.
         """
-        from ssl4rl.training.recipe import Recipe as TrainingRecipe
-        from ssl4rl.training.recipe import TaskEntry
+        from ssl4rl.training.recipe import Recipe, TaskEntry
         from ssl4rl.training.tasks import build_tasks
 
         for each in self.tasks:
@@ -135,7 +136,7 @@ class Recipe(Part):
             TaskEntry(name=each.name, dataset=each.dataset, level=each.level, knobs=each.knobs, weight=each.weight)
             for each in self.tasks
         ]
-        task = build_tasks(TrainingRecipe(seed=self.seed, tasks=entries)).train.on_split(self.split)
+        task = build_tasks(Recipe(seed=self.seed, tasks=entries)).train.on_split(self.split)
         for each, part in zip(self.tasks, parts_of(task), strict=True):
             if part.source.fingerprint != each.fingerprint:
                 raise UserError(f"the content of {each.dataset} is not what it was when the export was made")
@@ -150,7 +151,7 @@ class Recipe(Part):
 class Manifest(Part):
     """All of manifest.json."""
 
-    recipe: Recipe
+    recipe: ExportRecipe
     rows: int = 0
     longest: dict[str, Longest] = Field(default_factory=dict)
     """The longest prompt of all files; of the first 1,000 examples where there are none."""
@@ -208,7 +209,7 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
         raise UserError(f"{path}: {where}: {first['msg']}; was it written by another version?") from error
 
 
-def changed(first: Recipe, second: Recipe) -> str:
+def changed(first: ExportRecipe, second: ExportRecipe) -> str:
     """The first field in which two recipes differ, with both values; empty if they are the same."""
     return _difference("", first.model_dump(mode="json"), second.model_dump(mode="json"))
 

@@ -11,7 +11,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.export.folder import DATA, ExportFolder
 from ssl4rl.export.guide import guide_files
-from ssl4rl.export.manifest import Longest, Manifest, Recipe, WrittenFile, WrittenScorer, file_sha256, longer
+from ssl4rl.export.manifest import ExportRecipe, Longest, Manifest, WrittenFile, WrittenScorer, file_sha256, longer
 from ssl4rl.export.rows import Row
 from ssl4rl.export.scorer import SCORER, scorer_sha256, scorer_source
 from ssl4rl.export.shards import ROWS_PER_FILE, ROWS_PER_GROUP, open_shard
@@ -105,7 +105,7 @@ def export(
     if files is not None:
         check_model(files, source)
     about_model = None if files is None else {"path": files.name, "fingerprint": files.fingerprint}
-    recipe = Recipe.of(task, to, count, online, about_model)
+    recipe = ExportRecipe.of(task, to, count, online, about_model)
     planned = Manifest(recipe=recipe, scorer=WrittenScorer(path=scorer_path(target, output), sha256=scorer_sha256()))
     folder = ExportFolder(output)
     try:

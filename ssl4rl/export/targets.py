@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.example import Example
 from ssl4rl.export import rows
 from ssl4rl.export.rows import Row
-from ssl4rl.inference.messages import Messages
+from ssl4rl.inference.messages import Messages, images_of
 from ssl4rl.mixture import parts_of
 from ssl4rl.tasks import AnyTask, Task
 
@@ -44,12 +44,24 @@ def data_uris(messages: Messages) -> list[str]:
 
 def chat_turn(messages: Messages) -> list[dict[str, Any]]:
     """A user's turn as chat completion servers read it."""
+    if not images_of(messages):
+        return one_turn(messages)
     urls = iter(data_uris(messages))
     content = [
         part if part["type"] == "text" else {"type": "image_url", "image_url": {"url": next(urls)}}
         for part in rows.in_parts(messages)
     ]
     return [{"role": "user", "content": content}]
+
+
+class PromptForm(NamedTuple):
+    """How prompts are written: the column's value of a conversation, and its type (None for a format without types)."""
+
+    write: Callable[[Messages], Any]
+    type: Any
+
+
+TURN = PromptForm(one_turn, TEXT_TURNS)
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,8 @@ class Target:
     name: str
     suffix: str = "parquet"
     """The format of its shards."""
-    prompt: Callable[[Messages], Any] = one_turn
-    prompt_type: Any = None
-    """The type of that column; None for a format that needs none."""
-    image_prompt: tuple[Callable[[Messages], Any], Any] | None = None
+    prompt: PromptForm = TURN
+    image_prompt: PromptForm | None = None
     """The same where the task shows images, if that differs."""
     images: Callable[[Messages], list[Any]] | None = image_files
     """The column of images; None if they are in the prompt."""
@@ -94,15 +104,13 @@ class Target:
                     "scoring has to be a function of ssl4rl.answers"
                 )
 
-    def turns(self, shows_images: bool) -> tuple[Callable[[Messages], Any], Any]:
-        """What writes the column of prompts, and its type."""
-        if shows_images and self.image_prompt is not None:
-            return self.image_prompt
-        return self.prompt, self.prompt_type
+    def form(self, shows_images: bool) -> PromptForm:
+        """How its prompts are written."""
+        return self.image_prompt if shows_images and self.image_prompt is not None else self.prompt
 
     def features(self, shows_images: bool) -> dict[str, Any]:
         """The types of the columns, in order."""
-        columns: dict[str, Any] = {"id": STRING, "data_source": STRING, "prompt": self.turns(shows_images)[1]}
+        columns: dict[str, Any] = {"id": STRING, "data_source": STRING, "prompt": self.form(shows_images).type}
         if shows_images:
             columns["images"] = [{"_type": "Image"}]
         return columns | {
@@ -119,7 +127,7 @@ class Target:
             UserError: if a text holds what stands for an image.
         """
         row = rows.row_of(example, index, messages)
-        row["prompt"] = self.turns(shows_images)[0](messages)
+        row["prompt"] = self.form(shows_images).write(messages)
         if shows_images and self.images is not None:
             row["images"] = self.images(messages)
         return row
@@ -128,12 +136,12 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("verl", prompt_type=TEXT_TURNS, scripts=("verl.sh", "verl_nodes.sh"), online=True),
-        Target("openrlhf", prompt_type=TEXT_TURNS, scripts=("openrlhf.sh",)),
-        Target("easyr1", prompt=rows.with_placeholders, prompt_type=STRING, mixes=False),
-        Target("trl", prompt_type=TEXT_TURNS, image_prompt=(turn_of_parts, PART_TURNS), scripts=("trl.sh",)),
+        Target("verl", scripts=("verl.sh", "verl_nodes.sh"), online=True),
+        Target("openrlhf", scripts=("openrlhf.sh",)),
+        Target("easyr1", prompt=PromptForm(rows.with_placeholders, STRING), mixes=False),
+        Target("trl", image_prompt=PromptForm(turn_of_parts, PART_TURNS), scripts=("trl.sh",)),
         Target("jsonl", suffix="jsonl", images=data_uris),
-        Target("verifiers", prompt=chat_turn, images=None, is_package=True),
+        Target("verifiers", prompt=PromptForm(chat_turn, None), images=None, is_package=True),
     )
 }
 
