@@ -91,7 +91,7 @@ def _about(manifest: Manifest, shows_images: bool) -> str:
 
 
 def _contents(manifest: Manifest, files: dict[str, str]) -> list[tuple[str, str]]:
-    rows = [("manifest.json", "what was exported, from what, and the hash of each file")]
+    rows = [("manifest.json", "what was exported and from what, with hashes of the rows and the scorer")]
     if manifest.files:
         rows.append((f"data/*{Path(manifest.files[0].path).suffix}", f"{manifest.rows:,} rows"))
     rows.append((manifest.scorer.path, "scores a reply"))

@@ -74,8 +74,9 @@ def verify(folder: Path) -> Verified:
         found.rows += rows
         if rows != file.rows:
             found.mismatches.append(f"{path} has {rows:,} rows, and its manifest says {file.rows:,}")
-    if found.rows != manifest.recipe.count:
-        found.mismatches.append(f"{folder} has {found.rows:,} rows of {manifest.recipe.count:,}")
+    told = sum(file.rows for file in manifest.files)
+    if told != manifest.recipe.count:
+        found.mismatches.append(f"{folder / MANIFEST} names {told:,} rows of {manifest.recipe.count:,}")
     return found
 
 

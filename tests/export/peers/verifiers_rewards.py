@@ -33,13 +33,8 @@ def main() -> None:
     tasks = list(taskset.take(1 + max(case["index"] for case in cases)))
     given = [asyncio.run(reward(tasks[case["index"]], case["reply"])) for case in cases]
     differ = sum(one != case["score"] for one, case in zip(given, cases, strict=True))
-    images = sum(
-        part.type == "image_url"
-        for task in tasks
-        if not isinstance(task.data.prompt, str)
-        for turn in task.data.prompt
-        for part in turn.content
-    )
+    contents = [turn.content for task in tasks for turn in task.data.prompt]
+    images = sum(part.type == "image_url" for content in contents if isinstance(content, list) for part in content)
     print(json.dumps({"bounded": taskset.bounded, "images": images, "rewards": [len(given), differ]}))
 
 
