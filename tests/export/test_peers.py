@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow.parquet
@@ -58,7 +59,14 @@ def peers():
 
 
 @pytest.fixture
-def python(tmp_path):
+def ray_folder():
+    """Where Ray keeps its sockets, apart from any other cluster of this machine; their paths have to be short."""
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:
+        yield folder
+
+
+@pytest.fixture
+def python(tmp_path, ray_folder):
     """Runs Python with folders in front of its path; returns the last line that it printed, as JSON."""
 
     def call(*arguments: object, path: tuple[Path, ...], given: object = None) -> dict:
@@ -66,6 +74,7 @@ def python(tmp_path):
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, [*path, ROOT])),
             "HOME": str(tmp_path),  # Ray, datasets and others write there
+            "RAY_TMPDIR": ray_folder,
             "RAY_AUTH_MODE": "disabled",
         }
         command = [sys.executable, *map(str, arguments)]
@@ -115,7 +124,7 @@ def test_verl(peers, python, everything, case_file, bytes_tokenizer, tmp_path, o
     assert online or found["ray"] == [48, 0]
 
 
-def test_verl_on_two_nodes_starts_when_both_are_there_and_ends_both(peers, everything, tmp_path):
+def test_verl_on_two_nodes_starts_when_both_are_there_and_ends_both(peers, everything, tmp_path, ray_folder):
     export(everything, "verl", 5, tmp_path / "train")
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -131,6 +140,7 @@ def test_verl_on_two_nodes_starts_when_both_are_there_and_ends_both(peers, every
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(peers("trainers")),
         "HOME": str(tmp_path),
+        "RAY_TMPDIR": ray_folder,
         "RAY_AUTH_MODE": "disabled",
         "RAY_PORT": str(free_port()),
     }

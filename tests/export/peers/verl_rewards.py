@@ -80,7 +80,7 @@ def main() -> None:
     found["loop"] = [len(given), sum(one != two for one, two in zip(given, own, strict=True))]
 
     if "--ray" in sys.argv:
-        ray.init(num_cpus=8, log_to_driver=False, include_dashboard=False)
+        ray.init(address="local", num_cpus=8, log_to_driver=False, include_dashboard=False)
         workers = [ray.remote(RewardLoopWorker).remote(config) for _ in range(2)]
         few = batch[:ON_RAY]
         halves = [worker.compute_score_batch.remote(few[place::2]) for place, worker in enumerate(workers)]
