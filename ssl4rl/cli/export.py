@@ -46,6 +46,8 @@ def export(
 ) -> None:
     """Writes examples and their scorer for another trainer. A stopped export continues when the command is repeated."""
     if verify is not None:
+        if run or to or task or config or output:
+            raise UserError("--verify DIR checks an export, and takes nothing else")
         _verify(verify)
         return
     if to is None:
@@ -55,6 +57,8 @@ def export(
     if (run is not None) != (to == VLMEVALKIT):
         raise UserError("--to vlmevalkit RUN exports an evaluation; every other target takes --task and no RUN")
     if run is not None:
+        if task or config or count:
+            raise UserError("--to vlmevalkit RUN exports all predictions of the run; leave --task, --config and -n out")
         from ssl4rl.export.vlmevalkit import export_predictions
         from ssl4rl.runs import Run
 
@@ -79,7 +83,7 @@ def export(
     except KeyboardInterrupt:
         typer.echo(f"\nstopped; repeat the command to continue in {output}", err=True)
         raise typer.Exit(130) from None
-    written = f"{manifest.rows:,} rows" if manifest.files else "what builds examples as they are used"
+    written = f"{manifest.rows:,} rows" if manifest.files else "an online dataset" if online else "a package"
     typer.echo(f"{written} for {to} in {output}; check it with: ssl4rl export --verify {output}")
 
 

@@ -32,7 +32,9 @@ from ssl4rl.export.manifest import MANIFEST
         (["RUN", "--to", "verl", "--output", "x"], "takes --task and no RUN"),
         (["--to", "vlmevalkit", "--output", "x.tsv"], "--to vlmevalkit RUN"),
         (["RUN", "--to", "vlmevalkit", "--output", "x.tsv"], "RUN"),
+        (["RUN", "--to", "vlmevalkit", "-n", "5", "--output", "x.tsv"], "leave --task"),
         (["--verify", "x"], "it is not an export"),
+        (["--verify", "x", "--task", "link"], "takes nothing else"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(run, tmp_path, monkeypatch, arguments, message):
