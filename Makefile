@@ -4,13 +4,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test lint types structure format bench experiments audit-full clean
+.PHONY: quickstart test test-slow lint types structure format bench experiments audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+# Other trainers, installed apart from everything else, load exports and score replies to them: minutes, and a download.
+test-slow: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -40,6 +44,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.vllm_sync
 	$(BIN)/python -m benchmarks.eval_throughput
 	$(BIN)/python -m benchmarks.restatements
+	$(BIN)/python -m benchmarks.export
 
 # What learns what: hours on two cores in all, too.
 experiments: .venv/.installed-dev
@@ -53,7 +58,7 @@ audit-full: .venv/.installed-dev
 	$(BIN)/python -m experiments.audit --examples 10000
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .peers
 
 .venv/.installed: pyproject.toml constraints.txt
 	"$(PYTHON)" -m venv .venv

@@ -90,15 +90,20 @@ class Exactly(Rewritten):
         return replace(example, parts=(self.tokenizer.decode(ids[: self.tokens - around]),))
 
 
+def cora() -> Any:
+    """Cora, where it has been fetched or SSL4RL_TEST_DATA has its files; else None."""
+    try:
+        return GRAPHS.get("cora")()
+    except UserError:
+        return fetch("cora", DATA / "taglas") if (DATA / "taglas" / "Cora").is_dir() else None
+
+
 def link_task() -> tuple[Any, str]:
     """Link questions of about 500 tokens, and the graph that they are cut from."""
     kind = TASKS.get("link")
-    if (DATA / "taglas" / "Cora").is_dir():
-        try:
-            cora = GRAPHS.get("cora")()
-        except UserError:
-            cora = fetch("cora", DATA / "taglas")
-        return kind(cora, knobs={"text_budget": 350, "num_hops": 2}), "Cora"
+    graph = cora()
+    if graph is not None:
+        return kind(graph, knobs={"text_budget": 350, "num_hops": 2}), "Cora"
     return Filled(kind(GRAPHS.get("citations")()), 430), "the embedded graph, prompts filled up"
 
 

@@ -107,6 +107,13 @@ def test_train_on_its_graph_task_with_its_reward(ssl4rl, tmp_path):
     assert completions and all(line["reward"] in (line["score"], line["score"] / 2) for line in completions)
 
 
+@pytest.mark.parametrize(("task", "dataset"), [("common", "dishes"), ("flip", "flags")])
+def test_its_tasks_are_exported(ssl4rl, tmp_path, task, dataset):
+    output = tmp_path / "rows"
+    ssl4rl("export", "--to", "verl", "--task", task, "--dataset", dataset, "-n", 8, "--output", output)
+    assert "8 rows" in ssl4rl("export", "--verify", output) and (output / "verl.sh").exists()
+
+
 def test_train_on_its_vision_task(ssl4rl, tmp_path):
     output = tmp_path / "run"
     sets = [word for key, value in {**SMALL, "grpo.max_steps": 1}.items() for word in ("--set", f"{key}={value}")]

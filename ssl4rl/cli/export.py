@@ -1,19 +1,120 @@
-"""``ssl4rl vision export RUN``: predictions as a table that another toolkit scores."""
+"""``ssl4rl export``: examples and their scorer for another trainer, or a run's predictions for another toolkit."""
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, TasksOption, say_embedded
+from ssl4rl.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ssl4rl.training.recipe import Recipe
+
+VLMEVALKIT = "vlmevalkit"
+
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder of an evaluation on multiple choice.")],
-    output: Annotated[Path, typer.Option("--output", help="The table to write, a .tsv.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="With --to vlmevalkit: the folder of an evaluation on multiple choice.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="verl, openrlhf, easyr1, trl, verifiers, jsonl, or vlmevalkit.")
+    ] = None,
+    task: TasksOption = None,
+    level: LevelOption = None,
+    dataset: DatasetOption = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A recipe (YAML); its tasks are exported.")] = None,
+    set_: SetOption = None,
+    count: Annotated[int | None, typer.Option("-n", min=1, help="How many examples.")] = None,
+    split: Annotated[str, typer.Option(help="train or val.")] = "train",
+    model: Annotated[
+        str | None, typer.Option(help="A folder or a hub name, whose tokenizer measures the prompts.")
+    ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="verl only: no rows; examples are built as they are used.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The folder to write; for vlmevalkit, a .tsv.")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option("--verify", metavar="DIR", help="Check an export; exits with 1 on a mismatch.")
+    ] = None,
 ) -> None:
-    """Writes an evaluation's replies as the predictions table of VLMEvalKit, to score them with it."""
-    from ssl4rl.export.vlmevalkit import export_predictions
-    from ssl4rl.runs import Run
+    """Writes examples and their scorer for another trainer. A stopped export continues when the command is repeated."""
+    if verify is not None:
+        if run or to or task or config or output:
+            raise UserError("--verify DIR checks an export, and takes nothing else")
+        _verify(verify)
+        return
+    if to is None:
+        raise UserError("say for what: --to verl, openrlhf, easyr1, trl, verifiers, jsonl or vlmevalkit")
+    if output is None:
+        raise UserError("say where to: --output DIR")
+    if (run is not None) != (to == VLMEVALKIT):
+        raise UserError("--to vlmevalkit RUN exports an evaluation; every other target takes --task and no RUN")
+    if run is not None:
+        if task or config or count:
+            raise UserError("--to vlmevalkit RUN exports all predictions of the run; leave --task, --config and -n out")
+        from ssl4rl.export.vlmevalkit import export_predictions
+        from ssl4rl.runs import Run
 
-    typer.echo(f"{export_predictions(Run.open(run), output)} predictions written to {output}")
+        typer.echo(f"{export_predictions(Run.open(run), output)} predictions written to {output}")
+        return
+    if split not in ("train", "val"):
+        raise unknown("split to export", split, ("train", "val"))
+    recipe = _recipe(config, task or [], level, dataset, set_ or [])
+
+    from ssl4rl.export.run import export as export_task
+    from ssl4rl.export.targets import find_target
+    from ssl4rl.registry import TASKS
+    from ssl4rl.training.tasks import build_tasks
+
+    find_target(to)
+    say_embedded([TASKS.get(entry.name).source_kind for entry in recipe.tasks if entry.dataset is None], None)
+    built = build_tasks(recipe).train.on_split(split)
+    try:
+        manifest = export_task(
+            built, to, count, output, model=model, online=online, say=lambda line: typer.echo(line, err=True)
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; repeat the command to continue in {output}", err=True)
+        raise typer.Exit(130) from None
+    written = f"{manifest.rows:,} rows" if manifest.files else "an online dataset" if online else "a package"
+    typer.echo(f"{written} for {to} in {output}; check it with: ssl4rl export --verify {output}")
+
+
+def _recipe(config: Path | None, tasks: list[str], level: str | None, dataset: str | None, set_: list[str]) -> Recipe:
+    """What is exported, as a recipe.
+
+    Raises:
+        UserError: if nothing says what, or the recipe changes its examples along the way.
+    """
+    from ssl4rl.registry import TASKS
+    from ssl4rl.training.recipe_file import load_recipe
+
+    if not tasks and config is None:
+        raise UserError("say what to export: --task NAME (repeatable), or --config RECIPE")
+    side = TASKS.get(tasks[0]).source_kind.side if tasks else "graph"
+    recipe = load_recipe(config, overrides=set_, tasks=tasks, level=level, dataset=dataset, side=side)
+    fixed = {"difficulty": "fixed", "mixing": "weights", "corrupt": None, "reward.kind": "task", "reward.format": 0}
+    for key, value in fixed.items():
+        given = attrgetter(key)(recipe)
+        if given != value:
+            raise UserError(
+                f"{key}={given} is for training here: an export has fixed examples and the task's own score; "
+                f"add --set {key}={'null' if value is None else value}"
+            )
+    return recipe
+
+
+def _verify(folder: Path) -> None:
+    from ssl4rl.export.verify import verify
+
+    found = verify(folder)
+    for line in found.lines():
+        typer.echo(line)
+    raise typer.Exit(1 if found.mismatches else 0)

@@ -151,6 +151,12 @@ class ModelFiles:
         """
         return sorted(self._special_tokens - set(self.eos_token_ids) - self._tag_ids)
 
+    @property
+    def special_tags(self) -> list[str]:
+        """The tags of a reply that are special tokens to its tokenizer, and so are left out by most programs."""
+        special = self._special_tokens & self._tag_ids
+        return [tag for tag in TAGS if self.tokenizer.convert_tokens_to_ids(tag) in special]
+
     @cached_property
     def _hidden_tokens(self) -> frozenset[int]:
         return frozenset(self._special_tokens - self._tag_ids)

@@ -39,7 +39,7 @@ def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
     code, out, err = run("compare", first, second, "--html", tmp_path / "page.html")
     assert code == 0 and "3 shared" in out.replace("\n", " ") and "page.html" in err
     assert "<h2>" in (tmp_path / "page.html").read_text()
-    code, out, _ = run("vision", "export", second, "--output", tmp_path / "table.tsv")
+    code, out, _ = run("export", "--to", "vlmevalkit", second, "--output", tmp_path / "table.tsv")
     assert code == 0 and "7 predictions written" in out
     code, out, _ = run("rescore", second)
     assert code == 0 and "circular" in out and "0 of 7 replies changed" in out
