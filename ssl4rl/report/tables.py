@@ -21,7 +21,7 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
 
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
-    for column in ("accuracy", "95 % interval", "n", "model − baseline"):
+    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fitted in"] if _timed(scores) else [])):
         table.add_column(column, justify="right")
     rotated = "circular" in scores.get("readings", {})
     table.add_row("the model, circular" if rotated else "the model", *_cells(scores), style="bold")
@@ -33,7 +33,8 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row("  vanilla", *_cells(scores["readings"]["vanilla"]))
         table.add_row("  row mean", *_cells(scores["readings"]["row_mean"]))
     for name, row in scores["baselines"].items():
-        table.add_row(name, *_cells(row))
+        seconds = [f"{row['seconds']:.1f} s"] if "seconds" in row else []
+        table.add_row(name, *_cells(row), *seconds)
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
     if "consistency" in scores:
@@ -45,6 +46,10 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
     for note in scores["notes"]:
         console.print(note, soft_wrap=True)
+
+
+def _timed(scores: Mapping[str, Any]) -> bool:
+    return any("seconds" in row for row in scores["baselines"].values())
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
