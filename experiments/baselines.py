@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.view import edge_view
 from ssl4rl.registry import BENCHMARKS
 
-FETCHED = ("fb15k237", "wn18rr", "cora")
+FETCHED = ("cora", "wn18rr", "fb15k237")
 FOLDERS = ("folder_tag", *(f"graphs/{name}" for name in ("wikispeedia", "webkb-texas", "umls", "peps", "spack")))
 LITERATURE = {"gcn": 0.815, "gat": 0.830, "graphsage": 0.833, "label propagation": 0.680}
 """Kipf & Welling 2017, Table 2 (GCN and label propagation); Veličković et al. 2018, Table 2 (GAT); for GraphSAGE, whose
@@ -154,6 +154,29 @@ def evaluate_layouts(place: str, items: int) -> list[dict[str, Any]]:
         ]
 
 
+def tables(found: dict[str, Any]) -> Iterator[str]:
+    """What was found, as lines of Markdown."""
+    kinds = ("label propagation", *NODE_NETWORKS)
+    yield f"| edges | {' | '.join(kinds)} |\n|---|{'---|' * len(kinds)}"
+    for row in found["planetoid"]["by_edges"]:
+        cells = [f"{100 * row[kind]['mean']:.1f} ± {100 * row[kind]['deviation']:.1f}" for kind in NODE_NETWORKS]
+        yield f"| {row['edges']} | {100 * row['label propagation']:.1f} | {' | '.join(cells)} |"
+    for benchmark in ("node", "link", "relation"):
+        rows = [row for row in found["graphs"] if row["benchmark"] == benchmark]
+        names = list(dict.fromkeys(name for row in rows for name in row["accuracy"]))
+        yield f"\n| `{benchmark}` | n | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}"
+        for row in rows:
+            yield f"| {row['graph']} | {row['n']} | {' | '.join(_cell(row, name) for name in names)} |"
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    """Accuracy, and the seconds that fitting took if it was more than one."""
+    if name not in row["accuracy"]:
+        return "–"
+    seconds = row["seconds"].get(name, 0)
+    return f"{row['accuracy'][name]:.3f}" + (f" ({seconds:.0f} s)" if seconds >= 1 else "")
+
+
 def _one_thread() -> None:
     import torch
 
@@ -167,28 +190,29 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/baselines.json"))
     options = parser.parse_args()
-    started = time.perf_counter()
     folders = [str(options.data / folder) for folder in FOLDERS]
+    where = environment()
+    where["packages"] |= {package: version(package) for package in ("scikit-learn", "scipy", "torch-geometric")}
+    found: dict[str, Any] = {"environment": where, "planetoid": {}, "graphs": [], "layouts": []}
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as home:
-        os.environ["SSL4RL_HOME"] = home
+        # Given a home of its own, a run that was stopped finds what it had fitted.
+        os.environ.setdefault("SSL4RL_HOME", home)
         for name in FETCHED:
             fetch(name, options.data / "taglas")
         # Two processes of one thread each: two threads would mostly wait for each other.
         with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), _one_thread) as pool:
-            graphs = [pool.submit(evaluate, place, options.items) for place in (*FETCHED, *folders)]
-            cora = pool.submit(planetoid, options.seeds)
-            files = pool.submit(evaluate_layouts, folders[0], options.items)
-            found = {
-                "planetoid": cora.result(),
-                "graphs": [row for graph in graphs for row in graph.result()],
-                "layouts": files.result(),
-            }
-    where = environment()
-    where["packages"] |= {package: version(package) for package in ("scikit-learn", "scipy", "torch-geometric")}
-    seconds = round(time.perf_counter() - started)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps({"environment": where, "seconds": seconds, **found}, indent=1) + "\n")
-    print(f"{seconds} seconds; results: {options.output}")
+            jobs = {pool.submit(planetoid, options.seeds): "planetoid"}
+            jobs |= {pool.submit(evaluate, place, options.items): "graphs" for place in (*folders, *FETCHED)}
+            jobs[pool.submit(evaluate_layouts, folders[0], options.items)] = "layouts"
+            for job in as_completed(jobs):
+                if jobs[job] == "planetoid":
+                    found["planetoid"] = job.result()
+                else:
+                    found[jobs[job]] += job.result()
+                found["seconds"] = round(time.perf_counter() - started)
+                options.output.write_text(json.dumps(found, indent=1) + "\n")
+    print("\n".join(tables(found)))
 
 
 if __name__ == "__main__":

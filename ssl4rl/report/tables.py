@@ -21,8 +21,9 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
 
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
-    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fitted in"] if _timed(scores) else [])):
-        table.add_column(column, justify="right")
+    timed = any("seconds" in row for row in scores["baselines"].values())
+    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fit"] if timed else [])):
+        table.add_column(column, justify="right", no_wrap=True)
     rotated = "circular" in scores.get("readings", {})
     table.add_row("the model, circular" if rotated else "the model", *_cells(scores), style="bold")
     table.add_row(f"  lenient ({scores['lenient']['parsed']:.0%})", *_cells(scores["lenient"]))
@@ -46,10 +47,6 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
         console.print(f"{scores['truncated']:.0%} of the replies were cut off; --max-new-tokens decides")
     for note in scores["notes"]:
         console.print(note, soft_wrap=True)
-
-
-def _timed(scores: Mapping[str, Any]) -> bool:
-    return any("seconds" in row for row in scores["baselines"].values())
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

@@ -14,6 +14,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import encode
 from ssl4rl.home import home
 from ssl4rl.inference import checks
+from ssl4rl.inference.environment import quieten
 from ssl4rl.inference.model import content_of
 
 MAX_TOKENS = 512
@@ -32,6 +33,7 @@ class TextEncoder:
     def __init__(self, folder: str) -> None:
         from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+        quieten()
         self.name = folder
         path = Path(folder).expanduser()
         if not (path / "config.json").is_file():
@@ -50,7 +52,7 @@ class TextEncoder:
             )
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token or self._tokenizer.unk_token
-        positions = getattr(config, "max_position_embeddings", MAX_TOKENS)
+        positions = getattr(config, "max_position_embeddings", None) or MAX_TOKENS
         self._length = min(MAX_TOKENS, self._tokenizer.model_max_length, positions)
         self.fingerprint = content_of(path)
         with checks.one_line(folder):
