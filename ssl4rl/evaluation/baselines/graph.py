@@ -115,9 +115,18 @@ def _cache(benchmark: GraphBenchmark, examples: Sequence[Example]) -> AnswerCach
     asked = [
         [example.meta["item"], example.meta.get("options"), list(benchmark.choices(example))] for example in examples
     ]
-    # The pairs that thresholds are chosen on are drawn as the questions are.
+    # The pairs that thresholds are chosen on are drawn as the questions are; of nodes, a test set may have several
+    # training sets.
     drawn = [benchmark.name, benchmark.version, benchmark.split, benchmark.seed]
-    return AnswerCache(benchmark.source.fingerprint, [drawn, getattr(benchmark.knobs, "negatives", None), asked])
+    fitted_to: Any = getattr(benchmark.knobs, "negatives", None)
+    if isinstance(benchmark, NodeClassification):
+        fitted_to = {part: nodes.tolist() for part, nodes in _label_split(benchmark).items()}
+    return AnswerCache(benchmark.source.fingerprint, [drawn, fitted_to, asked])
+
+
+def _label_split(benchmark: NodeClassification) -> dict[str, IntArray]:
+    """The nodes of train, val and test that the benchmark's items come from."""
+    return node_split(benchmark.source)
 
 
 def _features(graph: TextAttributedGraph, encoder: TextEncoder | None, say: Say) -> list[Features]:
@@ -161,7 +170,7 @@ def _frequencies(classes: IntArray, count: int) -> Scores:
 def _node(
     benchmark: NodeClassification, examples: Sequence[Example], features: Sequence[Features], notes: list[str]
 ) -> Iterator[Baseline]:
-    graph, split = benchmark.source, node_split(benchmark.source)
+    graph, split = benchmark.source, _label_split(benchmark)
     labels, count = benchmark.labels, len(graph.label_names)
     nodes = np.array([example.meta["node"] for example in examples])
     train = split["train"][labels[split["train"]] >= 0]

@@ -84,9 +84,9 @@ class MeanSAGEConv(SAGEConv):  # type: ignore[misc]
 
     def forward(self, x: Tensor, edges: Tensor) -> Tensor:
         """[N, out] from ``x`` [N, in] and the adjacency ``edges`` [N, N] with rows that sum to 1 (0 without edges)."""
-        aggregated: Tensor = edges @ functional.linear(x, self.lin_l.weight) + self.lin_l.bias
-        root: Tensor = self.lin_r(x)
-        return aggregated + root
+        neighbours, root = functional.linear(x, torch.cat([self.lin_l.weight, self.lin_r.weight])).chunk(2, dim=1)
+        found: Tensor = edges @ neighbours + self.lin_l.bias + root
+        return found
 
 
 class Encoder(torch.nn.Module):
