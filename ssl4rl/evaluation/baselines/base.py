@@ -33,8 +33,8 @@ class Baseline:
     answer: Callable[[Any], list[str]]
     """The answers from the features, or from None where it reads none."""
     features: Features | None = None
-    module: str | None = None
-    """The module of this package that it needs, whose import may fail, and takes seconds."""
+    prepare: Callable[[], Any] = lambda: None
+    """Makes what several need, such as an import or pairs to choose a threshold on; it is called before ``answer``."""
 
     @property
     def full_name(self) -> str:

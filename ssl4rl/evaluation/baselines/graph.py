@@ -49,6 +49,7 @@ MAX_TUNING_PAIRS = 1000
 """Validation items of `link` on which thresholds are chosen."""
 NODE_NETWORKS = ("mlp", "gcn", "graphsage", "gat")
 PAIR_NETWORKS = ("gcn", "graphsage", "gat")
+PAIR_SCORES = {"common neighbours": common_neighbours, "adamic-adar": adamic_adar, "degree product": degree_product}
 
 GraphBenchmark: TypeAlias = Benchmark[TextAttributedGraph, Any]
 Say: TypeAlias = Callable[[str], None]
@@ -100,10 +101,9 @@ def predict(
 
 
 def _fit(baseline: Baseline, say: Say) -> dict[str, Any]:
-    """Its answers, and the seconds that they took; those for features and imports are not counted."""
+    """Its answers, and the seconds that they took; those for what several need are not counted."""
     say(f"baseline: {baseline.full_name}")
-    if baseline.module is not None:
-        import_module(f"{__package__}.{baseline.module}")
+    baseline.prepare()
     features = baseline.features and baseline.features.matrix()
     started = time.perf_counter()
     answers = baseline.answer(features)
@@ -196,7 +196,7 @@ def _node(
     for read in features:
         yield Baseline("text only", lambda rows: by_node(text_to_class(rows, train, labels[train], count)), read)
         for kind in NODE_NETWORKS:
-            yield Baseline(kind, partial(network, kind), read, "networks")
+            yield Baseline(kind, partial(network, kind), read, _importing("networks"))
 
 
 def _link(
@@ -218,6 +218,13 @@ def _link(
             raise LeftOut(str(reason)) from reason
         return _pairs(items), np.array([accepted_answers(example) == ["yes"] for example in items])
 
+    def structural(score: Callable[[SparseMatrix, IntArray], Scores], _: None) -> list[str]:
+        return above_threshold(score(visible(), both()))
+
+    def prepare() -> None:
+        _importing("networks")()
+        tuning()
+
     def both() -> IntArray:
         return np.concatenate([tuning()[0], _pairs(examples)], axis=1)
 
@@ -232,13 +239,12 @@ def _link(
 
         return above_threshold(networks.score_pairs(kind, rows, visible(), *tuning(), both()))
 
-    yield Baseline("common neighbours", lambda _: above_threshold(common_neighbours(visible(), both())))
-    yield Baseline("adamic-adar", lambda _: above_threshold(adamic_adar(visible(), both())))
-    yield Baseline("degree product", lambda _: above_threshold(degree_product(visible(), both())))
+    for name, score in PAIR_SCORES.items():
+        yield Baseline(name, partial(structural, score), prepare=tuning)
     for read in features:
-        yield Baseline("text only", lambda rows: above_threshold(cosine(rows, both())), read)
+        yield Baseline("text only", lambda rows: above_threshold(cosine(rows, both())), read, tuning)
         for kind in PAIR_NETWORKS:
-            yield Baseline(kind, partial(network, kind), read, "networks")
+            yield Baseline(kind, partial(network, kind), read, prepare)
 
 
 def _relation(
@@ -275,10 +281,15 @@ def _relation(
 
     yield Baseline("majority", lambda _: _best_offered(benchmark, examples, lambda _: frequent))
     yield Baseline("frequency at ends", at_ends)
-    yield Baseline("complex", embedded, module="knowledge")
+    yield Baseline("complex", embedded, prepare=_importing("knowledge"))
     for read in features:
         yield Baseline("text only", lambda rows: by_row(text_to_relation(rows, *train, pairs, count)), read)
-        yield Baseline("gcn", network, read, "networks")
+        yield Baseline("gcn", network, read, _importing("networks"))
+
+
+def _importing(module: str) -> Callable[[], Any]:
+    """What imports a module of this package: one with networks takes seconds, or lacks PyG."""
+    return partial(import_module, f"{__package__}.{module}")
 
 
 def _visible(graph: TextAttributedGraph) -> SparseMatrix:
