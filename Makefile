@@ -50,7 +50,7 @@ bench: .venv/.installed-dev
 experiments: .venv/.installed-dev
 	$(BIN)/python -m experiments.learning
 	$(BIN)/python -m experiments.vision_learning
-	$(BIN)/python -m experiments.gnn_baselines
+	$(BIN)/python -m experiments.baselines
 	$(BIN)/python -m experiments.transfer
 	$(BIN)/python -m experiments.vision_audit
 

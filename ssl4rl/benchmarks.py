@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ssl4rl.answers import Scoring
+from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.example import Example
 from ssl4rl.rng import moved, seeded_rng
-from ssl4rl.tasks import Draft, K, S, ShownImage, Task
+from ssl4rl.tasks import K, S, Task
 
 MOST_LISTED = 1000
 """Most choices that a scoring lists. Names among more than these are not repeated in every record: one that does not

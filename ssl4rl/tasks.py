@@ -6,29 +6,26 @@ else (ids, seeding, redrawing, scoring) is here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ssl4rl import answers
-from ssl4rl.answers import Score, Scoring
+from ssl4rl.answers import Score
+from ssl4rl.drafts import Draft, Redraw, ShownImage, content_hash
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.example import Example, ExampleId, task_label
 from ssl4rl.prompts import reply_form
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import SPLITS, Source, SourceKind
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 MAX_DRAWS = 200
 """Drafts that are tried before a source is said to have no usable example."""
@@ -49,61 +46,8 @@ class Knobs(BaseModel):
     """Whether the prompt asks for reasoning before the answer, or for the answer and nothing else."""
 
 
-class Redraw(Exception):
-    """A draft turned out unusable (the answer was quoted, no distractor was left); another one is drawn."""
-
-
-@dataclass(frozen=True)
-class ShownImage:
-    """An image as a prompt shows it.
-
-    ``content`` is the JSON value that its pixels follow from, such as the file's content hash and the angle. An
-    example's hash covers it instead of the pixels, which differ between versions of the libraries that resample them.
-    """
-
-    image: Image
-    content: Any
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What a task builds; the base class makes an example of it by adding the id."""
-
-    parts: tuple[str | ShownImage, ...]
-    """Texts and images in reading order."""
-    scoring: Scoring
-    gold: str
-    """The answer that scores 1, without tags."""
-    chance: float
-    """The expected score of the best reply that does not look at the prompt's content."""
-    source_items: tuple[str, ...]
-    """The nodes, pairs or images that it was drawn from; examples that share one are not independent."""
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    """What explains the example; never shown to a model."""
-
-    @classmethod
-    def any_of(
-        cls,
-        parts: tuple[str | ShownImage, ...],
-        accepted: Sequence[str],
-        choices: Sequence[str],
-        source_items: tuple[str, ...],
-        meta: Mapping[str, Any],
-    ) -> Draft:
-        """The draft of a question with a closed set of answers, any of ``accepted`` (none if unknown) being right."""
-        return cls(
-            parts=parts,
-            scoring=Scoring("score_any_of", {"accepted": list(accepted), "choices": list(choices)}),
-            gold=str(accepted[0]) if accepted else "",
-            chance=len(accepted) / len(choices),
-            source_items=source_items,
-            meta=meta,
-        )
-
-
 S = TypeVar("S", bound=Source)
 K = TypeVar("K", bound=Knobs)
-T = TypeVar("T")
 
 
 class Task(ABC, Generic[S, K]):
@@ -267,8 +211,8 @@ class Task(ABC, Generic[S, K]):
             self.redrawn += passed_over
             return self._finish(index, draft)
         raise NotApplicable(
-            f"task {self.label} found no usable example on {self.source.name}/{self.split}: "
-            f"{describe_redrawn(passed_over)}; try an easier level or smaller knobs"
+            f"task {self.label} found no usable example on {self.source.name}/{self.split} in {MAX_DRAWS} drafts: "
+            f"{_reasons(passed_over)}; try an easier level or smaller knobs"
         )
 
     def _finish(self, index: int, draft: Draft) -> Example:
@@ -315,37 +259,17 @@ def describe_redrawn(redrawn: Counter[str]) -> str:
     >>> describe_redrawn(Counter({"two pieces look alike": 3, "the image is too small": 1}))
     '4 drafts were drawn again: two pieces look alike (3); the image is too small (1)'
     """
-    if not redrawn:
-        return ""
+    return f"{redrawn.total()} drafts were drawn again: {_reasons(redrawn)}" if redrawn else ""
+
+
+def _reasons(redrawn: Counter[str]) -> str:
     reasons = "; ".join(f"{reason} ({count})" for reason, count in redrawn.most_common(MOST_REASONS))
-    more = "; and others" if len(redrawn) > MOST_REASONS else ""
-    return f"{redrawn.total()} drafts were drawn again: {reasons}{more}"
+    return reasons + ("; and others" if len(redrawn) > MOST_REASONS else "")
 
 
 def is_paper_level(level: str) -> bool:
     """Whether a level reproduces the paper's code, shortcuts included, instead of being one between easy and hard."""
     return level.startswith("paper")
-
-
-def inserted(right: T, others: Sequence[T], slot: int) -> list[T]:
-    """The options with the right one at ``slot``."""
-    return [*others[:slot], right, *others[slot:]]
-
-
-def content_hash(draft: Draft) -> str:
-    """Eight hexadecimal digits over everything that a draft shows, and how it is scored."""
-    shown = [part if isinstance(part, str) else ["image", _rounded(part.content)] for part in draft.parts]
-    content = json.dumps([shown, draft.scoring], ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-
-
-def _rounded(value: Any) -> Any:
-    """Floats to six digits: the last bits of a logarithm or a sine differ between machines."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 AnyTask = Task[Any, Any]

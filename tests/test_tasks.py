@@ -9,13 +9,13 @@ from pydantic import Field
 
 import ssl4rl
 from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.drafts import Draft, ShownImage, content_hash
 from ssl4rl.errors import UserError
 from ssl4rl.graph.pairs import Negatives
 from ssl4rl.graph.task import ContextKnobs
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.registry import TASKS
-from ssl4rl.tasks import Draft, ShownImage, content_hash
 
 
 def test_an_example_is_the_same_in_another_process_and_order():

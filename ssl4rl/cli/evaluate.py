@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssl4rl.cli.options import (
+    AblateOption,
     DatasetOption,
     JsonOption,
     LevelOption,
     ProtocolOption,
     SetOption,
-    complete_ablation,
     complete_benchmark,
     knobs_of,
     names_of_side,
@@ -29,7 +29,7 @@ from ssl4rl.errors import UserError
 if TYPE_CHECKING:
     from ssl4rl.evaluation.recipe import EvalRecipe
 
-RESUMABLE = {"baselines", "engine"}
+RESUMABLE = {"baselines", "encoder", "engine"}
 """Settings that may change when an evaluation is resumed: no reply depends on them."""
 
 
@@ -63,16 +63,7 @@ def evaluate(
     ] = None,
     samples: Annotated[int | None, typer.Option("--samples", help="Replies to each item, for pass@k.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", help="Of drawn replies; 0 is greedy.")] = None,
-    ablate: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ablate",
-            metavar="NAME",
-            help="Repeatable: what to take away when questions are asked again: edges-rewired, …, all, or none. "
-            "The graph or the image, if this is not given.",
-            autocompletion=complete_ablation,
-        ),
-    ] = None,
+    ablate: AblateOption = None,
     consistent: Annotated[
         bool,
         typer.Option("--consistent", help="Ask the first questions again in other forms, and report the agreement."),
@@ -84,6 +75,9 @@ def evaluate(
         typer.Option("--rotate", help="Multiple choice: ask once per shift of the options; all must be right."),
     ] = False,
     baselines: Annotated[bool, typer.Option(help="Report non-model baselines.")] = True,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Folder whose embeddings baselines get, too.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides items, options and neighbours.")] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
@@ -136,7 +130,9 @@ def _resumed(benchmark: str | None, settings: Mapping[str, Any], output: Path | 
     if output is None:
         raise UserError("--resume needs the run to continue: --output RUN")
     if benchmark or settings.keys() - RESUMABLE:
-        raise UserError("--resume uses the run's own settings; only --engine and --no-baselines can be given with it")
+        raise UserError(
+            "--resume uses the run's own settings; only --engine, --encoder and --no-baselines can be given with it"
+        )
     recipe = EvalRecipe.of(Run.open(output))
     # The flag is on unless it is switched off: what the run was started without stays off.
     return recipe.model_copy(update={**settings, "baselines": recipe.baselines and settings["baselines"]})

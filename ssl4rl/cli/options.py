@@ -152,6 +152,16 @@ DatasetOption = Annotated[
         autocompletion=complete_dataset,
     ),
 ]
+AblateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ablate",
+        metavar="NAME",
+        help="Repeatable: what to take away when questions are asked again: edges-rewired, …, all, or none. "
+        "The graph or the image, if this is not given.",
+        autocompletion=complete_ablation,
+    ),
+]
 TasksOption = Annotated[
     list[str] | None,
     typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),

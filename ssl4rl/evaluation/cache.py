@@ -1,7 +1,7 @@
-"""Replies kept by content, so that a model is never asked the same thing in the same way twice.
+"""Answers kept by content, so that a model is never asked the same thing in the same way twice.
 
-One append-only file per model under ``SSL4RL_HOME/replies``. Every line carries a checksum of itself: one that was cut
-off or edited is reported and its question asked again, instead of being counted.
+One append-only file per model under ``SSL4RL_HOME/replies``, or per graph for baselines. Every line carries a checksum
+of itself: one that was cut off or edited is reported and its question asked again, instead of being counted.
 """
 
 from __future__ import annotations
@@ -26,18 +26,16 @@ def _pixels(image: Any) -> list[Any]:
     return [image.mode, image.size, hashlib.sha256(image.tobytes()).hexdigest()]
 
 
-class ReplyCache:
-    """Everything that one model has replied.
+class ContentCache:
+    """Records (JSON objects) under keys, in one file; without a path nothing is kept.
 
-    ``model`` identifies the model by content; None keeps nothing, for a model whose content is unknown (a server may
-    serve another one tomorrow). The file is read once, when the cache is made. ``damaged`` counts the lines that are
-    not as they were written.
+    The file is read once, when the cache is made. ``damaged`` counts the lines that are not as they were written.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.path: Path | None = home() / "replies" / f"{digest(model)[:16]}.jsonl" if model is not None else None
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
         self.damaged = 0
-        self._replies: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, dict[str, Any]] = {}
         self._torn = False
         if self.path is not None and self.path.is_file():
             self._read(self.path.read_bytes())
@@ -56,25 +54,36 @@ class ReplyCache:
             if checksum != digest(record)[:16]:
                 self.damaged += 1
                 continue
-            self._replies[record.pop("key")] = record
+            self._records[record.pop("key")] = record
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The record under that key, as it was given to :meth:`put`; None if there is none."""
+        return self._records.get(key)
+
+    def put(self, key: str, values: Mapping[str, Any]) -> None:
+        """Adds a record, in one write."""
+        if self.path is None:
+            return
+        record = {"key": key, **values}
+        line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab", buffering=0) as file:
+            # A torn last line is ended first: joined to it, this record would be lost too.
+            file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
+        self._torn = False
+        self._records[key] = dict(values)
+
+
+class ReplyCache(ContentCache):
+    """Everything that one model has replied.
+
+    ``model`` identifies the model by content; None keeps nothing, for a model whose content is unknown (a server may
+    serve another one tomorrow).
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(home() / "replies" / f"{digest(model)[:16]}.jsonl" if model is not None else None)
 
     def key(self, conversation: Messages, settings: Mapping[str, Any]) -> str:
         """The key of a reply: a hash of the conversation and of how the reply is made (sampling, or the choices)."""
         return digest([conversation, settings])
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The reply under that key, as it was given to :meth:`put`; None if there is none."""
-        return self._replies.get(key)
-
-    def put(self, key: str, reply: Mapping[str, Any]) -> None:
-        """Adds a reply (a JSON object), in one write."""
-        if self.path is None:
-            return
-        record = {"key": key, **reply}
-        line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
-            # A torn last line is ended first: joined to it, this reply would be lost too.
-            file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
-        self._torn = False
-        self._replies[key] = dict(reply)

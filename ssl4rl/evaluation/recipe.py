@@ -63,6 +63,8 @@ class EvalRecipe(BaseModel):
     """How many questions, the first ones, are asked again."""
     baselines: bool = True
     """Whether to report non-model baselines."""
+    encoder: str | None = None
+    """The folder of an encoder of texts, on whose embeddings baselines are fitted as well."""
     seed: int = Field(0, ge=0)
     """Decides which items ``limit`` takes, the options' order and the sampled neighbours."""
 

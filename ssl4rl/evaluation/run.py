@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark, versioned_name
 from ssl4rl.errors import UserError
@@ -27,6 +27,9 @@ from ssl4rl.inference.model import unfamiliar
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
 from ssl4rl.source import origin_of
+
+if TYPE_CHECKING:
+    from ssl4rl.evaluation.baselines.encoder import TextEncoder
 
 CHUNK = 1024
 """Items that are asked at once: enough to keep an engine busy, few enough for memory whatever the benchmark's size."""
@@ -69,6 +72,7 @@ def evaluate(
     if resume:
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
+    encoder = _encoder(recipe, built)
     opened = model if isinstance(model, Model) else Model.open(recipe)
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
@@ -103,7 +107,7 @@ def evaluate(
         restated = {str(asked.variant): answers[asked.variant] for asked in plan.restatements}
         results["consistency"] = consistency(predictions, restated)
     ablated = {str(asked.variant): answers[asked.variant] for asked in plan.ablations}
-    results["baselines"], notes = _baselines(plan, predictions, ablated, say)
+    results["baselines"], notes = _baselines(plan, predictions, ablated, encoder, say)
     results["notes"] = [*plan.notes, *notes]
     run.write_json(SCORES, results)
     return run
@@ -143,8 +147,8 @@ def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
     run = Run.open(output)
     if run.finished:
         raise UserError(f"{output} is finished; nothing is left to resume")
-    # These two change no reply: a server may have moved, and the baselines come last.
-    free = {"engine": recipe.engine, "baselines": recipe.baselines}
+    # These change no reply: a server may have moved, and the baselines come last.
+    free = {"engine": recipe.engine, "baselines": recipe.baselines, "encoder": recipe.encoder}
     if EvalRecipe.of(run).model_copy(update=free) != recipe:
         raise UserError(f"{output} was started with other settings; give the same ones, or another --output")
 
@@ -255,8 +259,26 @@ def _prediction(
     return Prediction(**record)
 
 
+def _encoder(recipe: EvalRecipe, benchmark: AnyBenchmark) -> TextEncoder | None:
+    """The recipe's encoder of texts; one that nothing would use is refused."""
+    if recipe.encoder is None:
+        return None
+    from ssl4rl.evaluation.baselines.encoder import TextEncoder
+    from ssl4rl.evaluation.baselines.graph import has_baselines
+
+    if not has_baselines(benchmark):
+        raise UserError(f"--encoder: benchmark {benchmark.name} has no baselines that read texts; leave it out")
+    if not recipe.baselines:
+        raise UserError("--encoder: it is for baselines, and --no-baselines leaves them out; give one of the two")
+    return TextEncoder(recipe.encoder)
+
+
 def _baselines(
-    plan: Plan, predictions: Sequence[Prediction], ablated: Mapping[str, Sequence[Prediction]], say: Say
+    plan: Plan,
+    predictions: Sequence[Prediction],
+    ablated: Mapping[str, Sequence[Prediction]],
+    encoder: TextEncoder | None,
+    say: Say,
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
     if is_ranking(predictions):
@@ -267,9 +289,11 @@ def _baselines(
         return rows, []
     from ssl4rl.evaluation.baselines.collect import baseline_answers
 
-    baselines = baseline_answers(plan.main.benchmark, predictions, say)
+    baselines = baseline_answers(plan.main.benchmark, predictions, say, encoder)
     for name, labels in baselines.answers.items():
         rows[name] = beside_model(score_labels(predictions, labels), model)
+        if name in baselines.seconds:
+            rows[name]["seconds"] = baselines.seconds[name]
     return rows, baselines.notes
 
 

@@ -12,13 +12,14 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from ssl4rl.drafts import inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
-from ssl4rl.tasks import MAX_DRAWS, inserted
+from ssl4rl.tasks import MAX_DRAWS
 
 TRIES = 40
 """Pairs that are tried as the counterpart of one linked pair."""

@@ -242,11 +242,12 @@ class ModelFiles:
     def fingerprint(self) -> str:
         """Identifies the model by content: the hub's commit, or a hash of the folder's files; with that of adapters."""
         commit = getattr(self.config, "_commit_hash", None)
-        base = f"{self.path if self.adapter else self.name}@{commit}" if commit else _content(Path(self.path))
-        return base if self.adapter is None else f"{base}+{_content(self.adapter)}"
+        base = f"{self.path if self.adapter else self.name}@{commit}" if commit else content_of(Path(self.path))
+        return base if self.adapter is None else f"{base}+{content_of(self.adapter)}"
 
 
-def _content(folder: Path) -> str:
+def content_of(folder: Path) -> str:
+    """A hash of the files in a folder."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.is_file() and not file.name.startswith("."):

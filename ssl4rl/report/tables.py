@@ -45,8 +45,9 @@ def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
 
     table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
     table.add_column("")
-    for column in ("accuracy", "95 % interval", "n", "model − baseline"):
-        table.add_column(column, justify="right")
+    timed = any("seconds" in row for row in scores["baselines"].values())
+    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fit"] if timed else [])):
+        table.add_column(column, justify="right", no_wrap=True)
     rotated = "circular" in scores.get("readings", {})
     name = "the model" + (", circular" if rotated else "") + (", first reply" if "samples" in scores else "")
     table.add_row(name, *_cells(scores), style="bold")
@@ -58,7 +59,8 @@ def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row("  vanilla", *_cells(scores["readings"]["vanilla"]))
         table.add_row("  row mean", *_cells(scores["readings"]["row_mean"]))
     for name, row in scores["baselines"].items():
-        table.add_row(name, *_cells(row))
+        seconds = [f"{row['seconds']:.1f} s"] if "seconds" in row else []
+        table.add_row(name, *_cells(row), *seconds)
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)
 

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from ssl4rl.drafts import Draft, Redraw, ShownImage
 from ssl4rl.errors import NotApplicable
 from ssl4rl.example import Example
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
-from ssl4rl.tasks import Draft, Knobs, Redraw, ShownImage, Task
+from ssl4rl.tasks import Knobs, Task
 from ssl4rl.vision.image_set import ImageSet, image_item
 from ssl4rl.vision.transforms import greyed, square, within
 

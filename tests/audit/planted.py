@@ -8,6 +8,7 @@ from PIL import ImageFilter
 
 from ssl4rl.answers import Scoring
 from ssl4rl.audit.offers import read_offers
+from ssl4rl.drafts import Draft, inserted
 from ssl4rl.example import Example, ExampleId
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.kinds import node_groups
@@ -16,7 +17,6 @@ from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.prompts import write_options
-from ssl4rl.tasks import Draft, inserted
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 
 NODES = 300

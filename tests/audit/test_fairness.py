@@ -8,6 +8,7 @@ import pytest
 from ssl4rl.audit.fairness import Cell, clustered_error, judge, measure
 from ssl4rl.audit.offers import read_offers, shown_options
 from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.drafts import Draft, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import ContextKnobs, GraphTask
@@ -15,7 +16,6 @@ from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.prompts import write_options
-from ssl4rl.tasks import Draft, inserted
 
 
 def cell(excess=0.0, error=0.01, p=0.5, clusters=500, **more):

@@ -12,9 +12,10 @@ from ssl4rl.answers import Scoring
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.audit.table import JPEG_QUALITY, audit
+from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.errors import UserError
 from ssl4rl.graph.tasks.neighbor import Neighbor
-from ssl4rl.tasks import Draft, Knobs, ShownImage, Task
+from ssl4rl.tasks import Knobs, Task
 from ssl4rl.vision.image_set import ImageSet
 
 

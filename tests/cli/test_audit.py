@@ -9,10 +9,10 @@ import pytest
 
 import ssl4rl
 from ssl4rl.cli import main
+from ssl4rl.drafts import inserted
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.registry import TASKS
-from ssl4rl.tasks import inserted
 
 
 @pytest.fixture

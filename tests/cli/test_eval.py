@@ -16,7 +16,8 @@ def test_an_evaluation_its_files_and_what_reads_them(run, tmp_path):
     assert {"benchmark", "dataset", "model", "n", "accuracy", "low", "high", "parsed", "chance"} <= scores.keys()
     assert scores["n"] == 40 and scores["parsed"] > 0.9 and scores["low"] <= scores["accuracy"] <= scores["high"]
     assert scores["baselines"].keys() == {
-        "graph removed", "first option", "majority", "text only", "common neighbours", "degree product", "gcn",
+        "graph removed", "first option", "majority", "text only", "common neighbours", "adamic-adar", "degree product",
+        "gcn", "graphsage", "gat",
     }  # fmt: skip
     assert all({"accuracy", "low", "high", "n"} <= value.keys() for value in scores["baselines"].values())
     assert scores["notes"] == [] and f"balanced accuracy {scores['balanced_accuracy']:.3f}" in out

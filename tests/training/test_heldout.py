@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from toys import Toy, ToySource
 
+from ssl4rl.drafts import Draft
 from ssl4rl.example import Example
 from ssl4rl.mixture import Mixture
 from ssl4rl.records import read_lines
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Clusters, PairedDifference, mcnemar
-from ssl4rl.tasks import Draft
 from ssl4rl.training.display import Display
 from ssl4rl.training.heldout import Heldout
 from ssl4rl.training.summary import describe_difference, describe_estimate

@@ -12,8 +12,8 @@ from transformers import AutoModelForImageTextToText
 from trl import GRPOConfig, GRPOTrainer
 
 from ssl4rl.answers import Scoring
+from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.inference.model import ModelFiles
-from ssl4rl.tasks import Draft, ShownImage
 from ssl4rl.training import shared_prompt
 from ssl4rl.training.rollout import Sampling, sample_groups
 from ssl4rl.training.shared_images import Images

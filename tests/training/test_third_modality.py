@@ -13,11 +13,12 @@ import pytest
 import ssl4rl
 from ssl4rl.answers import Scoring
 from ssl4rl.cli.main import main
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import UserError
 from ssl4rl.prompts import option_labels, write_options
 from ssl4rl.registry import SOURCE_KINDS, TASKS, Registry
 from ssl4rl.source import SPLITS, Report, SourceKind, Summary
-from ssl4rl.tasks import Draft, Knobs, Task
+from ssl4rl.tasks import Knobs, Task
 from ssl4rl.training.recipe_file import load_recipe
 from ssl4rl.training.run import train
 

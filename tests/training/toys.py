@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ssl4rl.answers import Score, Scoring
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import UserError
 from ssl4rl.registry import Registry
 from ssl4rl.runs import Run
 from ssl4rl.source import Report, SourceKind, Summary
-from ssl4rl.tasks import Draft, Knobs, Task
+from ssl4rl.tasks import Knobs, Task
 from ssl4rl.training.tasks import Tasks
 
 TEMPLATE = (

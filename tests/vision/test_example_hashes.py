@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssl4rl.drafts import ShownImage, content_hash
 from ssl4rl.registry import BENCHMARKS, TASKS
-from ssl4rl.tasks import ShownImage, content_hash
 from ssl4rl.vision.benchmarks.imagenet import ImageNet
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import ImageSet

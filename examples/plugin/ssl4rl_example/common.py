@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.prompts import label_noun
-from ssl4rl.tasks import Draft, Redraw
 
 
 class Common(CandidateTask[CandidateKnobs]):

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
-from ssl4rl.tasks import Draft, Redraw
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import differences
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.splits import node_split
 from ssl4rl.graph.task import pair_item
-from ssl4rl.tasks import Draft
 
 
 class SameClass(GraphBenchmark[GraphKnobs]):

@@ -24,6 +24,8 @@ PROPAGATION_STEPS, PROPAGATION_SHARE = 50, 0.9
 Scores: TypeAlias = NDArray[np.floating[Any]]
 SparseMatrix: TypeAlias = Any
 """A scipy CSR matrix."""
+FeatureMatrix: TypeAlias = Any
+"""One row per node, [N, F] and float32: a scipy CSR matrix or an array."""
 
 
 class LeftOut(Exception):
@@ -67,7 +69,7 @@ def _in_all_classes(scores: Scores, known: IntArray, count: int) -> Scores:
     return spread
 
 
-def text_to_class(features: SparseMatrix, train: IntArray, classes: IntArray, count: int) -> Scores:
+def text_to_class(features: FeatureMatrix, train: IntArray, classes: IntArray, count: int) -> Scores:
     """Scores of each class for every node [N, count], from its own text, fitted to the nodes ``train``.
 
     Multinomial logistic regression with scikit-learn's default regularisation.
@@ -82,7 +84,7 @@ def text_to_class(features: SparseMatrix, train: IntArray, classes: IntArray, co
 
 
 def text_to_relation(
-    features: SparseMatrix, train: IntArray, relations: IntArray, pairs: IntArray, count: int
+    features: FeatureMatrix, train: IntArray, relations: IntArray, pairs: IntArray, count: int
 ) -> Scores:
     """Scores of each relation for every pair [n, count], from the words of head and of tail.
 
@@ -93,8 +95,9 @@ def text_to_relation(
     from scipy.sparse import hstack
     from sklearn.linear_model import SGDClassifier
 
-    def both(ends: IntArray) -> SparseMatrix:
-        return hstack([features[ends[0]], features[ends[1]]], format="csr")
+    def both(ends: IntArray) -> FeatureMatrix:
+        rows = [features[ends[0]], features[ends[1]]]
+        return np.hstack(rows) if isinstance(features, np.ndarray) else hstack(rows, format="csr")
 
     order = np.random.default_rng(0).permutation(train.shape[1])[:MAX_TRIPLES]
     known = np.unique(relations[order])
@@ -127,7 +130,7 @@ def label_propagation(matrix: SparseMatrix, train: IntArray, classes: IntArray, 
     return scores
 
 
-def cosine(features: SparseMatrix, pairs: IntArray) -> Scores:
+def cosine(features: FeatureMatrix, pairs: IntArray) -> Scores:
     """Cosine similarity of the two rows of each pair [n]; ``features`` has rows of length 1."""
     return _dot(features, pairs)
 
@@ -137,7 +140,9 @@ def common_neighbours(matrix: SparseMatrix, pairs: IntArray) -> Scores:
     return _dot(matrix, pairs)
 
 
-def _dot(rows: SparseMatrix, pairs: IntArray) -> Scores:
+def _dot(rows: FeatureMatrix, pairs: IntArray) -> Scores:
+    if isinstance(rows, np.ndarray):
+        return np.asarray(np.einsum("ij,ij->i", rows[pairs[0]], rows[pairs[1]]))
     return np.asarray(rows[pairs[0]].multiply(rows[pairs[1]]).sum(axis=1), dtype=np.float64).ravel()
 
 
@@ -149,3 +154,28 @@ def degree_product(matrix: SparseMatrix, pairs: IntArray) -> Scores:
     degrees = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
     joined = np.asarray(matrix[pairs[0], pairs[1]], dtype=np.float64).ravel()
     return np.asarray((degrees[pairs[0]] - joined) * (degrees[pairs[1]] - joined))
+
+
+def adamic_adar(matrix: SparseMatrix, pairs: IntArray) -> Scores:
+    """Common neighbours, each divided by the logarithm of its degree, [n] (Adamic & Adar 2003)."""
+    degrees = np.asarray(matrix.sum(axis=1), dtype=np.float64).ravel()
+    # A neighbour of two nodes has a degree of 2 at least.
+    weighted = matrix.multiply(1 / np.log(np.maximum(degrees, 2))).tocsr()
+    return np.asarray(weighted[pairs[0]].multiply(matrix[pairs[1]]).sum(axis=1), dtype=np.float64).ravel()
+
+
+def frequency_at_ends(train: IntArray, relations: IntArray, pairs: IntArray, num_nodes: int, count: int) -> Scores:
+    """The log-probability of each relation for every pair [n, count], given its head and given its tail.
+
+    Naive Bayes: log P(r | head) + log P(r | tail) − log P(r), from how often the head is a head, and the tail a tail,
+    of each relation in ``train`` [2, n] (head, tail); P(r) counts as one more triple of each node.
+    """
+    from scipy.sparse import csr_matrix
+
+    frequency = np.bincount(relations, minlength=count) + 1 / count
+    frequency = frequency / frequency.sum()
+    scores = np.tile(-np.log(frequency), (pairs.shape[1], 1))
+    for nodes, asked in zip(train, pairs, strict=True):
+        counts = csr_matrix((np.ones(len(nodes)), (nodes, relations)), shape=(num_nodes, count))[asked].toarray()
+        scores += np.log((counts + frequency) / (counts.sum(axis=1, keepdims=True) + 1))
+    return scores

@@ -8,8 +8,10 @@ test is read except the questions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,20 +19,23 @@ from numpy.typing import NDArray
 
 from ssl4rl.benchmarks import Benchmark, accepted_answers
 from ssl4rl.errors import NotApplicable
-from ssl4rl.evaluation.baselines.base import BaselineAnswers
+from ssl4rl.evaluation.baselines.base import AnswerCache, Baseline, BaselineAnswers, Features
 from ssl4rl.evaluation.baselines.classical import (
     LeftOut,
     Scores,
     SparseMatrix,
+    adamic_adar,
     common_neighbours,
     cosine,
     degree_product,
+    frequency_at_ends,
     joined,
     label_propagation,
     text_to_class,
     text_to_relation,
     tfidf,
 )
+from ssl4rl.evaluation.baselines.encoder import TextEncoder
 from ssl4rl.example import Example
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.link import LinkPrediction
@@ -41,10 +46,12 @@ from ssl4rl.graph.view import edge_view
 
 MAX_TUNING_PAIRS = 1000
 """Validation items of `link` on which thresholds are chosen."""
+NODE_NETWORKS = ("mlp", "gcn", "graphsage", "gat")
+PAIR_NETWORKS = ("gcn", "graphsage", "gat")
+PAIR_SCORES = {"common neighbours": common_neighbours, "adamic-adar": adamic_adar, "degree product": degree_product}
 
 GraphBenchmark: TypeAlias = Benchmark[TextAttributedGraph, Any]
-Features: TypeAlias = Callable[[], SparseMatrix]
-"""TF-IDF of all nodes, computed when it is first needed."""
+Say: TypeAlias = Callable[[str], None]
 
 
 def has_baselines(benchmark: Benchmark[Any, Any]) -> bool:
@@ -53,37 +60,80 @@ def has_baselines(benchmark: Benchmark[Any, Any]) -> bool:
 
 
 def predict(
-    benchmark: GraphBenchmark, examples: Sequence[Example], say: Callable[[str], None] = lambda _: None
+    benchmark: GraphBenchmark,
+    examples: Sequence[Example],
+    say: Say = lambda _: None,
+    encoder: TextEncoder | None = None,
 ) -> BaselineAnswers:
     """The baselines' answers to ``examples`` of a benchmark for which :func:`has_baselines` is true.
 
     ``first option`` is the label offered first. ``majority`` is the class most frequent in train among those offered
     (of equally frequent ones the most frequent in val), a constant for `link`. ``text only`` is a linear model on
-    TF-IDF, for `link` the cosine similarity of the two texts. ``label propagation``, ``common neighbours`` and
-    ``degree product`` read edges alone (for `relation`, ``majority`` is the baseline without text). ``gcn`` is a
-    two-layer graph convolutional network on TF-IDF. Everything is seeded. ``say`` gets a line for each that is fitted.
+    TF-IDF, for `link` the cosine similarity of the two texts. ``label propagation``, ``common neighbours``,
+    ``adamic-adar``, ``degree product`` and, for `relation`, ``frequency at ends`` and ``complex`` read edges alone.
+    ``mlp``, ``gcn``, ``graphsage`` and ``gat`` are neural networks on TF-IDF. With an ``encoder``, what reads texts is
+    fitted to its embeddings as well. Everything is seeded, and answers are kept: those to the same questions are not
+    computed again. ``say`` gets a line for each baseline that is fitted.
     """
     baselines = BaselineAnswers({"first option": [next(iter(benchmark.choices(example))) for example in examples]})
     if benchmark.split == "train":
         baselines.notes.append("the baselines are fitted on train, so they are left out for items of train")
         return baselines
-    features = cache(lambda: tfidf(benchmark.source.texts))
-    for name, make in _makers(benchmark, examples, features, baselines.notes):
-        say(f"baseline: {name}")
-        try:
-            baselines.answers[name] = make()
-        except LeftOut as reason:
-            baselines.notes.append(f"{name} is left out: {reason}")
-        except ModuleNotFoundError as error:
-            baselines.notes.append(f"{name} is left out: it needs {error.name}, pip install 'ssl4rl[graph]'")
+    kept = _cache(benchmark, examples)
+    if kept.damaged:
+        say(f"{kept.damaged} damaged lines in {kept.path} are ignored; their baselines are fitted again")
+    for baseline in _fitted(benchmark, examples, _features(benchmark.source, encoder, say), baselines.notes):
+        name, key = baseline.full_name, kept.key(baseline)
+        found = kept.get(key)
+        if found is None:
+            try:
+                found = _fit(baseline, say)
+            except LeftOut as reason:
+                baselines.notes.append(f"{name} is left out: {reason}")
+                continue
+            except ModuleNotFoundError as error:
+                baselines.notes.append(f"{name} is left out: it needs {error.name}, pip install 'ssl4rl[graph]'")
+                continue
+            kept.put(key, found)
+        baselines.answers[name], baselines.seconds[name] = found["answers"], found["seconds"]
     return baselines
 
 
-_Makers: TypeAlias = Iterator[tuple[str, Callable[[], list[str]]]]
-"""Names of baselines, and functions that compute the answers of each."""
+def _fit(baseline: Baseline, say: Say) -> dict[str, Any]:
+    """Its answers, and the seconds that they took; those for what several need are not counted."""
+    say(f"baseline: {baseline.full_name}")
+    baseline.prepare()
+    features = baseline.features and baseline.features.matrix()
+    started = time.perf_counter()
+    answers = baseline.answer(features)
+    return {"answers": answers, "seconds": round(time.perf_counter() - started, 2)}
 
 
-def _makers(benchmark: GraphBenchmark, examples: Sequence[Example], features: Features, notes: list[str]) -> _Makers:
+def _cache(benchmark: GraphBenchmark, examples: Sequence[Example]) -> AnswerCache:
+    """What was answered to the same questions, whatever their prompts show of the graph."""
+    asked = [
+        [example.meta["item"], example.meta.get("options"), list(benchmark.choices(example))] for example in examples
+    ]
+    # The pairs that thresholds are chosen on are drawn as the questions are; of nodes, a test set may have several
+    # training sets.
+    drawn = [benchmark.name, benchmark.version, benchmark.split, benchmark.seed]
+    fitted_to: Any = getattr(benchmark.knobs, "negatives", None)
+    if isinstance(benchmark, NodeClassification):
+        fitted_to = {part: nodes.tolist() for part, nodes in benchmark.parts.items()}
+    return AnswerCache(benchmark.source.fingerprint, [drawn, fitted_to, asked])
+
+
+def _features(graph: TextAttributedGraph, encoder: TextEncoder | None, say: Say) -> list[Features]:
+    found = [Features("", "tf-idf", cache(lambda: tfidf(graph.texts)))]
+    if encoder is not None:
+        embed = cache(lambda: encoder.embed(graph.texts, say))
+        found.append(Features(" on embeddings", encoder.fingerprint, embed))
+    return found
+
+
+def _fitted(
+    benchmark: GraphBenchmark, examples: Sequence[Example], features: Sequence[Features], notes: list[str]
+) -> Iterator[Baseline]:
     match benchmark:
         case NodeClassification():
             return _node(benchmark, examples, features, notes)
@@ -111,7 +161,9 @@ def _frequencies(classes: IntArray, count: int) -> Scores:
     return np.bincount(classes, minlength=count).astype(np.float64)
 
 
-def _node(benchmark: NodeClassification, examples: Sequence[Example], features: Features, notes: list[str]) -> _Makers:
+def _node(
+    benchmark: NodeClassification, examples: Sequence[Example], features: Sequence[Features], notes: list[str]
+) -> Iterator[Baseline]:
     graph, split = benchmark.source, benchmark.parts
     labels, count = benchmark.labels, len(graph.label_names)
     nodes = np.array([example.meta["node"] for example in examples])
@@ -123,77 +175,115 @@ def _node(benchmark: NodeClassification, examples: Sequence[Example], features: 
         return
     # Planetoid's splits have equally many training nodes of every class: val decides among them.
     frequent = _frequencies(labels[train], count) + _frequencies(labels[val], count) / (len(val) + 1)
-    matrix = _visible(graph)
+    visible = cache(lambda: _visible(graph))
 
     def by_node(scores: Scores) -> list[str]:
         return _best_offered(benchmark, examples, lambda row: scores[nodes[row]])
 
-    def propagated() -> list[str]:
-        return by_node(label_propagation(matrix, train, labels[train], count))
+    def network(kind: str, rows: Any) -> list[str]:
+        from ssl4rl.evaluation.baselines import networks
 
-    def gcn() -> list[str]:
-        from ssl4rl.evaluation.baselines import gcn as network
+        return by_node(networks.classify_nodes(kind, rows, visible(), labels, (train, val), count))
 
-        return by_node(network.classify_nodes(features(), matrix, labels, train, val, count))
+    yield Baseline("majority", lambda _: _best_offered(benchmark, examples, lambda _: frequent))
+    yield Baseline("label propagation", lambda _: by_node(label_propagation(visible(), train, labels[train], count)))
+    for read in features:
+        yield Baseline("text only", lambda rows: by_node(text_to_class(rows, train, labels[train], count)), read)
+        for kind in NODE_NETWORKS:
+            yield Baseline(kind, partial(network, kind), read, _importing("networks"))
 
-    yield "majority", lambda: _best_offered(benchmark, examples, lambda _: frequent)
-    yield "text only", lambda: by_node(text_to_class(features(), train, labels[train], count))
-    yield "label propagation", propagated
-    yield "gcn", gcn
 
-
-def _link(benchmark: LinkPrediction, examples: Sequence[Example], features: Features, notes: list[str]) -> _Makers:
-    graph, matrix = benchmark.source, _visible(benchmark.source)
-    yield "majority", lambda: ["yes"] * len(examples)
-    tuning = _tuning_examples(benchmark, notes)
-    if not tuning:
+def _link(
+    benchmark: LinkPrediction, examples: Sequence[Example], features: Sequence[Features], notes: list[str]
+) -> Iterator[Baseline]:
+    graph, visible = benchmark.source, cache(lambda: _visible(benchmark.source))
+    yield Baseline("majority", lambda _: ["yes"] * len(examples))
+    tuned = _tuned_on(benchmark, notes)
+    if tuned is None:
         notes.append(f"graph {graph.name} has no pairs to choose the thresholds of other baselines on")
         return
-    tuning_pairs, pairs = _pairs(tuning), _pairs(examples)
-    linked = np.array([accepted_answers(example) == ["yes"] for example in tuning])
-    both = np.concatenate([tuning_pairs, pairs], axis=1)
+
+    @cache
+    def tuning() -> tuple[IntArray, NDArray[np.bool_]]:
+        """The pairs that thresholds are chosen on, [2, n], and which of them are linked, [n]."""
+        try:
+            items = [tuned.example(index) for index in range(min(tuned.size, MAX_TUNING_PAIRS))]
+        except NotApplicable as reason:  # not every graph has unlinked pairs enough for two splits
+            raise LeftOut(str(reason)) from reason
+        return _pairs(items), np.array([accepted_answers(example) == ["yes"] for example in items])
+
+    def structural(score: Callable[[SparseMatrix, IntArray], Scores], _: None) -> list[str]:
+        return above_threshold(score(visible(), both()))
+
+    def prepare() -> None:
+        _importing("networks")()
+        tuning()
+
+    def both() -> IntArray:
+        return np.concatenate([tuning()[0], _pairs(examples)], axis=1)
 
     def above_threshold(scores: Scores) -> list[str]:
         """Yes above the best threshold for the tuning pairs, which come first in ``scores``."""
+        linked = tuning()[1]
         threshold = best_threshold(scores[: len(linked)], linked)
         return ["yes" if score > threshold else "no" for score in scores[len(linked) :]]
 
-    def gcn() -> list[str]:
-        from ssl4rl.evaluation.baselines import gcn as network
+    def network(kind: str, rows: Any) -> list[str]:
+        from ssl4rl.evaluation.baselines import networks
 
-        return above_threshold(network.score_pairs(features(), matrix, tuning_pairs, linked, both))
+        return above_threshold(networks.score_pairs(kind, rows, visible(), *tuning(), both()))
 
-    yield "text only", lambda: above_threshold(cosine(features(), both))
-    yield "common neighbours", lambda: above_threshold(common_neighbours(matrix, both))
-    yield "degree product", lambda: above_threshold(degree_product(matrix, both))
-    yield "gcn", gcn
+    for name, score in PAIR_SCORES.items():
+        yield Baseline(name, partial(structural, score), prepare=tuning)
+    for read in features:
+        yield Baseline("text only", lambda rows: above_threshold(cosine(rows, both())), read, tuning)
+        for kind in PAIR_NETWORKS:
+            yield Baseline(kind, partial(network, kind), read, prepare)
 
 
 def _relation(
-    benchmark: RelationPrediction, examples: Sequence[Example], features: Features, notes: list[str]
-) -> _Makers:
+    benchmark: RelationPrediction, examples: Sequence[Example], features: Sequence[Features], notes: list[str]
+) -> Iterator[Baseline]:
     graph, asked = benchmark.source, edge_view(benchmark.source).asked
-    relations, count, train = benchmark.relations, len(graph.relation_names), asked["train"]
-    val = asked["val"] if benchmark.split == "test" else asked["val"][:0]
-    if not len(train):
+    relations, count = benchmark.relations, len(graph.relation_names)
+    if not len(asked["train"]):
         notes.append(f"graph {graph.name} has no training triples to fit baselines to")
         return
-    frequent, pairs = _frequencies(relations[train], count), _pairs(examples)
-
-    def by_row(scores: Scores) -> list[str]:
-        return _best_offered(benchmark, examples, scores.__getitem__)
+    frequent, pairs = _frequencies(relations[asked["train"]], count), _pairs(examples)
 
     def triples(edges: IntArray) -> tuple[IntArray, IntArray]:
         return graph.edge_index[:, edges], relations[edges]
 
-    def gcn() -> list[str]:
-        from ssl4rl.evaluation.baselines import gcn as network
+    train = triples(asked["train"])
+    val = triples(asked["val"] if benchmark.split == "test" else asked["val"][:0])
 
-        return by_row(network.classify_pairs(features(), *triples(train), *triples(val), pairs, count))
+    def by_row(scores: Scores) -> list[str]:
+        return _best_offered(benchmark, examples, scores.__getitem__)
 
-    yield "majority", lambda: _best_offered(benchmark, examples, lambda _: frequent)
-    yield "text only", lambda: by_row(text_to_relation(features(), *triples(train), pairs, count))
-    yield "gcn", gcn
+    def at_ends(_: None) -> list[str]:
+        return by_row(frequency_at_ends(*train, pairs, graph.num_nodes, count))
+
+    def embedded(_: None) -> list[str]:
+        from ssl4rl.evaluation.baselines import knowledge
+
+        return by_row(knowledge.embed_relations(train, val, pairs, (graph.num_nodes, count)))
+
+    def network(rows: Any) -> list[str]:
+        from ssl4rl.evaluation.baselines import networks
+
+        return by_row(networks.classify_pairs(rows, train, val, pairs, count))
+
+    yield Baseline("majority", lambda _: _best_offered(benchmark, examples, lambda _: frequent))
+    yield Baseline("frequency at ends", at_ends)
+    yield Baseline("complex", embedded, prepare=_importing("knowledge"))
+    for read in features:
+        yield Baseline("text only", lambda rows: by_row(text_to_relation(rows, *train, pairs, count)), read)
+        yield Baseline("gcn", network, read, _importing("networks"))
+
+
+def _importing(module: str) -> Callable[[], Any]:
+    """What imports a module of this package: one with networks takes seconds, or lacks PyG."""
+    return partial(import_module, f"{__package__}.{module}")
 
 
 def _visible(graph: TextAttributedGraph) -> SparseMatrix:
@@ -206,20 +296,19 @@ def _pairs(examples: Sequence[Example]) -> IntArray:
     return np.array([example.meta["asked"] for example in examples], dtype=np.int64).reshape(-1, 2).T
 
 
-def _tuning_examples(benchmark: LinkPrediction, notes: list[str]) -> list[Example]:
-    """Items to choose thresholds on: those of val, or of train if val is asked about or has none."""
+def _tuned_on(benchmark: LinkPrediction, notes: list[str]) -> Any:
+    """The benchmark on the split that thresholds are chosen on: val, or train if val is asked about or has no pairs."""
     for split in ("val", "train"):
         if split == benchmark.split:
             continue
         try:
-            other: Any = benchmark.on_split(split)
-            examples = [other.example(index) for index in range(min(other.size, MAX_TUNING_PAIRS))]
+            other = benchmark.on_split(split)
         except NotApplicable:
             continue
         if split == "train":
-            notes.append("thresholds are chosen on training pairs, which the gcn was fitted to")
-        return examples
-    return []
+            notes.append("thresholds are chosen on training pairs, which the networks were fitted to")
+        return other
+    return None
 
 
 def best_threshold(scores: Scores, linked: NDArray[np.bool_]) -> float:

@@ -11,6 +11,7 @@ from ssl4rl.evaluation.baselines.base import BaselineAnswers
 from ssl4rl.evaluation.baselines.classical import (
     LeftOut,
     Scores,
+    adamic_adar,
     common_neighbours,
     cosine,
     degree_product,
@@ -28,8 +29,9 @@ def rank(
 ) -> BaselineAnswers:
     """The score that each baseline gives the candidates which ``examples`` ask about.
 
-    ``text only`` is the cosine similarity of the two texts' TF-IDF; ``common neighbours`` and ``degree product`` read
-    edges alone. ``frequency``, for graphs with relations, is how often a node is at that end of that relation in train.
+    ``text only`` is the cosine similarity of the two texts' TF-IDF; ``common neighbours``, ``adamic-adar`` and ``degree
+    product`` read edges alone. ``frequency``, for graphs with relations, is how often a node is at that end of that
+    relation in train.
     """
     baselines = BaselineAnswers()
     if benchmark.split == "train":
@@ -50,6 +52,7 @@ def _makers(benchmark: Ranking, examples: Sequence[Example]) -> Iterator[tuple[s
     matrix = joined(graph.num_nodes, graph.edge_index[:, edge_view(graph).asked["train"]])
     yield "text only", lambda: cosine(tfidf(graph.texts), pairs)
     yield "common neighbours", lambda: common_neighbours(matrix, pairs)
+    yield "adamic-adar", lambda: adamic_adar(matrix, pairs)
     yield "degree product", lambda: degree_product(matrix, pairs)
     if graph.relations is not None:
         yield "frequency", lambda: _frequency(benchmark, examples)

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairKnobs, PairTask
 from ssl4rl.graph.splits import pair_keys
 from ssl4rl.source import SPLITS
-from ssl4rl.tasks import MAX_DRAWS, Draft
+from ssl4rl.tasks import MAX_DRAWS
 
 
 class LinkKnobs(PairKnobs, GraphKnobs):

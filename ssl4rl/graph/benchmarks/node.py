@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.protocols import left_out_of_train, protocol_split
 from ssl4rl.graph.task import node_item
 from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
-from ssl4rl.tasks import Draft
 
 
 class NodeKnobs(GraphKnobs):

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
@@ -18,7 +19,6 @@ from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.pairs import PairTask, Question
 from ssl4rl.graph.splits import pair_keys
 from ssl4rl.graph.task import pair_item
-from ssl4rl.tasks import Draft
 
 SIDES: Mapping[str, Sequence[Side]] = {"both": ("tail", "head"), "tail": ("tail",), "head": ("head",)}
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.drafts import Draft
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairTask
-from ssl4rl.tasks import Draft
 
 
 class RelationKnobs(GraphKnobs):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring, words
+from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
@@ -26,7 +27,6 @@ from ssl4rl.graph.tasks.constants import Constant, best_constant
 from ssl4rl.graph.text import GraphText
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
-from ssl4rl.tasks import Draft, Redraw, inserted
 
 QUOTE_WORDS = 8
 """A run of this many words (or the whole text, if shorter) that occurs elsewhere counts as a quotation."""

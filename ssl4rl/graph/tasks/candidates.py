@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ssl4rl.drafts import Redraw, inserted
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import ContextKnobs, GraphTask
 from ssl4rl.graph.text import GraphText
 from ssl4rl.prompts import OPTION_LETTERS, labels_for, read_alike
-from ssl4rl.tasks import Redraw, inserted
 
 NEAR_TRIES, TRIES = 16, 40
 """Walks for each wrong candidate that is to be near, and draws of any one before the example is drawn again."""

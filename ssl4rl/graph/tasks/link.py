@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.pairs import TRIES, PairKnobs, PairTask, Question
 from ssl4rl.graph.task import PAPER_CONTEXT
 from ssl4rl.prompts import OPTION_LETTERS
-from ssl4rl.tasks import Draft, Redraw, inserted
 
 DEGREE_PARTS = (4, 2)
 """How finely the degrees of an asked edge's ends are matched (parts of a factor of two): as finely as there are enough

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
+from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
-from ssl4rl.tasks import Draft, Redraw, inserted
 
 CHOICES = 300
 """Edges that are tried in a crowded graph for one question."""

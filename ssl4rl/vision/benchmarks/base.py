@@ -11,9 +11,10 @@ from PIL import Image
 from pydantic import Field
 
 from ssl4rl.benchmarks import Benchmark
+from ssl4rl.drafts import ShownImage
 from ssl4rl.errors import NotApplicable
 from ssl4rl.source import Source
-from ssl4rl.tasks import Knobs, ShownImage
+from ssl4rl.tasks import Knobs
 from ssl4rl.vision.transforms import encoded_again, greyed, shuffled, within
 
 PATCHES = 4

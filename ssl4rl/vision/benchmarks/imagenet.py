@@ -15,11 +15,11 @@ from PIL import Image
 from pydantic import Field
 
 from ssl4rl.answers import normalise
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.prompts import label_noun, labels_for, write_options
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
-from ssl4rl.tasks import Draft
 from ssl4rl.vision.benchmarks.base import ImageBenchmark, ImageKnobs
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import IntArray, image_item

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.prompts import label_noun
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
-from ssl4rl.tasks import Draft
 from ssl4rl.vision.benchmarks.base import ImageBenchmark, ImageKnobs
 from ssl4rl.vision.image_set import image_item
 from ssl4rl.vision.questions import TRAIN, Question, QuestionSet

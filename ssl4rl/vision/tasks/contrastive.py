@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
+from ssl4rl.drafts import Draft, Redraw, ShownImage
 from ssl4rl.errors import NotApplicable
-from ssl4rl.tasks import MAX_DRAWS, Draft, Redraw, ShownImage
+from ssl4rl.tasks import MAX_DRAWS
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import (
     CHANGES,

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
-from ssl4rl.tasks import Draft, Redraw, ShownImage
+from ssl4rl.drafts import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import LEAST_DIFFERENCE, SEEN, Box, changed, cut, describe_changes, differences
 
