@@ -43,10 +43,11 @@ def print_scores(scores: Mapping[str, Any], console: Console) -> None:
 def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}", title_justify="left")
+    title = f"{scores['benchmark']} on {scores['dataset']}, {scores['model']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     timed = any("seconds" in row for row in scores["baselines"].values())
-    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fit"] if timed else [])):
+    for column in ("accuracy", "95 % interval", "n", "model − baseline", *(["fit, s"] if timed else [])):
         table.add_column(column, justify="right", no_wrap=True)
     rotated = "circular" in scores.get("readings", {})
     name = "the model" + (", circular" if rotated else "") + (", first reply" if "samples" in scores else "")
@@ -59,7 +60,7 @@ def _print_accuracy(scores: Mapping[str, Any], console: Console) -> None:
         table.add_row("  vanilla", *_cells(scores["readings"]["vanilla"]))
         table.add_row("  row mean", *_cells(scores["readings"]["row_mean"]))
     for name, row in scores["baselines"].items():
-        seconds = [f"{row['seconds']:.1f} s"] if "seconds" in row else []
+        seconds = [f"{row['seconds']:.1f}"] if "seconds" in row else []
         table.add_row(name, *_cells(row), *seconds)
     table.add_row("uniform chance", f"{scores['chance']:.3f}", "", "", "")
     console.print(table)

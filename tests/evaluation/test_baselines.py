@@ -226,6 +226,7 @@ def test_answers_to_the_same_questions_are_kept_whatever_their_prompts_show():
     assert set(lines) == first.answers.keys() - {"first option"} == first.seconds.keys()
     assert fitted(planted(), level="two-hop") == (first, [])
     assert fitted(planted(), seed=1)[1] == lines
+    assert fitted(planted(), knobs={"protocol": "random-1"})[1] == lines
     assert fitted(planted(seed=1))[1] == lines
 
 
