@@ -34,7 +34,7 @@ def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[
     for offer in read_offers(examples):
         found = [] if leaks is None else leaks.of(offer.example)
         # A class is called what its members' texts are about, and a relation what an edge is called.
-        if not isinstance(task, Benchmark) and offer.has_texts and (graph is None or offer.nodes):
+        if not isinstance(task, Benchmark) and offer.has_texts and not offer.named and (graph is None or offer.nodes):
             found += ["shows the right option's text outside the options"] * repeats_right_option(offer, graph)
         for leak in found:
             first.setdefault(leak, str(offer.example.id))

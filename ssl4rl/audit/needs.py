@@ -30,10 +30,13 @@ def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
         name = BLANK if train[0].example.images else TEXT
         return {name: one_by_one(_words_of_the_context(train))} if listed else {}
     rules: dict[str, Weights] = {}
-    if listed:
+    if all(offer.are_lists for offer in train):
+        rules[TEXT] = _incoherent(train)
+    elif listed and not any(offer.named for offer in train):
         rules[TEXT] = _words_of_the_context(train)
     elif all(len(offer.asked) == 2 for offer in train):
-        rules[TEXT] = by_part(train, _shared_words(source, train))
+        shared = _shared_words(source, train)
+        rules[TEXT] = by_part(train, lambda offer: shared(*offer.asked))
     if all(offer.nodes and offer.asked for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = lambda offer: [max(neighbours(asked, node) for asked in offer.asked) for node in offer.nodes]
@@ -85,11 +88,26 @@ def _words_of_the_context(train: Sequence[Offer]) -> Weights:
     return weights
 
 
-def _shared_words(graph: TextAttributedGraph, train: Sequence[Offer]) -> Callable[[Offer], float]:
+def _incoherent(train: Sequence[Offer]) -> Weights:
+    """Of options that list several texts, how few words one of these shares with the rest of its list."""
+    weight = _weights([text for offer in train for text in offer.texts])
+
+    def shared(texts: Sequence[set[str]], place: int) -> float:
+        rest = set().union(*(each for other, each in enumerate(texts) if other != place))
+        return sum(map(weight, texts[place] & rest)) / (sum(map(weight, texts[place])) + 1)
+
+    def weights(offer: Offer) -> list[float]:
+        lists = [[set(words(text)) for text in option.split(" | ")] for option in offer.texts]
+        return [-min(shared(texts, place) for place in range(len(texts))) for texts in lists]
+
+    return weights
+
+
+def _shared_words(graph: TextAttributedGraph, train: Sequence[Offer]) -> Callable[[int, int], float]:
     weight = _weights([graph.texts[node] for offer in train for node in offer.asked])
 
-    def shared(offer: Offer) -> float:
-        one, other = (set(words(graph.texts[node])) for node in offer.asked)
+    def shared(one_node: int, other_node: int) -> float:
+        one, other = (set(words(graph.texts[node])) for node in (one_node, other_node))
         return sum(map(weight, one & other)) / (sum(map(weight, one | other)) + 1)
 
     return shared
