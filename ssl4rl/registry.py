@@ -133,6 +133,8 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "context": "ssl4rl.graph.tasks.context:ContextPrediction",
         "path": "ssl4rl.graph.tasks.path:PathQuery",
         "odd": "ssl4rl.graph.tasks.odd:OddOneOut",
+        "cloze": "ssl4rl.graph.tasks.cloze:Cloze",
+        "order": "ssl4rl.graph.tasks.order:Order",
         "rotation": "ssl4rl.vision.tasks.rotation:Rotation",
         "jigsaw": "ssl4rl.vision.tasks.jigsaw:Jigsaw",
         "contrastive": "ssl4rl.vision.tasks.contrastive:Contrastive",

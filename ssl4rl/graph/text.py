@@ -101,6 +101,8 @@ def write_subgraph(
     needed = [edge for edge in joining if edge in subgraph.needed]
     edges = choose_edges(graph, joining, rng, text_budget // 2, first=asked, needed=needed)
     instead = masked if isinstance(masked, Mapping) else dict.fromkeys(masked, HIDDEN)
+    if blank and isinstance(masked, Mapping) and _is_blanked(blank, True):
+        instead = dict.fromkeys(masked, EMPTY)
     texts = {node: instead[node] if node in instead else shown[node] for node in nodes}
     return GraphText(
         text=_written_out(graph, texts, number, edges, text_budget, Form()),
