@@ -130,6 +130,7 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "attribute": "ssl4rl.graph.tasks.attribute:Attribute",
         "neighbor": "ssl4rl.graph.tasks.neighbor:Neighbor",
         "link": "ssl4rl.graph.tasks.link:Link",
+        "direction": "ssl4rl.graph.tasks.direction:Direction",
         "context": "ssl4rl.graph.tasks.context:ContextPrediction",
         "path": "ssl4rl.graph.tasks.path:PathQuery",
         "odd": "ssl4rl.graph.tasks.odd:OddOneOut",

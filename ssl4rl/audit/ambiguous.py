@@ -62,6 +62,10 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
         ends = {label for label, node in zip(offer.labels, offer.nodes, strict=True) if node in reached}
         if ends - offer.right:
             yield "a wrong option is reached as well"
+    if offer.named and len(offer.asked) == 2:
+        sources = set(graph.edge_index[0, full.between(*offer.asked)].tolist())
+        if sources != {node for label, node in zip(offer.labels, offer.nodes, strict=True) if label in offer.right}:
+            yield "edges between the asked nodes point both ways, or the other way"
     if len(offer.asked) == 2 and not offer.nodes:
         if offer.right == {"no"} and _joined(full, *offer.asked):
             yield "the answer is no, and an edge joins the asked nodes"

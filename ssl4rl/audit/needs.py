@@ -45,13 +45,13 @@ def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
         rules[TEXT] = _incoherent(train)
     elif listed and not any(offer.named for offer in train):
         rules[TEXT] = _words_of_the_context(train)
-    elif all(len(offer.asked) == 2 for offer in train):
+    elif all(len(offer.asked) == 2 and not offer.named for offer in train):
         shared = _shared_words(source, train)
         rules[TEXT] = by_part(train, lambda offer: shared(*offer.asked))
-    if all(offer.nodes and offer.asked for offer in train):
+    if all(offer.nodes and offer.asked and not offer.named for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = lambda offer: [max(neighbours(asked, node) for asked in offer.asked) for node in offer.nodes]
-    elif all(len(offer.asked) == 2 for offer in train):
+    elif all(len(offer.asked) == 2 and not offer.named for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = by_part(train, lambda offer: neighbours(*offer.asked))
     named = {name: one_by_one(weights) for name, weights in rules.items()}

@@ -110,7 +110,11 @@ def _named_texts(prompt: str, options: Sequence[str]) -> list[str]:
     """The texts of the nodes that options name; empty if they do not."""
     if not all(REFERENCE.fullmatch(option) for option in options):
         return []
-    lines = dict(line.split(" ", 1) for line in prompt.splitlines() if line.startswith("[") and " " in line)
+    lines: dict[str, str] = {}
+    for line in prompt.splitlines():
+        # Nodes are listed before edges, whose lines may begin alike.
+        number, _, text = line.partition(" ")
+        lines.setdefault(number, text)
     return [lines[option] for option in options] if lines.keys() >= set(options) else []
 
 
