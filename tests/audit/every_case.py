@@ -50,7 +50,15 @@ def sparse_graph() -> TextAttributedGraph:
     )
 
 
-FURTHER = {"graph": [relation_graph, sparse_graph]}
+def circle_graph() -> TextAttributedGraph:
+    """A directed graph that never changes: 2,500 things on a circle, each of which points at eight further on."""
+    nodes = np.arange(2500)
+    ends = np.concatenate([np.stack([nodes, (nodes + step) % 2500]) for step in (1, 2, 5, 11, 23, 47, 95, 191)], axis=1)
+    texts = [f"thing {node} of hour {node * 24 // 2500}, seen with {node * 13 % 31}" for node in nodes]
+    return TextAttributedGraph.from_edges("circle", texts, ends, directed=True)
+
+
+FURTHER = {"graph": [relation_graph, sparse_graph, circle_graph]}
 """Sources for what a kind's embedded one does not have."""
 
 

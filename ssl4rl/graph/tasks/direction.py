@@ -19,8 +19,10 @@ from ssl4rl.graph.pairs import PairTask
 from ssl4rl.graph.task import ContextKnobs, pair_item
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, read_alike, write_options
 
-UNBALANCED, FEWEST = 0.01, 100
-"""The most of the edges' weight that may be unbalanced, and the fewest edges that it may be spread over."""
+UNBALANCED = 0.01
+"""The most of the edges' weight that may be unbalanced."""
+FEWEST = {"train": 10_000, "val": 100, "test": 100}
+"""The fewest edges that it may be spread over: of fewer, which node comes first in each is soon known by heart."""
 MUTUAL = 0.1
 """Relations of which so large a share holds both ways are symmetric, and have no direction to ask about."""
 
@@ -52,7 +54,7 @@ class Direction(PairTask[ContextKnobs]):
             # What train tells of the nodes, which is nothing, cannot help here; how many edges they have could.
             columns, weights = evened(ends, degrees)
         spread = 1 / np.square(weights).sum() if len(weights) else 0
-        if unbalanced > UNBALANCED or spread < FEWEST:
+        if unbalanced > UNBALANCED or spread < FEWEST[self.split]:
             raise NotApplicable(
                 f"too few {self.split} edges of graph {self.source.name} lie on cycles: along the others, which node "
                 "comes first could be known without its text; ask about link instead"

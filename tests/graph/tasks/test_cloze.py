@@ -33,7 +33,7 @@ def test_wrong_words_are_about_as_frequent_as_the_right_one():
     task = Cloze(default_graph())
     for index in range(30):
         words = re.findall(r"^[A-Z]: (\w+)$", task.example(index).text, re.MULTILINE)
-        assert len({task._class(word) for word in words}) == 1
+        assert len({task._content.rank(word) for word in words}) == 1
 
 
 def test_a_word_that_its_line_has_in_another_form_is_not_asked_about():

@@ -6,8 +6,8 @@ import pytest
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.balance import balanced, evened
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.tasks.direction import Direction
-from tests.audit.every_case import sparse_graph
+from ssl4rl.graph.tasks.direction import FEWEST, Direction
+from tests.audit.every_case import circle_graph, sparse_graph
 
 
 def popular_graph(nodes=600):
@@ -34,8 +34,10 @@ def test_under_the_weights_every_node_is_as_often_a_source_and_so_are_hubs():
 
 
 @pytest.mark.parametrize("level", ["easy", "medium", "hard"])
-def test_the_asked_edge_is_hidden_and_points_one_way(level):
-    graph = sparse_graph()
+@pytest.mark.parametrize("make", [circle_graph, sparse_graph])
+def test_the_asked_edge_is_hidden_and_points_one_way(level, make, monkeypatch):
+    monkeypatch.setitem(FEWEST, "train", 100)
+    graph = make()
     edges = set(map(tuple, graph.edge_index.T.tolist()))
     task = Direction(graph, level=level)
     for index in range(60):
