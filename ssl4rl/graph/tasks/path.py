@@ -16,7 +16,8 @@ from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.adjacency import Adjacency, Indices, IntArray
+from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.chains import follow, steps
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
@@ -101,7 +102,7 @@ class PathQuery(CandidateTask[PathKnobs]):
         edges = [int(rng.choice(self._asked if chain is None else self._asked_by_relation[int(chain[-1])]))]
         nodes = self.source.edge_index[::-1, edges[0]].tolist()
         for step in reversed(range(self.knobs.length - 1)):
-            others, into = self._steps(self.view.visible, nodes[-1:], 1)
+            others, into = steps(self.source, self.view.visible, nodes[-1:], 1)
             if chain is not None:
                 others, into = (each[self.relations[into] == chain[step]] for each in (others, into))
             if not len(into):
@@ -113,27 +114,9 @@ class PathQuery(CandidateTask[PathKnobs]):
             return None
         nodes, edges = nodes[::-1], edges[::-1]
         relations = self.relations[edges].tolist()
-        reached, before = self._follow(nodes[:1], relations[:-1], 0), self._follow(nodes[-1:], relations[-1:], 1)
+        reached = follow(self.source, self.view.full, nodes[:1], relations[:-1], 0)
+        before = follow(self.source, self.view.full, nodes[-1:], relations[-1:], 1)
         return Path(tuple(nodes), tuple(edges), reached, before)
-
-    def _follow(self, nodes: Sequence[int], chain: Sequence[int], end: int) -> frozenset[int]:
-        """What any path over these relations leads to by all edges of the graph, the nodes being at ``end`` of them."""
-        for relation in chain:
-            others, edges = self._steps(self.view.full, nodes, end)
-            nodes = np.unique(others[self.relations[edges] == relation]).tolist()
-        return frozenset(nodes)
-
-    def _steps(self, adjacency: Adjacency, nodes: Sequence[int], end: int) -> tuple[Indices, Indices]:
-        """The neighbours of nodes, and the edges that join them: those that have the nodes at ``end``, 0 or 1."""
-        rows = [slice(*adjacency.indptr[node : node + 2].tolist()) for node in nodes]
-        if not rows:
-            return adjacency.neighbors[:0], adjacency.edges[:0]
-        others = np.concatenate([adjacency.neighbors[row] for row in rows])
-        edges = np.concatenate([adjacency.edges[row] for row in rows])
-        if self.source.directed:
-            fits = self.source.edge_index[1 - end, edges] == others
-            others, edges = others[fits], edges[fits]
-        return others, edges
 
     @cached_property
     def _asked_by_relation(self) -> dict[int, IntArray]:
