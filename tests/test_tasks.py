@@ -16,6 +16,7 @@ from ssl4rl.graph.task import ContextKnobs
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.registry import TASKS
+from tests.audit.every_case import Case
 
 
 def test_an_example_is_the_same_in_another_process_and_order():
@@ -146,8 +147,9 @@ def test_a_constant_gains_nothing_within_a_batch():
 
 @pytest.mark.parametrize("name", TASKS.names())
 def test_without_reasoning_the_bare_answer_is_asked_for_and_scores(name):
-    task = ssl4rl.task(name)
-    direct = ssl4rl.task(name, reasoning=False)
+    kind = TASKS.get(name)
+    source = Case(kind, kind.default_level, "train").build().source
+    task, direct = kind(source), kind(source, knobs={"reasoning": False})
     assert direct.label == f"{name}@{task.level}+reasoning=false"
     example, plain = direct.example(0), task.example(0)
     assert example.text.splitlines()[-1].startswith("Answer with ")

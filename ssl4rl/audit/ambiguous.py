@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ssl4rl.answers import normalise
 from ssl4rl.audit.offers import Offer, read_offers
 from ssl4rl.example import Example
-from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.view import edge_view
 from ssl4rl.tasks import AnyTask
@@ -45,6 +45,27 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
         around = {end for edge in edges for end in edge if end != node}
         if any(other != node and all(_joined(full, end, other) for end in around) for other in offer.nodes):
             yield "all that is shown of a hidden node holds of another option as well"
+    groups = offer.example.meta.get("groups", ())
+    for label, group in zip(offer.labels, groups, strict=False):
+        if label not in offer.right and isinstance(target, int) and any(_joined(full, target, node) for node in group):
+            yield "a node of a wrong group is linked to the target as well"
+    for label, node, near in zip(
+        offer.labels, *(offer.example.meta.get(key, ()) for key in ("of", "lists")), strict=False
+    ):
+        if label not in offer.right and not all(_joined(full, node, each) for each in near):
+            yield "a wrong list holds a node that is no neighbour as well"
+        if label in offer.right and all(_joined(full, node, each) for each in near):
+            yield "the right list holds neighbours only"
+    chain = offer.example.meta.get("chain")
+    if chain and graph.relations is not None:
+        reached = _reached(graph, graph.relations, full, offer.asked[0], chain)
+        ends = {label for label, node in zip(offer.labels, offer.nodes, strict=True) if node in reached}
+        if ends - offer.right:
+            yield "a wrong option is reached as well"
+    if offer.named and len(offer.asked) == 2:
+        sources = set(graph.edge_index[0, full.between(*offer.asked)].tolist())
+        if sources != {node for label, node in zip(offer.labels, offer.nodes, strict=True) if label in offer.right}:
+            yield "edges between the asked nodes point both ways, or the other way"
     if len(offer.asked) == 2 and not offer.nodes:
         if offer.right == {"no"} and _joined(full, *offer.asked):
             yield "the answer is no, and an edge joins the asked nodes"
@@ -57,6 +78,24 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
 
 def _joined(full: Adjacency, one: int, other: int) -> bool:
     return len(full.between(one, other)) > 0
+
+
+def _reached(
+    graph: TextAttributedGraph, relations: IntArray, full: Adjacency, start: int, chain: Sequence[int]
+) -> set[int]:
+    """What a chain of relations leads to."""
+    nodes = {start}
+    for relation in chain:
+        ends = set[int]()
+        for node in nodes:
+            row = slice(full.indptr[node], full.indptr[node + 1])
+            others, edges = full.neighbors[row], full.edges[row]
+            holds = relations[edges] == relation
+            if graph.directed:
+                holds &= graph.edge_index[0, edges] == node
+            ends.update(others[holds].tolist())
+        nodes = ends
+    return nodes
 
 
 def _relations(graph: TextAttributedGraph, full: Adjacency, head: int, tail: int) -> set[str]:

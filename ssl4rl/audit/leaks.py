@@ -34,8 +34,9 @@ def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[
     for offer in read_offers(examples):
         found = [] if leaks is None else leaks.of(offer.example)
         # A class is called what its members' texts are about, and a relation what an edge is called.
-        if not isinstance(task, Benchmark) and offer.has_texts and (graph is None or offer.nodes):
+        if not isinstance(task, Benchmark) and offer.has_texts and not offer.named and (graph is None or offer.nodes):
             found += ["shows the right option's text outside the options"] * repeats_right_option(offer, graph)
+        found += ["shows a missing word on its line"] * _shows_missing_word(offer)
         for leak in found:
             first.setdefault(leak, str(offer.example.id))
     return list(first.items())
@@ -64,6 +65,18 @@ def repeats_right_option(offer: Offer, graph: TextAttributedGraph | None) -> boo
         if any(_within(used, shown) if len(used) >= QUOTE else used == shown for used in right_here):
             return True
     return False
+
+
+def _shows_missing_word(offer: Offer) -> bool:
+    """Whether the line of a node that a word of is missing has that word."""
+    meta = offer.example.meta
+    if "blank" not in meta:
+        return False
+    number = next(number for number, node in meta["nodes"].items() if node == meta["target"])
+    [line] = [line for line in lines_outside_options(offer) if line.startswith(f"[{number}] ")]
+    return any(
+        text in words(line) for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right
+    )
 
 
 def _within(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer, above_options
 from ssl4rl.audit.rules import Rule, Weights, by_part, one_by_one
@@ -18,8 +20,15 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.view import edge_view
 from ssl4rl.source import Source
 
+MOST_TEXTS, RAREST = 5000, 12
+"""Texts in which it is counted which words occur together, and how many words of a context are looked up."""
+BLANKED = "____"
+SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
+
 TEXT, STRUCTURE = "texts alone: shared words", "structure alone: shared neighbours"
 BOTH, SHUFFLED = "texts and structure", "both shuffled"
+OWN, AROUND = "asked text alone: words seen together", "texts around it: words seen together"
+OWN_AND_AROUND = "asked text and those around it"
 BLANK = "blank image: words shared by question and option"
 
 
@@ -30,18 +39,25 @@ def need_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
         name = BLANK if train[0].example.images else TEXT
         return {name: one_by_one(_words_of_the_context(train))} if listed else {}
     rules: dict[str, Weights] = {}
-    if listed:
+    if all("blank" in offer.example.meta for offer in train):
+        rules[OWN], rules[AROUND] = _seen_together(source, own=True), _seen_together(source, own=False)
+    elif all(offer.are_lists for offer in train):
+        rules[TEXT] = _incoherent(train)
+    elif listed and not any(offer.named for offer in train):
         rules[TEXT] = _words_of_the_context(train)
-    elif all(len(offer.asked) == 2 for offer in train):
-        rules[TEXT] = by_part(train, _shared_words(source, train))
-    if all(offer.nodes and offer.asked for offer in train):
+    elif all(len(offer.asked) == 2 and not offer.named for offer in train):
+        shared = _shared_words(source, train)
+        rules[TEXT] = by_part(train, lambda offer: shared(*offer.asked))
+    if all(offer.nodes and offer.asked and not offer.named for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = lambda offer: [max(neighbours(asked, node) for asked in offer.asked) for node in offer.nodes]
-    elif all(len(offer.asked) == 2 for offer in train):
+    elif all(len(offer.asked) == 2 and not offer.named for offer in train):
         neighbours = _shared_neighbours(source)
         rules[STRUCTURE] = by_part(train, lambda offer: neighbours(*offer.asked))
     named = {name: one_by_one(weights) for name, weights in rules.items()}
-    if len(rules) == 2:
+    if OWN in rules:
+        named[OWN_AND_AROUND] = one_by_one(_best_sum(train, rules[OWN], rules[AROUND]))
+    elif len(rules) == 2:
         both = one_by_one(_together(*rules.values()))
         named |= {BOTH: both, SHUFFLED: lambda offers: both(_shuffled(offers))}
     return named
@@ -55,6 +71,17 @@ def _together(*rules: Weights) -> Weights:
         return [(weight - low) / (high - low) if high > low else 0.0 for weight in weights]
 
     return lambda offer: [sum(parts) for parts in zip(*(scaled(weights(offer)) for weights in rules), strict=True)]
+
+
+def _best_sum(train: Sequence[Offer], first: Weights, second: Weights) -> Weights:
+    """The first rule's weights and a share of the second's: the share with which most of train is right."""
+    known = [(offer, np.array(first(offer)), np.array(second(offer))) for offer in train]
+
+    def right(share: float) -> int:
+        return sum(offer.labels[int(np.argmax(one + share * other))] in offer.right for offer, one, other in known)
+
+    best = max(SHARES, key=right)
+    return lambda offer: (np.array(first(offer)) + best * np.array(second(offer))).tolist()
 
 
 def _shuffled(offers: Sequence[Offer]) -> list[Offer]:
@@ -85,11 +112,54 @@ def _words_of_the_context(train: Sequence[Offer]) -> Weights:
     return weights
 
 
-def _shared_words(graph: TextAttributedGraph, train: Sequence[Offer]) -> Callable[[Offer], float]:
+def _seen_together(graph: TextAttributedGraph, own: bool) -> Weights:
+    """How often the texts of other nodes have an option beside the rarest words of the asked text, or of those around.
+
+    Pointwise mutual information, summed; a text around that has the option itself counts as one more such word.
+    """
+    having: dict[str, set[int]] = {}
+    for node in np.random.default_rng(0).permutation(graph.num_nodes)[:MOST_TEXTS].tolist():
+        for word in set(words(graph.texts[node])):
+            having.setdefault(word, set()).add(node)
+
+    def weights(offer: Offer) -> list[float]:
+        [asked] = offer.asked
+        lines = [line for line in above_options(offer).splitlines() if line.startswith("[")]
+        used = {word for line in lines if (BLANKED in line) == own for word in words(line)}
+        known = {word: having[word] - {asked} for word in used & having.keys()}
+        rarest = sorted((word for word in known if len(known[word]) > 1), key=lambda word: (len(known[word]), word))
+        return [_information(having.get(option, set()) - {asked}, option, known, rarest) for option in offer.texts]
+
+    def _information(mine: set[int], option: str, known: dict[str, set[int]], rarest: Sequence[str]) -> float:
+        total = math.log(MOST_TEXTS / (len(mine) + 1)) if option in known else 0.0
+        for word in rarest[:RAREST]:
+            expected = (len(mine) + 1) * len(known[word]) / MOST_TEXTS
+            total += math.log((len(mine & known[word]) + expected) / (2 * expected))
+        return total
+
+    return weights
+
+
+def _incoherent(train: Sequence[Offer]) -> Weights:
+    """Of options that list several texts, how few words one of these shares with the rest of its list."""
+    weight = _weights([text for offer in train for text in offer.texts])
+
+    def shared(texts: Sequence[set[str]], place: int) -> float:
+        rest = set().union(*(each for other, each in enumerate(texts) if other != place))
+        return sum(map(weight, texts[place] & rest)) / (sum(map(weight, texts[place])) + 1)
+
+    def weights(offer: Offer) -> list[float]:
+        lists = [[set(words(text)) for text in option.split(" | ")] for option in offer.texts]
+        return [-min(shared(texts, place) for place in range(len(texts))) for texts in lists]
+
+    return weights
+
+
+def _shared_words(graph: TextAttributedGraph, train: Sequence[Offer]) -> Callable[[int, int], float]:
     weight = _weights([graph.texts[node] for offer in train for node in offer.asked])
 
-    def shared(offer: Offer) -> float:
-        one, other = (set(words(graph.texts[node])) for node in offer.asked)
+    def shared(one_node: int, other_node: int) -> float:
+        one, other = (set(words(graph.texts[node])) for node in (one_node, other_node))
         return sum(map(weight, one & other)) / (sum(map(weight, one | other)) + 1)
 
     return shared

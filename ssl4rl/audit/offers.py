@@ -3,12 +3,14 @@
 Nothing here is particular to a task. Lettered options are read from the prompt ("A: …", one a line). Of ``meta`` these
 keys are used where an example has them, and a task of your own is covered where it follows them:
 
-- ``candidates``: the nodes behind the lettered options, in their order;
+- ``candidates``: the nodes behind the lettered options, in their order (an option may just name a shown node, "[3]");
+- ``lists``: the nodes that each option lists, where it is right by how these go together;
 - ``asked``, ``target`` or ``masked``: the nodes that the question is about.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -20,6 +22,8 @@ from ssl4rl.prompts import OPTION_LETTERS
 
 ASKED = ("asked", "target", "masked", "node")
 """The keys of ``meta`` that may name the nodes a question is about."""
+
+REFERENCE = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Offer:
     """The nodes that the question is about; empty where there are none."""
     right: frozenset[str]
     """The labels that are right."""
+    named: bool = False
+    """Whether the options name nodes that the prompt shows ("[3]"); ``texts`` are then what stands there."""
     keys: tuple[str, ...] = ()
     """What each label is matched with ("3" in "3=B"), in a question that matches."""
 
@@ -44,6 +50,11 @@ class Offer:
     def has_texts(self) -> bool:
         """Whether the labels stand for texts that the prompt lists."""
         return self.texts != self.labels
+
+    @property
+    def are_lists(self) -> bool:
+        """Whether each option lists several texts, and is right by how these go together."""
+        return "lists" in self.example.meta
 
     @property
     def things(self) -> Sequence[Hashable]:
@@ -82,15 +93,29 @@ def _read(example: Example, golds: Sequence[str]) -> Offer:
     if not right <= options.keys():
         options = {label: label for label in labels or golds}
     candidates = example.meta.get("candidates") or ()
+    texts = _named_texts(example.text, list(options.values()))
     return Offer(
         example=example,
         labels=tuple(options),
-        texts=tuple(options.values()),
+        texts=tuple(texts or options.values()),
         nodes=tuple(map(int, candidates)) if len(candidates) == len(options) else (),
         asked=tuple(_asked(example.meta)),
         right=right,
+        named=bool(texts),
         keys=keys,
     )
+
+
+def _named_texts(prompt: str, options: Sequence[str]) -> list[str]:
+    """The texts of the nodes that options name; empty if they do not."""
+    if not all(REFERENCE.fullmatch(option) for option in options):
+        return []
+    lines: dict[str, str] = {}
+    for line in prompt.splitlines():
+        # Nodes are listed before edges, whose lines may begin alike.
+        number, _, text = line.partition(" ")
+        lines.setdefault(number, text)
+    return [lines[option] for option in options] if lines.keys() >= set(options) else []
 
 
 def _right(function: str, arguments: Mapping[str, Any], gold: str) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.answers import words
-from ssl4rl.audit.offers import Offer
+from ssl4rl.audit.offers import Offer, shown_options
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.view import edge_view
@@ -41,6 +41,8 @@ def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
 
 def _fitted(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
     rules = {"most frequent answer": _frequent(train)}
+    if all(offer.example.scoring.function == "score_permutation" for offer in train):
+        rules |= _order_rules()
     if all(offer.has_texts for offer in train):
         rules |= _option_rules(train)
     if isinstance(source, TextAttributedGraph):
@@ -80,6 +82,27 @@ def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
         "option most often right": lambda offer: [log_odds(right[thing], offered[thing]) for thing in offer.things],
         "words of right options": lambda offer: [word(text) for text in offer.texts],
         "longest option": lambda offer: [len(text) for text in offer.texts],
+    }
+
+
+def _order_rules() -> dict[str, Weights]:
+    """Of pieces to be put in order, listed in the prompt: an order by their length, or by a mark at the beginning."""
+
+    def by(number: Callable[[str], float]) -> Weights:
+        def weights(offer: Offer) -> list[float]:
+            pieces = shown_options(
+                offer.example.text, [str(place + 1) for place in range(len(offer.texts[0].split(",")))]
+            )
+            order = sorted(pieces, key=lambda label: number(pieces[label]))
+            return [float(text == ", ".join(order)) for text in offer.texts]
+
+        return weights
+
+    return {
+        "shortest piece first": by(len),
+        "piece with fewest words first": by(lambda piece: len(piece.split())),
+        "piece that begins with a capital first": by(lambda piece: not piece[:1].isupper()),
+        "piece that ends with a mark last": by(lambda piece: not piece[-1:].isalnum()),
     }
 
 

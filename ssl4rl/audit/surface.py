@@ -119,7 +119,8 @@ def _option_features(graph: TextAttributedGraph | None, counted: Sequence[Offer]
         rows = []
         for place, (text, thing, own) in enumerate(zip(offer.texts, offer.things, used, strict=True)):
             others = set().union(*(each for other, each in enumerate(used) if other != place))
-            shared = len(own & others) / max(len(own), 1)
+            # Of a list how many different words it has is what is to be read: whether its texts belong together.
+            shared = 0.0 if offer.are_lists else len(own & others) / max(len(own), 1)
             # Its rank among the options: they are all cut where the context leaves no room, which tells of the context.
             shorter = sum(len(other) < len(text) for other in offer.texts)
             rows.append([shorter, shared, *of_thing(thing)])

@@ -18,7 +18,7 @@ from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
-from ssl4rl.prompts import label_noun, labels_for, same_names, write_options
+from ssl4rl.prompts import label_noun, labels_for, write_options
 from ssl4rl.tasks import MAX_DRAWS
 
 TRIES = 40
@@ -63,19 +63,6 @@ class PairTask(GraphTask[PK]):
             raise NotApplicable(
                 f"graph {self.source.name} has no {self.split} edges to ask about; it needs more edges (about 20)"
             )
-
-    @cached_property
-    def relations(self) -> IntArray:
-        """The relation of each edge, [E].
-
-        Raises:
-            NotApplicable: if the graph has none, or some that could not be told apart.
-        """
-        if self.source.relations is None:
-            raise NotApplicable(f"graph {self.source.name} has no relations; ask about edges instead")
-        if wrong := same_names(self.source.relation_names):
-            raise NotApplicable(f"relations of graph {self.source.name} cannot be options: {wrong}; rename one of them")
-        return self.source.relations
 
     def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Question:
         """Is there an edge between the two: yes or no?"""

@@ -17,11 +17,13 @@ class Subgraph:
     """Nodes in the order they were reached (the centres first), and the edges that join them.
 
     ``edges`` are columns of the graph's ``edge_index``; ``hops[i]`` is the distance at which ``nodes[i]`` was reached.
+    Of the edges, ``needed`` are shown however many there are.
     """
 
     nodes: tuple[int, ...]
     hops: tuple[int, ...]
     edges: tuple[int, ...]
+    needed: tuple[int, ...] = ()
 
 
 def ego_subgraph(

@@ -12,12 +12,14 @@ import numpy as np
 from pydantic import Field
 
 from ssl4rl.errors import NotApplicable
-from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.adjacency import Adjacency, IntArray
+from ssl4rl.graph.budget import fair_shares, heads_of, shown_part
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import Blanked, GraphText, Restatement, restate, write_subgraph
 from ssl4rl.graph.view import edge_view, inductive_view
+from ssl4rl.prompts import same_names
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
 from ssl4rl.tasks import Knobs, Task
@@ -109,12 +111,25 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             hidden_nodes=hidden_nodes,
         )
 
-    def write(self, subgraph: Subgraph, rng: np.random.Generator, **about: Any) -> GraphText:
+    def write(
+        self, subgraph: Subgraph, rng: np.random.Generator, text_budget: int | None = None, **about: Any
+    ) -> GraphText:
         """The subgraph as text, by this task's knobs; ``about`` goes to :func:`ssl4rl.graph.text.write_subgraph`."""
-        graph, budget = self.shown[0], self.knobs.text_budget
+        graph, budget = self.shown[0], text_budget or self.knobs.text_budget
         blank = BLANKED.get(self.knobs.corrupt or "")
         written = write_subgraph(graph, subgraph, rng, text_budget=budget, blank=blank, **about)
         return written if self.restated is None else restate(graph, written, self.restated, rng, budget)
+
+    def cut_options(self, nodes: Sequence[int]) -> tuple[dict[int, str], int]:
+        """The texts of offered nodes, cut to three quarters of the budget at most, and what is left of that.
+
+        The cuts are the same whichever of them is right: what is shown around it has no say.
+        """
+        heads = [heads_of(self.source).of(node, self.knobs.text_budget) for node in nodes]
+        budget = self.knobs.text_budget * 3 // 4
+        shares = fair_shares([head.pieces for head in heads], budget, [head.least for head in heads])
+        left = max(self.knobs.text_budget - sum(shares), self.knobs.text_budget // 4)
+        return dict(zip(nodes, map(shown_part, heads, shares), strict=True)), left
 
     def meta(self, subgraph: Subgraph, written: GraphText, **more: Any) -> dict[str, Any]:
         """What explains an example: local number → node, edges shown, node → characters cut, and what the task adds."""
@@ -167,9 +182,37 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         entries = int(self.view.full.indptr[-1])
         return nodes >= FEWEST_CROWDED and entries > CROWDED * nodes * (nodes - 1)
 
+    def refuse_crowds(self, what: str) -> None:
+        """Refuses a graph in which nearly everything is near everything else.
+
+        Raises:
+            NotApplicable: if the graph is crowded.
+        """
+        if self.is_crowded:
+            raise NotApplicable(
+                f"graph {self.source.name} has edges between so many of its nodes that {what} cannot be told apart"
+            )
+
+    def is_joined(self, node: int, other: int) -> bool:
+        """Whether an edge of the graph joins the two nodes."""
+        return len(self.view.full.between(node, other)) > 0
+
     def are_apart(self, nodes: Sequence[int]) -> bool:
         """Whether no edge of the graph joins any two of the nodes."""
-        return not any(len(self.view.full.between(a, b)) for a, b in combinations(nodes, 2))
+        return not any(self.is_joined(a, b) for a, b in combinations(nodes, 2))
+
+    @cached_property
+    def relations(self) -> IntArray:
+        """The relation of each edge, [E].
+
+        Raises:
+            NotApplicable: if the graph has none, or some that could not be told apart.
+        """
+        if self.source.relations is None:
+            raise NotApplicable(f"graph {self.source.name} has no relations; ask about edges instead")
+        if wrong := same_names(self.source.relation_names):
+            raise NotApplicable(f"relations of graph {self.source.name} cannot be options: {wrong}; rename one of them")
+        return self.source.relations
 
     @cached_property
     def _num_linked(self) -> int:

@@ -66,13 +66,14 @@ def write_subgraph(
     *,
     text_budget: int,
     keep: Collection[int] = (),
-    masked: Collection[int] = (),
+    masked: Collection[int] | Mapping[int, str] = (),
     options: Sequence[int] = (),
     blank: Blanked | None = None,
 ) -> GraphText:
     """The nodes, one a line with number and text, then the edges, with direction, relation and text where they exist.
 
-    ``keep`` and ``masked`` are the asked nodes; the texts of ``masked`` are not shown. ``options`` are nodes whose
+    ``keep`` and ``masked`` are the asked nodes; the texts of ``masked`` are not shown, but what it may have in their
+    place. ``options`` are nodes whose
     texts are offered as lettered answers instead. The budget decides how many of the other nodes are shown: as many,
     nearest first, as leave each text enough words. One neighbour of each asked node is shown in any case. Edges
     have half of ``text_budget`` on top, for themselves. ``blank`` leaves nodes' texts out, but not the options'.
@@ -97,8 +98,12 @@ def write_subgraph(
     numbers = rng.permutation(len(nodes)) + 1
     number = {node: int(local) for node, local in zip(nodes, numbers, strict=True)}
     joining = [edge for edge, pair in ends.items() if number.keys() >= set(pair)]
-    edges = choose_edges(graph, joining, rng, text_budget // 2, first=asked)
-    texts = {node: HIDDEN if node in masked else shown[node] for node in nodes}
+    needed = [edge for edge in joining if edge in subgraph.needed]
+    edges = choose_edges(graph, joining, rng, text_budget // 2, first=asked, needed=needed)
+    instead = masked if isinstance(masked, Mapping) else dict.fromkeys(masked, HIDDEN)
+    if blank and isinstance(masked, Mapping) and _is_blanked(blank, True):
+        instead = dict.fromkeys(masked, EMPTY)
+    texts = {node: instead[node] if node in instead else shown[node] for node in nodes}
     return GraphText(
         text=_written_out(graph, texts, number, edges, text_budget, Form()),
         options=write_options([shown[node] for node in options]),
@@ -184,9 +189,15 @@ def _that_fit(near: Mapping[int, bool], heads: Mapping[int, Head], room: int) ->
 
 
 def choose_edges(
-    graph: TextAttributedGraph, edges: Sequence[int], rng: np.random.Generator, budget: int, first: Collection[int]
+    graph: TextAttributedGraph,
+    edges: Sequence[int],
+    rng: np.random.Generator,
+    budget: int,
+    first: Collection[int],
+    needed: Collection[int] = (),
 ) -> tuple[int, ...]:
-    """As many edges as fit in ``budget`` pieces, without their texts, and one at each node of ``first`` in any case.
+    """As many edges as fit in ``budget`` pieces, without their texts; ``needed`` ones in any case, and one at each
+    node of ``first``.
 
     Those that touch ``first`` come before the others.
     """
@@ -199,9 +210,10 @@ def choose_edges(
     shuffled = [edges[i] for i in rng.permutation(len(edges))]
     ends = {edge: set(graph.edge_index[:, edge].tolist()) for edge in shuffled}
     touching = [edge for edge in shuffled if not ends[edge].isdisjoint(first)]
-    needed = [next((edge for edge in touching if node in ends[edge]), None) for node in first]
+    each = (next((edge for edge in touching if node in ends[edge]), None) for node in first)
+    needed = [*needed, *(edge for edge in each if edge is not None)]
     chosen: list[int] = []
-    for edge in dict.fromkeys([*(edge for edge in needed if edge is not None), *touching, *shuffled]):
+    for edge in dict.fromkeys([*needed, *touching, *shuffled]):
         budget -= cost[edge]
         if budget >= 0 or edge in needed:
             chosen.append(edge)

@@ -80,7 +80,7 @@ class TaskEntry(Section):
     """One task of the run."""
 
     name: str = "link"
-    """A registered task: attribute, neighbor, link, rotation, jigsaw, contrastive, position, or a third party's."""
+    """A registered task, such as link or jigsaw, or a third party's."""
     dataset: str | None = None
     """A registered dataset, or a folder or file of your own; null is the embedded graph, or the drawn scenes."""
     level: str | None = None

@@ -31,7 +31,34 @@ def relation_graph() -> TextAttributedGraph:
     )
 
 
-FURTHER = {"graph": [relation_graph]}
+def sparse_graph() -> TextAttributedGraph:
+    """A knowledge graph that never changes, with few edges for its size: 400 things, 5 relations, 1,600 edges."""
+    num_nodes = 400
+    triples = [
+        (node, (node * (3 + 2 * step) + 29 * step + 7) % num_nodes, step if step < 3 else 3 + node % 2)
+        for node in range(num_nodes)
+        for step in range(4)
+    ]
+    head, tail, relation = np.array([triple for triple in triples if triple[0] != triple[1]]).T
+    return TextAttributedGraph.from_edges(
+        "sparse",
+        [f"thing {node} of group {node % 9}, seen with {node * 13 % 31}" for node in range(num_nodes)],
+        np.stack([head, tail]),
+        directed=True,
+        relations=relation,
+        relation_names=["part of", "made by", "used for", "sold in", "kept in"],
+    )
+
+
+def circle_graph() -> TextAttributedGraph:
+    """A directed graph that never changes: 2,500 things on a circle, each of which points at eight further on."""
+    nodes = np.arange(2500)
+    ends = np.concatenate([np.stack([nodes, (nodes + step) % 2500]) for step in (1, 2, 5, 11, 23, 47, 95, 191)], axis=1)
+    texts = [f"thing {node} of hour {node * 24 // 2500}, seen with {node * 13 % 31}" for node in nodes]
+    return TextAttributedGraph.from_edges("circle", texts, ends, directed=True)
+
+
+FURTHER = {"graph": [relation_graph, sparse_graph, circle_graph]}
 """Sources for what a kind's embedded one does not have."""
 
 

@@ -17,11 +17,12 @@ from ssl4rl.answers import FUNCTIONS, Score, Scoring
 from ssl4rl.errors import UserError
 from ssl4rl.mixture import Mixture
 from ssl4rl.records import Completion
-from ssl4rl.registry import SOURCE_KINDS, TASKS
+from ssl4rl.registry import TASKS
 from ssl4rl.training.checks import plan_batches
 from ssl4rl.training.refill import FreshExamples
 from ssl4rl.training.schedule import FLOOR, Laddered, Schedule, on_ladders
 from ssl4rl.training.tasks import Tasks
+from tests.audit.every_case import Case
 
 
 class Other(Letters):
@@ -248,7 +249,7 @@ def test_a_task_without_rungs_has_no_curriculum() -> None:
 @pytest.mark.parametrize("name", TASKS.names())
 def test_the_ladders_of_all_tasks_can_be_climbed(name: str) -> None:
     kind = TASKS.get(name)
-    rungs = kind(SOURCE_KINDS.get(kind.source_kind.name).load()).rungs()
+    rungs = Case(kind, kind.default_level, "train").build().rungs()
     assert len(rungs) >= 3 and len({rung.label for rung in rungs}) == len(rungs)
     for rung in rungs:
         rung.example(0)

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring, words
+from ssl4rl.answers import Scoring
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
+from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
@@ -27,9 +28,6 @@ from ssl4rl.graph.tasks.constants import Constant, best_constant
 from ssl4rl.graph.text import GraphText
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 from ssl4rl.rng import seeded_rng
-
-QUOTE_WORDS = 8
-"""A run of this many words (or the whole text, if shorter) that occurs elsewhere counts as a quotation."""
 
 MOST_NEIGHBORS = 64
 """Neighbours of a candidate that are compared with another's: of a hub, more than enough."""
@@ -226,13 +224,3 @@ class Attribute(CandidateTask[AttributeKnobs]):
     def _beginning(self, node: int) -> str:
         """As much of a node's text as can count."""
         return read_head(self.source.texts[node], 8 * self.knobs.max_words).text.removesuffix(" …")
-
-
-def is_quoted(text: str, others: Sequence[str]) -> bool:
-    """Whether a run of 8 words of ``text`` (or all of it, if shorter) occurs in one of ``others``."""
-    hidden = words(text)
-    run = min(QUOTE_WORDS, len(hidden))
-    # Spaces around both sides, so that a run matches whole words only.
-    padded = [f" {' '.join(words(other))} " for other in others]
-    runs = {f" {' '.join(hidden[i : i + run])} " for i in range(len(hidden) - run + 1)} if run else set()
-    return any(piece in other for other in padded for piece in runs)

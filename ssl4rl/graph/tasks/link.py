@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.drafts import Draft, Redraw, inserted
+from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.pairs import TRIES, PairKnobs, PairTask, Question
 from ssl4rl.graph.task import PAPER_CONTEXT
+from ssl4rl.graph.tasks.alike import one_of
 from ssl4rl.prompts import OPTION_LETTERS
 
 DEGREE_PARTS = (4, 2)
@@ -92,8 +93,8 @@ class Link(PairTask[LinkKnobs]):
         order = [int(self.relations[around]), *rng.permutation(near).tolist(), *rng.permutation(list(groups)).tolist()]
         options = [relation for relation in dict.fromkeys(order) if relation in groups][: self.knobs.num_options]
         edges = {relation: self._only(relation, groups[relation], options, rng) for relation in options}
-        gold, *others = (options[i] for i in rng.permutation(len(options)))
-        return self.ask_relation(edges[gold], inserted(gold, others, slot), rng)
+        gold, options = one_of(options, slot, rng)
+        return self.ask_relation(edges[gold], options, rng)
 
     def _groups_like(self, edge: int) -> dict[int, IntArray]:
         """The edges of the split whose ends have about the degrees of this one's, by relation."""

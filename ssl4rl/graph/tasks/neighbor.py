@@ -17,6 +17,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
+from ssl4rl.graph.tasks.alike import drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 
@@ -193,20 +194,19 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             Redraw: if there are too few such edges.
         """
         groups = node_groups(self.source)
-        edges: list[tuple[int, int]] = []
-        for _ in range(CHOICES):
+
+        def draw(found: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
             target = int(rng.choice(self.targets))
             node = int(rng.choice(self.asked.around(target)))
-            if not self.source.has_text[node] or (groups is not None and edges and groups[node] != groups[edges[0][1]]):
-                continue
-            if all(self._is_apart(target, other) and self._is_apart(node, end) for end, other in edges):
-                edges.append((target, node))
-            if len(edges) == self.knobs.num_candidates:
-                break
-        else:
-            raise Redraw("too few edges apart from each other")
-        (target, hidden), *others = (edges[i] for i in rng.permutation(len(edges)))
-        return target, [hidden], inserted(hidden, [node for _, node in others], slot)
+            fits = groups is None or not found or groups[node] == groups[found[0][1]]
+            return (target, node) if fits and self.source.has_text[node] else None
+
+        def are_apart(edge: tuple[int, int], other: tuple[int, int]) -> bool:
+            return self._is_apart(edge[0], other[1]) and self._is_apart(edge[1], other[0])
+
+        edges = drawn_apart(draw, are_apart, self.knobs.num_candidates, CHOICES)
+        (target, hidden), edges = one_of(edges, slot, rng)
+        return target, [hidden], [node for _, node in edges]
 
     def _is_apart(self, node: int, other: int) -> bool:
         return node != other and not len(self.view.full.between(node, other))

@@ -9,8 +9,9 @@ from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import citation_graph, default_graph
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
-from ssl4rl.graph.tasks.attribute import Attribute, is_quoted
+from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.constants import best_constant
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor, best_blind_jaccard

@@ -1,0 +1,20 @@
+"""Quotations: what a prompt hides must not stand elsewhere in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssl4rl.answers import words
+
+QUOTE_WORDS = 8
+"""A run of this many words (or the whole text, if shorter) that occurs elsewhere counts as a quotation."""
+
+
+def is_quoted(text: str, others: Sequence[str]) -> bool:
+    """Whether a run of 8 words of ``text`` (or all of it, if shorter) occurs in one of ``others``."""
+    hidden = words(text)
+    run = min(QUOTE_WORDS, len(hidden))
+    # Spaces around both sides, so that a run matches whole words only.
+    padded = [f" {' '.join(words(other))} " for other in others]
+    runs = {f" {' '.join(hidden[i : i + run])} " for i in range(len(hidden) - run + 1)} if run else set()
+    return any(piece in other for other in padded for piece in runs)

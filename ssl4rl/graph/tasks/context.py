@@ -1,0 +1,79 @@
+"""Context prediction: which of several groups of texts are the neighbours of a node?
+
+After the pre-training task of Hu et al. (Strategies for Pre-training Graph Neural Networks, ICLR 2020, §3.1.1): whether
+a neighbourhood and a context graph belong to the same node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ssl4rl.drafts import Draft, Redraw
+from ssl4rl.graph.task import node_item
+from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, Group, drawn_apart, one_of
+from ssl4rl.graph.tasks.candidates import CandidateKnobs
+from ssl4rl.prompts import label_noun, read_alike, write_options
+
+
+class ContextPredictionKnobs(CandidateKnobs):
+    """Settings of context prediction."""
+
+    num_neighbors: int = Field(3, ge=1, le=8)
+    """Texts in each group."""
+
+
+class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
+    """Which group of neighbours belongs to the shown node? Scored 0 or 1."""
+
+    name: ClassVar[str] = "context"
+    knobs_type = ContextPredictionKnobs
+    levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "easy": {"num_near": 0},
+        "medium": {},
+        "hard": {"num_candidates": 6, "num_neighbors": 2},
+    }
+    ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"level": "easy", "num_candidates": 2},
+        {"level": "easy"},
+        {"level": "medium"},
+        {"level": "hard"},
+    )
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.refuse_crowds("groups of neighbours")
+        self.set_pool_with_neighbors(self.knobs.num_neighbors)
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        def draw(found: Sequence[Group]) -> Group:
+            return self.draw_group(found[0][0] if found else None, rng)
+
+        count = self.knobs.num_candidates
+        alike = drawn_apart(draw, self._are_apart, count, TRIES * count)
+        (target, near), groups = one_of(alike, self.slot(index, count), rng)
+        offered = [node for _, group in groups for node in group]
+        subgraph = self.cut([target], rng, hidden_nodes=offered)
+        shown, left = self.cut_options(sorted(offered))
+        written = self.write(subgraph, rng, left, keep=[target])
+        options = [" | ".join(shown[node] for node in group) for _, group in groups]
+        if read_alike(options):
+            raise Redraw("two groups read alike")
+        whose = "the text of one" if len(near) == 1 else f"the texts of {len(near)}"
+        question = (
+            f"Some neighbours of node [{written.number[target]}] are not shown. "
+            f"Which of these lines has {whose} of them?"
+        )
+        parts = self.prompt(written.text, question, write_options(options), self.form(label_noun(self.letters)))
+        meta = self.meta(subgraph, written, target=target, groups=[group for _, group in groups])
+        gold = self.letters[groups.index((target, near))]
+        return Draft.any_of(parts, [gold], list(self.letters), (node_item(target),), meta)
+
+    def _are_apart(self, one: Group, other: Group) -> bool:
+        """Whether no edge joins either node with the other's group, and no node is in both."""
+        (a, near), (b, far) = one, other
+        linked = any(self.is_joined(a, node) for node in (b, *far)) or any(self.is_joined(b, node) for node in near)
+        return not linked and {a, *near}.isdisjoint({b, *far})

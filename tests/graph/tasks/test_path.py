@@ -1,0 +1,58 @@
+"""Path queries, checked against a plain walk over the triples."""
+
+from collections import defaultdict
+
+import pytest
+
+from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.tasks.path import PathQuery
+from tests.audit.every_case import relation_graph, sparse_graph
+
+
+def follow(graph, start, chain):
+    ends = defaultdict(set)
+    for (head, tail), relation in zip(graph.edge_index.T.tolist(), graph.relations.tolist(), strict=True):
+        ends[head, relation].add(tail)
+    nodes = {start}
+    for relation in chain:
+        nodes = set().union(*(ends[node, relation] for node in nodes))
+    return nodes
+
+
+@pytest.mark.parametrize("level", ["medium", "hard", "hidden"])
+def test_only_the_right_entity_is_reached_over_the_chain(level):
+    graph = sparse_graph()
+    task = PathQuery(graph, level=level)
+    for index in range(40):
+        meta = task.example(index).meta
+        reached = follow(graph, meta["node"], meta["chain"])
+        assert reached & set(meta["candidates"]) == {meta["path"][-1]}
+
+
+def test_the_path_is_shown_up_to_its_last_edge_and_no_candidate_is():
+    graph = sparse_graph()
+    for level in ("medium", "hard"):
+        task = PathQuery(graph, level=level, knobs={"text_budget": 60})
+        for index in range(40):
+            meta = task.example(index).meta
+            pairs = list(zip(meta["path"], meta["path"][1:], strict=False))
+            assert all(list(pair) in meta["edges"] for pair in pairs[:-1])
+            assert not set(meta["candidates"]) & set(meta["nodes"].values())
+    hidden = PathQuery(graph, level="hidden").example(0).meta
+    assert not set(hidden["path"][1:]) & set(hidden["nodes"].values())
+
+
+def test_the_last_edge_is_of_the_split():
+    graph = sparse_graph()
+    task = PathQuery(graph, split="val")
+    asked = {tuple(pair) for pair in graph.edge_index[:, task.view.asked["val"]].T.tolist()}
+    assert all(tuple(task.example(index).meta["path"][-2:]) in asked for index in range(20))
+
+
+def test_what_it_needs_is_said(house):
+    with pytest.raises(NotApplicable, match="has no relations"):
+        PathQuery(house)
+    with pytest.raises(NotApplicable, match="edges between so many of its nodes"):
+        PathQuery(relation_graph())
+    with pytest.raises(NotApplicable, match=r"no relation with 26 val edges"):
+        PathQuery(sparse_graph(), split="val", knobs={"num_candidates": 26})
