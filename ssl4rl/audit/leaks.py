@@ -73,7 +73,8 @@ def _shows_missing_word(offer: Offer) -> bool:
     if "blank" not in meta:
         return False
     number = next(number for number, node in meta["nodes"].items() if node == meta["target"])
-    [line] = [line for line in lines_outside_options(offer) if line.startswith(f"[{number}] ")]
+    # Nodes are listed before edges, whose lines may begin alike.
+    line = next(line for line in lines_outside_options(offer) if line.startswith(f"[{number}] "))
     return any(
         text in words(line) for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right
     )

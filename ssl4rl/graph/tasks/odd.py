@@ -7,6 +7,7 @@ are the options: among these the odd one would stand out by whatever neighbours 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from math import log2
 from typing import Any, ClassVar
 
@@ -16,11 +17,15 @@ from pydantic import Field
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.graph.budget import heads_of
 from ssl4rl.graph.kinds import node_groups
-from ssl4rl.graph.task import node_item
-from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, Group, drawn_apart, one_of
+from ssl4rl.graph.task import DENSE, node_item
+from ssl4rl.graph.tasks.alike import AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, read_alike, write_options
 
+DRAWS = 40
+"""Groups that are tried for each list."""
+MOST_NEIGHBORS = 64
+"""Neighbours of a hub that are looked at."""
 LONG = 60
 """Pieces from which on texts count as equally long: they are cut."""
 
@@ -58,10 +63,9 @@ class OddOneOut(AlikeTask[OddKnobs]):
         stranger, found = self._draw_groups(rng)
         (target, group), groups = one_of(found, self.slot(index, count), rng)
         place = groups.index((target, group))
-        same = [i for i, node in enumerate(group) if self._surface(node) == self._surface(stranger)]
-        odd = int(rng.choice(same))
         lists = [near for _, near in groups]
-        lists[place] = [*group[:odd], stranger, *group[odd + 1 :]]
+        lists[place] = [stranger, *group[1:]]
+        lists = [rng.permutation(near).tolist() for near in lists]
         targets = [node for node, _ in groups]
         listed = [node for near in (*lists, group) for node in near]
         shown, left = self.cut_options(sorted({*listed}))
@@ -79,21 +83,28 @@ class OddOneOut(AlikeTask[OddKnobs]):
         return Draft.any_of(parts, [self.letters[place]], list(self.letters), (node_item(target),), meta)
 
     def _draw_groups(self, rng: np.random.Generator) -> tuple[int, list[Group]]:
-        """A node, and groups of neighbours that it is far from, in each of which one is like it."""
-        center, near = self.draw_group(None, rng)
-        stranger = int(rng.choice(near))
+        """A node, and groups of neighbours that it is far from, the first of each of which is like it.
+
+        These are as far from the node's own group as it is from theirs, so either kind is drawn by the same rule.
+        """
+        center, (stranger, *rest) = self.draw_group(None, rng)
         surface = self._surface(stranger)
 
         def draw(found: Sequence[Group]) -> Group | None:
-            target, group = self.draw_group(center, rng)
-            fits = any(self._surface(node) == surface for node in group)
-            return (target, group) if fits and self._are_far(near, group) else None
+            target = self.draw_like(center, rng)
+            around = rng.permutation(self.text_neighbors(target))[:MOST_NEIGHBORS].tolist()
+            like = next((node for node in around if self._surface(node) == surface), None)
+            if like is None:
+                return None
+            near = [node for node in around if node != like][: self.knobs.num_neighbors - 1]
+            fits = self._is_far(stranger, target, [*near, like]) and self._is_far(like, center, rest)
+            return (target, [like, *near]) if fits else None
 
         def are_apart(one: Group, other: Group) -> bool:
             return {one[0], *one[1]}.isdisjoint({other[0], *other[1]})
 
         count = self.knobs.num_candidates
-        return stranger, drawn_apart(draw, are_apart, count, TRIES * count)
+        return stranger, drawn_apart(draw, are_apart, count, DRAWS * count)
 
     def _surface(self, node: int) -> tuple[int, ...]:
         """What shows of a node without its text being read: its group, about its degree, about how long its text is."""
@@ -101,10 +112,17 @@ class OddOneOut(AlikeTask[OddKnobs]):
         shown = min(heads_of(self.source).of(node, self.knobs.text_budget).pieces, LONG)
         return (0 if groups is None else int(groups[node]), int(4 * log2(degree)), int(2 * log2(shown)))
 
-    def _are_far(self, group: Sequence[int], other: Sequence[int]) -> bool:
-        """Whether no node of one is in the other, linked with it, or shares a neighbour with it."""
-        full = self.view.full
-        near = np.zeros(self.source.num_nodes, dtype=bool)
-        for node in group:
-            near[node] = near[full.around(node)] = True
-        return not near[other].any() and not any(near[full.around(node)].any() for node in other)
+    def _is_far(self, node: int, target: int, group: Sequence[int]) -> bool:
+        """Whether a node is linked with neither the target nor its group, and shares no neighbour with the latter.
+
+        Hubs do not count as shared: of what they join, nothing is far from anything.
+        """
+        if any(node == other or self.is_joined(node, other) for other in (target, *group)):
+            return False
+        around = set(self.view.full.around(node).tolist()) - self._hubs
+        return all(around.isdisjoint(self.view.full.around(other).tolist()) for other in group)
+
+    @cached_property
+    def _hubs(self) -> set[int]:
+        degrees = self.view.full.degrees
+        return set(np.flatnonzero(degrees > DENSE * (degrees > 0).sum()).tolist())
