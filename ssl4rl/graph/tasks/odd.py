@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw
+from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import DENSE, node_item
@@ -92,11 +93,12 @@ class OddOneOut(AlikeTask[OddKnobs]):
 
         def draw(found: Sequence[Group]) -> Group | None:
             target = self.draw_like(center, rng)
-            around = rng.permutation(self.text_neighbors(target))[:MOST_NEIGHBORS].tolist()
-            like = next((node for node in around if self._surface(node) == surface), None)
+            around = rng.permutation(self.text_neighbors(target))[:MOST_NEIGHBORS]
+            alike = around[self._degree_class[around] == self._degree_class[stranger]].tolist()
+            like = next((node for node in alike if self._surface(node) == surface), None)
             if like is None:
                 return None
-            near = [node for node in around if node != like][: self.knobs.num_neighbors - 1]
+            near = [node for node in around.tolist() if node != like][: self.knobs.num_neighbors - 1]
             fits = self._is_far(stranger, target, [*near, like]) and self._is_far(like, center, rest)
             return (target, [like, *near]) if fits else None
 
@@ -108,9 +110,9 @@ class OddOneOut(AlikeTask[OddKnobs]):
 
     def _surface(self, node: int) -> tuple[int, ...]:
         """What shows of a node without its text being read: its group, about its degree, about how long its text is."""
-        groups, degree = node_groups(self.source), self.view.visible.degree(node)
+        groups = node_groups(self.source)
         shown = min(heads_of(self.source).of(node, self.knobs.text_budget).pieces, LONG)
-        return (0 if groups is None else int(groups[node]), int(4 * log2(degree)), int(2 * log2(shown)))
+        return (0 if groups is None else int(groups[node]), int(self._degree_class[node]), int(2 * log2(shown)))
 
     def _is_far(self, node: int, target: int, group: Sequence[int]) -> bool:
         """Whether a node is linked with neither the target nor its group, and shares no neighbour with the latter.
@@ -121,6 +123,11 @@ class OddOneOut(AlikeTask[OddKnobs]):
             return False
         around = set(self.view.full.around(node).tolist()) - self._hubs
         return all(around.isdisjoint(self.view.full.around(other).tolist()) for other in group)
+
+    @cached_property
+    def _degree_class(self) -> IntArray:
+        """Equal for nodes of about the same degree: within a factor of two to the power of a quarter."""
+        return np.asarray(4 * np.log2(np.maximum(self.view.visible.degrees, 1)), dtype=np.int64)
 
     @cached_property
     def _hubs(self) -> set[int]:

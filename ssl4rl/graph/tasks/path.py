@@ -55,7 +55,7 @@ class PathQuery(CandidateTask[PathKnobs]):
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 2},
         "medium": {},
-        "hard": {"num_candidates": 6, "length": 3},
+        "hard": {"length": 3},
         "hidden": {"hide": "all"},
     }
 
