@@ -67,7 +67,7 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
         if sources != {node for label, node in zip(offer.labels, offer.nodes, strict=True) if label in offer.right}:
             yield "edges between the asked nodes point both ways, or the other way"
     if len(offer.asked) == 2 and not offer.nodes:
-        if offer.right == {"no"} and _joined(full, *offer.asked):
+        if offer.right == {"no"} and _holds(graph, full, *offer.asked, offer.example.meta.get("relation")):
             yield "the answer is no, and an edge joins the asked nodes"
         elif offer.has_texts and graph.relations is not None:
             holding = _relations(graph, full, *offer.asked)
@@ -96,6 +96,13 @@ def _reached(
             ends.update(others[holds].tolist())
         nodes = ends
     return nodes
+
+
+def _holds(graph: TextAttributedGraph, full: Adjacency, head: int, tail: int, relation: int | None) -> bool:
+    """Whether the relation holds from head to tail; where none is asked about, whether any edge joins them."""
+    if relation is None:
+        return _joined(full, head, tail)
+    return graph.relation_names[relation] in _relations(graph, full, head, tail)
 
 
 def _relations(graph: TextAttributedGraph, full: Adjacency, head: int, tail: int) -> set[str]:
