@@ -156,7 +156,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
         """Whether of each masked node a neighbour is shown that is not also each of the other candidates'."""
         if not candidates:
             return True
-        ends = self.source.edge_index[:, list(edges)]
+        ends = self.shown[0].edge_index[:, list(edges)]
         for node in masked:
             around = {*ends[1, ends[0] == node].tolist(), *ends[0, ends[1] == node].tolist()}
             for other in candidates:

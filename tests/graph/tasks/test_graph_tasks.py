@@ -202,3 +202,11 @@ def test_what_a_graph_lacks_is_said():
         Attribute(empty)
     with pytest.raises(NotApplicable, match="too few neighbours with a text"):
         Neighbor(dataclasses.replace(empty, texts=["alone", *[""] * 29])).example(0)
+
+
+def test_attribute_asks_the_same_questions_where_edges_are_rewired():
+    plain, rewired = Attribute(default_graph()), Attribute(default_graph(), knobs={"corrupt": "edges"})
+    for index in range(60):
+        asked, again = plain.example(index).meta, rewired.example(index).meta
+        assert [asked["masked"], asked["candidates"]] == [again["masked"], again["candidates"]]
+    assert not rewired.redrawn
