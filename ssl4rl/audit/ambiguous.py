@@ -83,7 +83,7 @@ def _joined(full: Adjacency, one: int, other: int) -> bool:
 def _reached(
     graph: TextAttributedGraph, relations: IntArray, full: Adjacency, start: int, chain: Sequence[int]
 ) -> set[int]:
-    """What a chain of relations leads to."""
+    """What a chain of relations leads to; not by the code of the task, whose faults would then go unseen."""
     nodes = {start}
     for relation in chain:
         ends = set[int]()

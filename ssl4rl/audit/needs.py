@@ -17,12 +17,12 @@ from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer, above_options
 from ssl4rl.audit.rules import Rule, Weights, by_part, one_by_one
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.tasks.cloze import BLANK as BLANK_WORD
 from ssl4rl.graph.view import edge_view
 from ssl4rl.source import Source
 
 MOST_TEXTS, RAREST = 5000, 12
 """Texts in which it is counted which words occur together, and how many words of a context are looked up."""
-BLANKED = "____"
 SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 TEXT, STRUCTURE = "texts alone: shared words", "structure alone: shared neighbours"
@@ -125,7 +125,7 @@ def _seen_together(graph: TextAttributedGraph, own: bool) -> Weights:
     def weights(offer: Offer) -> list[float]:
         [asked] = offer.asked
         lines = [line for line in above_options(offer).splitlines() if line.startswith("[")]
-        used = {word for line in lines if (BLANKED in line) == own for word in words(line)}
+        used = {word for line in lines if (BLANK_WORD in line) == own for word in words(line)}
         known = {word: having[word] - {asked} for word in used & having.keys()}
         rarest = sorted((word for word in known if len(known[word]) > 1), key=lambda word: (len(known[word]), word))
         return [_information(having.get(option, set()) - {asked}, option, known, rarest) for option in offer.texts]

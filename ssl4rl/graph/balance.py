@@ -10,7 +10,7 @@ from ssl4rl.graph.adjacency import IntArray
 ROUNDS, STEP = 400, 0.4
 """Rounds of balancing, and how much of an imbalance each takes away."""
 PARTS = 2
-"""Degrees are told apart by this many parts of a factor of two, and within these by which end has more."""
+"""Bins of degrees in a factor of two; edges between the same bins are also told apart by which end has more edges."""
 
 Array = NDArray[np.float64]
 

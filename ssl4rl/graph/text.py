@@ -72,11 +72,11 @@ def write_subgraph(
 ) -> GraphText:
     """The nodes, one a line with number and text, then the edges, with direction, relation and text where they exist.
 
-    ``keep`` and ``masked`` are the asked nodes; the texts of ``masked`` are not shown, but what it may have in their
-    place. ``options`` are nodes whose
-    texts are offered as lettered answers instead. The budget decides how many of the other nodes are shown: as many,
-    nearest first, as leave each text enough words. One neighbour of each asked node is shown in any case. Edges
-    have half of ``text_budget`` on top, for themselves. ``blank`` leaves nodes' texts out, but not the options'.
+    ``keep`` and ``masked`` are the asked nodes. The texts of ``masked`` are not shown, or what it maps them to is shown
+    in their place. ``options`` are nodes whose texts are offered as lettered answers instead. The budget decides how
+    many of the other nodes are shown: as many, nearest first, as leave each text enough words. One neighbour of each
+    asked node is shown in any case. Edges have half of ``text_budget`` on top, for themselves. ``blank`` leaves nodes'
+    texts out, but not the options'.
     """
     asked = [node for node in subgraph.nodes if node in keep or node in masked]
     visible = [node for node in subgraph.nodes if node not in masked]

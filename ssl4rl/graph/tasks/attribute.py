@@ -141,7 +141,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
     def _differs(self, node: int, other: int) -> bool:
         """Whether ``node`` has a visible neighbour that no edge of the graph joins to ``other``."""
         around = self.view.visible.around(node)[:MOST_NEIGHBORS].tolist()
-        return any(not len(self.view.full.between(each, other)) for each in around)
+        return not all(self.is_joined(each, other) for each in around)
 
     def _cut_telling(self, masked: Sequence[int], candidates: Sequence[int], rng: np.random.Generator) -> Subgraph:
         """A subgraph around the masked nodes whose edges hold of no other candidate, if a few draws find one."""
@@ -160,7 +160,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
         for node in masked:
             around = {*ends[1, ends[0] == node].tolist(), *ends[0, ends[1] == node].tolist()}
             for other in candidates:
-                if other != node and all(len(self.view.full.between(each, other)) for each in around):
+                if other != node and all(self.is_joined(each, other) for each in around):
                     return False
         return True
 

@@ -209,7 +209,7 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         return target, [hidden], [node for _, node in edges]
 
     def _is_apart(self, node: int, other: int) -> bool:
-        return node != other and not len(self.view.full.between(node, other))
+        return node != other and not self.is_joined(node, other)
 
 
 def best_blind_jaccard(num_hidden: int, num_candidates: int) -> float:
