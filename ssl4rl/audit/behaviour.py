@@ -15,8 +15,8 @@ import numpy as np
 
 from ssl4rl import answers
 from ssl4rl.answers import Scoring, words
-from ssl4rl.audit.leaks import NODE_LINE
 from ssl4rl.audit.offers import list_options, read_offers
+from ssl4rl.audit.read_graph import read_node
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -108,10 +108,7 @@ def without_names(example: Example) -> Example | None:
         return NAME.sub(lambda name: placeholders.setdefault(name[0], f"Name{len(placeholders) + 1}"), text)
 
     options = {f"{label}: {text}" for label, text in zip(offer.labels, offer.texts, strict=True) if offer.nodes}
-    lines = [
-        hide(line) if line in options or (NODE_LINE.fullmatch(line) and "] --" not in line) else line
-        for line in example.text.splitlines()
-    ]
+    lines = [hide(line) if line in options or read_node(line) else line for line in example.text.splitlines()]
     return replace(example, parts=("\n".join(lines),)) if placeholders else None
 
 

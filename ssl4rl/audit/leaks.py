@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,16 +10,13 @@ import numpy as np
 
 from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer, lines_outside_options, read_offers
+from ssl4rl.audit.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split
 from ssl4rl.tasks import Task
 
-NODE_LINE = re.compile(r"\[(\d+)\] (.*)")
-EDGE_LINE = re.compile(r"\[(\d+)\] --.*?-*>? ?\[(\d+)\]")
-SHORT_EDGES = re.compile(r"Edges: (.*)\.")
-SHORT_EDGE = re.compile(r"(\d+)(?:->|-)(\d+)")
 QUOTE = 8
 """A run of so many words of a hidden text is a quotation of it; so is all of a shorter one."""
 
@@ -43,7 +39,7 @@ def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[
 
 
 def _shows_graph(example: Example) -> bool:
-    return "nodes" in example.meta and "edges" in example.meta and "\nEdges:" in example.text
+    return "nodes" in example.meta and "edges" in example.meta and graph_format(example.text) is not None
 
 
 def repeats_right_option(offer: Offer, graph: TextAttributedGraph | None) -> bool:
@@ -55,9 +51,8 @@ def repeats_right_option(offer: Offer, graph: TextAttributedGraph | None) -> boo
     own = [words(text.removesuffix("…")) for label, text in zip(offer.labels, offer.texts, strict=True)]
     right = [used for label, used in zip(offer.labels, own, strict=True) if used and label in offer.right]
     for line in lines_outside_options(offer):
-        found = NODE_LINE.fullmatch(line)
-        shown = words(found[2] if found else line)
-        node = nodes.get(int(found[1])) if found else None
+        number, text = read_node(line) or (0, line)
+        shown, node = words(text), nodes.get(number)
         if node is not None and graph is not None and node not in offer.nodes:
             right_here = [used for used in right if not _within(used, words(graph.texts[node]))]
         else:
@@ -72,28 +67,14 @@ def _shows_missing_word(offer: Offer) -> bool:
     meta = offer.example.meta
     if "blank" not in meta:
         return False
-    number = next(number for number, node in meta["nodes"].items() if node == meta["target"])
-    # Nodes are listed before edges, whose lines may begin alike.
-    line = next(line for line in lines_outside_options(offer) if line.startswith(f"[{number}] "))
-    return any(
-        text in words(line) for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right
-    )
+    number = next(int(number) for number, node in meta["nodes"].items() if node == meta["target"])
+    nodes = filter(None, map(read_node, lines_outside_options(offer)))
+    shown = words(next(text for local, text in nodes if local == number))
+    return any(text in shown for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right)
 
 
 def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
     return f" {' '.join(part)} " in f" {' '.join(whole)} "
-
-
-def shown_edges(prompt: str) -> Iterator[tuple[int, int]]:
-    """The edges that a prompt shows, in local numbers, read from its text."""
-    after = prompt[prompt.index("\nEdges:") + 1 :]
-    if short := SHORT_EDGES.match(after):
-        for pair in short.group(1).split(", "):
-            if edge := SHORT_EDGE.fullmatch(pair):
-                yield int(edge[1]), int(edge[2])
-    for line in after.splitlines()[1:]:
-        if edge := EDGE_LINE.match(line):
-            yield int(edge[1]), int(edge[2])
 
 
 @lru_cache(maxsize=1)
@@ -141,8 +122,8 @@ class Leaks:
         return "shows the asked edge"
 
     def _quotations(self, example: Example) -> list[str]:
-        nodes = filter(None, map(NODE_LINE.fullmatch, example.text.splitlines()))
-        shown = [words(line[2]) for line in nodes] if "masked" in example.meta else []
+        nodes = filter(None, map(read_node, example.text.splitlines()))
+        shown = [words(text) for _, text in nodes] if "masked" in example.meta else []
         for node in example.meta.get("masked", ()):
             hidden = words(self._hidden_text(example, node))
             size = min(QUOTE, len(hidden))

@@ -17,6 +17,7 @@ from itertools import takewhile
 from typing import Any
 
 from ssl4rl import answers
+from ssl4rl.audit.read_graph import read_node
 from ssl4rl.example import Example
 from ssl4rl.prompts import OPTION_LETTERS
 
@@ -110,11 +111,7 @@ def _named_texts(prompt: str, options: Sequence[str]) -> list[str]:
     """The texts of the nodes that options name; empty if they do not."""
     if not all(REFERENCE.fullmatch(option) for option in options):
         return []
-    lines: dict[str, str] = {}
-    for line in prompt.splitlines():
-        # Nodes are listed before edges, whose lines may begin alike.
-        number, _, text = line.partition(" ")
-        lines.setdefault(number, text)
+    lines = {f"[{number}]": text for number, text in filter(None, map(read_node, prompt.splitlines()))}
     return [lines[option] for option in options] if lines.keys() >= set(options) else []
 
 

@@ -14,10 +14,11 @@ from pydantic import Field
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.budget import fair_shares, heads_of, shown_part
+from ssl4rl.graph.formats import Form, GraphFormat, Restatement
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
-from ssl4rl.graph.text import Blanked, GraphText, Restatement, restate, write_subgraph
+from ssl4rl.graph.text import Blanked, GraphText, write_subgraph
 from ssl4rl.graph.view import edge_view, inductive_view
 from ssl4rl.prompts import same_names
 from ssl4rl.registry import SOURCE_KINDS
@@ -28,7 +29,7 @@ from ssl4rl.tasks import Knobs, Task
 class ContextKnobs(Knobs):
     """How much of the graph a prompt shows."""
 
-    unseeded = frozenset({"corrupt"})
+    unseeded = frozenset({"corrupt", "graph_format"})
 
     num_hops: int = Field(1, ge=0, le=4)
     """How far from the asked nodes the context reaches; 0 shows no context."""
@@ -39,6 +40,10 @@ class ContextKnobs(Knobs):
     text_budget: int = Field(400, ge=16, le=20000)
     """Pieces of text shown for nodes and options in all, and half as many again for edges (a piece is about a token).
     It decides how many nodes are shown: of each, at least 12 words are."""
+    graph_format: GraphFormat = "edge_list"
+    """How the graph is written: ``edge_list`` has the nodes and then the edges, ``adjacency_list`` the edges under each
+    node that has them, ``outline`` a tree that grows from the asked nodes, ``json`` one JSON object. What is shown is
+    the same."""
     inductive: bool = False
     """Whether training prompts leave out the nodes of val and test, texts and edges."""
     corrupt: Literal["text", "asked_text", "other_text", "edges", "directions"] | None = None
@@ -117,8 +122,8 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         """The subgraph as text, by this task's knobs; ``about`` goes to :func:`ssl4rl.graph.text.write_subgraph`."""
         graph, budget = self.shown[0], text_budget or self.knobs.text_budget
         blank = BLANKED.get(self.knobs.corrupt or "")
-        written = write_subgraph(graph, subgraph, rng, text_budget=budget, blank=blank, **about)
-        return written if self.restated is None else restate(graph, written, self.restated, rng, budget)
+        form = Form(rng, self.knobs.graph_format, self.restated)
+        return write_subgraph(graph, subgraph, form, text_budget=budget, blank=blank, **about)
 
     def cut_options(self, nodes: Sequence[int]) -> tuple[dict[int, str], int]:
         """The texts of offered nodes, cut to three quarters of the budget at most, and what is left of that.

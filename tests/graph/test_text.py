@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.budget import FEWEST_WORDS, count_pieces, cut, fair_shares, read_head
+from ssl4rl.graph.formats import Form
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.text import write_subgraph
@@ -96,9 +97,14 @@ def test_each_asked_node_has_an_edge_even_where_the_budget_is_spent():
 def test_asked_texts_are_cut_at_the_same_place_whatever_is_around_them():
     graph = star(12, words=60)
     alone = Subgraph((0,), (0,), ())
-    removed = write_subgraph(graph, alone, np.random.default_rng(0), text_budget=120, keep=[0], options=[1, 2, 3])
     around = Subgraph((0, *range(4, 12)), (0,) + (1,) * 8, tuple(range(3, 11)))
-    written = write_subgraph(graph, around, np.random.default_rng(0), text_budget=120, keep=[0], options=[1, 2, 3])
+    removed, written = (
+        write_subgraph(graph, cut, Form(np.random.default_rng(0)), text_budget=120, keep=[0], options=[1, 2, 3])
+        for cut in (alone, around)
+    )
+    written = write_subgraph(
+        graph, around, Form(np.random.default_rng(0)), text_budget=120, keep=[0], options=[1, 2, 3]
+    )
     assert written.shown[0] == removed.shown[0]
     # Options and context share what is left.
     lengths = [count_pieces(text) for node, text in written.shown.items() if node != 0]
@@ -107,7 +113,7 @@ def test_asked_texts_are_cut_at_the_same_place_whatever_is_around_them():
 
 def whole(graph: TextAttributedGraph, **options):
     every = Subgraph(tuple(range(graph.num_nodes)), (0,) * graph.num_nodes, tuple(range(graph.num_edges)))
-    return write_subgraph(graph, every, np.random.default_rng(0), **{"text_budget": 200} | options)
+    return write_subgraph(graph, every, Form(np.random.default_rng(0)), **{"text_budget": 200} | options)
 
 
 def test_plain_edges_are_written_in_local_numbers(house):

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, TypeVar
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.formats import AT_BOTH_ENDS, Restatement
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
-from ssl4rl.graph.text import Restatement
 
 LEVELS: Mapping[str, Mapping[str, Any]] = {
     "no-graph": {"num_hops": 0},
@@ -72,6 +72,8 @@ class GraphBenchmark(GraphTask[GK], Benchmark[TextAttributedGraph, GK]):
             raise NotApplicable(f"task.restated=options: benchmark {self.name} has no options to put in another order")
         if restated == "ends" and self.source.directed and not self.asks_pairs:
             raise NotApplicable(f"task.restated=ends: the edges of graph {self.source.name} have a direction")
+        if restated == "ends" and self.knobs.graph_format in AT_BOTH_ENDS and not self.asks_pairs:
+            raise NotApplicable(f"task.restated=ends: {self.knobs.graph_format} writes an edge as its nodes stand")
 
     @property
     def restated(self) -> Restatement | None:
