@@ -1,12 +1,14 @@
 """Check the contract of every registered task and benchmark at every level, on every source at hand.
 
-    python -m experiments.audit                         (2,000 examples of each)
+    python -m experiments.audit [SOURCES]               (2,000 examples of each; hours on one core for all)
     python -m experiments.audit --examples 10000        (make audit-full)
+    python -m experiments.audit --table                 (of what was measured: the table, and whether it is clean)
 
 Three questions. Are the formal rules of ``ssl4rl.audit`` kept, can a reply that never looked at the prompt earn more
 than its chance, and does a prompt show what it must not? And, of tasks: can the reward be had without the task, by a
-rule that is fitted on what train asks and offers, or by the shape of the graph? The answers are written to
-experiments/results/audit.json and experiments/results/fairness.json; what is a finding is printed.
+rule that is fitted on what train asks and offers, or by the shape of the graph? Of each source the first three answers
+are written to experiments/results/audit/SOURCE.json and the rest to SOURCE.csv, a cell a line; Holm's correction is
+over the whole table, so verdicts are worked out when that is read.
 
 Sources are the embedded ones and, where they exist under SSL4RL_TEST_DATA (default ../shared/data), real graphs and
 photographs.
@@ -15,18 +17,23 @@ photographs.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.fairness import Cell, judge, measure
 from ssl4rl.audit.registered import every_task
+from ssl4rl.environment import environment
 from ssl4rl.errors import NotApplicable
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SPLITS, Source
@@ -38,6 +45,8 @@ FOLDERS = (
     *(("graph", f"graphs/{name}") for name in ("wikispeedia", "webkb-texas", "umls", "peps", "spack")),
     ("images", "photos"),
 )
+FAULTS = ("problems", "leaks", "ambiguous", "blind_above_chance")
+"""What a row of the contract may hold against a task."""
 OTHERS_SHARE = 10
 """Of val and test the contract is checked on a tenth of train's examples, and of what shows images on a tenth again."""
 
@@ -67,39 +76,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=2000)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
-    parser.add_argument("--output", type=Path, default=Path("experiments/results"))
+    parser.add_argument("--output", type=Path, default=Path("experiments/results/audit"))
+    parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("sources", nargs="*", help="names of sources (graph and images are the embedded ones)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    cells: list[Cell] = []
-    failed = 0
-    for kind, source in sources(options.data, options.sources):
-        for split in SPLITS:
-            count = options.examples if split == "train" else options.examples // OTHERS_SHARE
-            for task in every_task(kind, source, split):
-                findings = check_contract(task, max(1, count if kind == "graph" else count // OTHERS_SHARE))
-                failed += not findings.passed
-                rows.append(asdict(findings))
-                print(json.dumps(rows[-1]), flush=True)
-                _write(options.output / "audit.json", rows)
-                if split == "train":
-                    try:
-                        cells += measure(task, options.examples)
-                    except NotApplicable as error:
-                        print(f"{source.name} {task.label}: {error}", file=sys.stderr)
-                    # Holm's correction is over the whole table, so every verdict may change with a new row.
-                    _write(options.output / "fairness.json", [asdict(cell) for cell in judge(cells)])
-    judged = judge(cells)
+    for kind, source in () if options.table else sources(options.data, options.sources):
+        measure_source(kind, source, options.examples, options.output / source.name)
+    contracts = [row for path in sorted(options.output.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
+    judged = judge([cell for path in sorted(options.output.glob("*.csv")) for cell in read_cells(path)])
+    broken = [row for row in contracts if any(row[key] for key in FAULTS)]
     found = [cell for cell in judged if cell.verdict == "finding" and not cell.exempt]
     _print_table(judged)
-    print(f"{len(rows)} combinations, {sum(row['examples'] for row in rows):,} examples, {failed} with a finding")
-    print(f"{len(judged)} cells of fairness, {len(found)} of them findings")
-    sys.exit(bool(failed or found))
+    print(f"{len(contracts)} combinations, {sum(row['examples'] for row in contracts):,} examples; {len(broken)} fail")
+    print(f"{len(judged):,} cells of fairness, {len(found)} of them findings")
+    for fault in (*broken, *found):
+        print(fault)
+    sys.exit(bool(broken or found))
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n", encoding="utf-8")
+def measure_source(kind: str, source: Source, examples: int, path: Path) -> None:
+    """Everything about one source; what is finished is written at once."""
+    rows: list[dict[str, Any]] = []
+    cells: list[Cell] = []
+    for split in SPLITS:
+        count = examples if split == "train" else examples // OTHERS_SHARE
+        for task in every_task(kind, source, split):
+            # Contract and rules look at the same examples of train: each is built once.
+            task.example = lru_cache(maxsize=None)(task.example)  # type: ignore[method-assign]
+            findings = check_contract(task, max(1, count if kind == "graph" else count // OTHERS_SHARE))
+            rows.append(asdict(findings))
+            print(json.dumps(rows[-1]), flush=True)
+            if split == "train":
+                try:
+                    cells += measure(task, examples)
+                except NotApplicable as error:
+                    print(f"{source.name} {task.label}: {error}", file=sys.stderr)
+            content = {"environment": environment(), "rows": rows}
+            path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
+                writer.writeheader()
+                writer.writerows(map(asdict, cells))
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """The cells of one source, as they were written."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return TypeAdapter(list[Cell]).validate_python(list(csv.DictReader(file)))
 
 
 def _print_table(cells: Sequence[Cell]) -> None:

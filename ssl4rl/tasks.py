@@ -29,6 +29,9 @@ from ssl4rl.source import SPLITS, Source, SourceKind
 
 MAX_DRAWS = 200
 """Drafts that are tried before a source is said to have no usable example."""
+TRIED, RARE = 8, MAX_DRAWS // 10
+"""Examples that a task builds to see whether it can use a source, and drafts that each may take in the mean: of so
+many, a later one fails in e^-10 of the cases."""
 MOST_REASONS = 3
 """How many reasons for drawing again are listed, the commonest first."""
 
@@ -161,9 +164,24 @@ class Task(ABC, Generic[S, K]):
         return found
 
     def tried(self) -> Self:
-        """The task itself, once it has built an example; ``NotApplicable`` is raised if none can be used."""
-        with suppress(IndexError):  # a benchmark without items
-            self.example(0)
+        """The task itself, once it has built its first examples.
+
+        Raises:
+            NotApplicable: if one cannot be built, or takes so many drafts that a later one could find none usable.
+        """
+        shown, self.redrawn = self.redrawn, Counter()
+        try:
+            with suppress(IndexError):  # a benchmark with few items
+                for index in range(TRIED):
+                    self.example(index)
+            if self.redrawn.total() > TRIED * RARE:
+                raise NotApplicable(
+                    f"task {self.label} finds a usable example on {self.source.name}/{self.split} so rarely that it "
+                    f"would find none in {MAX_DRAWS} drafts at times: {_reasons(self.redrawn)} in the drafts for "
+                    f"{TRIED}; try an easier level or smaller knobs"
+                )
+        finally:
+            self.redrawn = shown
         return self
 
     def form(self, answer: str) -> str:

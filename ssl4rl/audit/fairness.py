@@ -115,7 +115,7 @@ def _parts(task: AnyTask, count: int) -> list[_Part]:
     parts = []
     for split, first in (("train", 0), ("train", count), ("val", 0)):
         try:
-            on_split = task.on_split(split)
+            on_split = task if split == task.split else task.on_split(split)
             parts.append(_Part(task, split, [on_split.example(first + index) for index in range(count)]))
         except NotApplicable:
             # A source may have no val part; what is asked is of train.

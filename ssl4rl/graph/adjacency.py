@@ -71,7 +71,12 @@ class Adjacency:
     def around(self, node: int) -> Indices:
         """The distinct neighbours of ``node``, sorted."""
         row = self.neighbors[self.indptr[node] : self.indptr[node + 1]]
-        return row[np.flatnonzero(np.diff(row, prepend=-1))]
+        if len(row) < 2:
+            return row
+        first = np.empty(len(row), dtype=np.bool_)
+        first[0] = True
+        np.not_equal(row[1:], row[:-1], out=first[1:])
+        return row[first]
 
     def between(self, node: int, other: int) -> Indices:
         """The edges that join the two nodes, in either direction (columns of ``edge_index``)."""

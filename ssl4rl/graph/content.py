@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from math import log2
 
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -30,6 +31,9 @@ class ContentWords:
 
     def __init__(self, graph: TextAttributedGraph, num_words: int) -> None:
         self._texts, self._num_words = graph.texts, num_words
+        # A draft looks at many nodes, and drafts come back to the same ones.
+        for name in ("passage", "words", "of", "_stems"):
+            setattr(self, name, lru_cache(MOST_TEXTS)(getattr(self, name)))
         rng = seeded_rng("words", graph.fingerprint)
         sample = rng.permutation(text_split(graph)["train"])[:MOST_TEXTS].tolist()
         edges = rng.permutation(edge_view(graph).asked["train"])[:MOST_EDGES]
@@ -50,19 +54,22 @@ class ContentWords:
         words = self._texts[node].split(None, self._num_words)
         return " ".join(words[: self._num_words]) + (" …" if len(words) > self._num_words else "")
 
-    def words(self, node: int) -> set[str]:
+    def words(self, node: int) -> frozenset[str]:
         """Every word of a passage that is long enough, in lower case."""
-        return {word.lower() for word in WORD.findall(self.passage(node))}
+        return frozenset(word.lower() for word in WORD.findall(self.passage(node)))
 
-    def of(self, node: int) -> list[str]:
+    def of(self, node: int) -> tuple[str, ...]:
         """The content words of a passage of which it has no other form, nor the word again."""
         used = [word.lower() for word in WORD.findall(self.passage(node))]
         forms = Counter(word[:STEM] for word in used)
-        return [word for word in used if forms[word[:STEM]] == 1 and word in self.frequency]
+        return tuple(word for word in used if forms[word[:STEM]] == 1 and word in self.frequency)
 
     def has_form(self, node: int, word: str) -> bool:
         """Whether a passage has a word in any form."""
-        return word[:STEM] in {used[:STEM] for used in self.words(node)}
+        return word[:STEM] in self._stems(node)
+
+    def _stems(self, node: int) -> frozenset[str]:
+        return frozenset(used[:STEM] for used in self.words(node))
 
     def rank(self, word: str) -> int:
         """About how frequent a word is: equal for words within a factor of the square root of two."""

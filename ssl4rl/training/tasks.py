@@ -119,7 +119,7 @@ def build_tasks(recipe: Recipe) -> Tasks:
         key = (kind.name, entry.dataset)
         if key not in sources:
             sources[key] = kind.load(entry.dataset)
-        built.append(task_type(sources[key], level=entry.level, knobs=entry.knobs, seed=recipe.seed))
+        built.append(task_type(sources[key], level=entry.level, knobs=entry.knobs, seed=recipe.seed).tried())
     task: AnyTask = built[0]
     if len(built) > 1:
         task = Mixture(built, [entry.weight for entry in recipe.tasks], recipe.seed)
