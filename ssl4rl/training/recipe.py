@@ -143,6 +143,9 @@ class Reward(Section):
     """Weight of what ``kind`` names."""
     format: float = Field(default=0.0, ge=0)
     """Weight of a valid form: 1 for a reply whose answer could be read and is one of those to choose from, else 0."""
+    margin: float = Field(default=0.0, ge=0)
+    """How much more an example counts the more often it is answered right than with its edges rewired (or a grey
+    image); 0 counts all alike. Every question is sampled twice for it."""
 
     @field_validator("kind")
     @classmethod
@@ -156,6 +159,8 @@ class Reward(Section):
     def _weighted(self) -> Reward:
         if self.task + self.format <= 0:
             raise ValueError("both weights are 0, so that every reply gets the same reward")
+        if self.margin and self.kind != "task":
+            raise ValueError(f"margin={self.margin} is about right answers, which kind={self.kind} does not reward")
         return self
 
 
@@ -204,6 +209,19 @@ class Recipe(Section):
     """The completions of every n-th step are written to completions.jsonl."""
     grpo: dict[str, Any] = Field(default_factory=lambda: dict(QUICKSTART_GRPO))
     """Passed to trl.GRPOConfig unchanged."""
+
+    @model_validator(mode="after")
+    def _compared(self) -> Recipe:
+        changes = self.difficulty != "fixed" or self.mixing != "weights"
+        if self.reward.margin and (changes or self.corrupt is not None):
+            raise ValueError("reward.margin needs difficulty: fixed, mixing: weights and no corrupt")
+        return self
+
+    @field_validator("grpo")
+    @classmethod
+    def _unquoted(cls, grpo: dict[str, Any]) -> dict[str, Any]:
+        """YAML reads a bare ``no``, as in ``save_strategy: no``, as false."""
+        return {key: "no" if key.endswith("_strategy") and value is False else value for key, value in grpo.items()}
 
     @field_validator("engine")
     @classmethod

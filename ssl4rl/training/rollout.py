@@ -130,3 +130,10 @@ def sample_groups(
             cache.batch_select_indices(kept)
             rows, tokens, seen, at = rows[kept], tokens[kept], seen[kept], at[kept]
     return [[[token for token in one if token >= 0] for one in several] for several in drawn.tolist()]
+
+
+def reordered(value: Any, order: torch.Tensor) -> Any:
+    """The rows of a tensor or list in another order; a value without rows is unchanged."""
+    if isinstance(value, torch.Tensor) and value.ndim:
+        return value[order.to(value.device)]
+    return [value[row] for row in order.tolist()] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,16 +49,29 @@ class Tasks:
         Raises:
             UserError: for a task that knows no such corruption.
         """
-        train = self.train
-        if isinstance(train, Mixture):
-            parts = [part.changed({"corrupt": corrupt}) for part in parts_of(train)]
-            return replace(self, train=Mixture(parts, train.knobs.weights, train.seed))
-        return replace(self, train=train.changed({"corrupt": corrupt}))
+        return replace(self, train=_changed(self.train, lambda _: corrupt))
 
     @property
     def versions(self) -> dict[str, int]:
         """The version of each task, by name."""
         return {versioned_name(part): part.version for part in [*parts_of(self.train), *parts_of(self.heldout)]}
+
+
+def without_support(task: AnyTask) -> AnyTask:
+    """The same questions without what their answers should rest on: the edges are rewired, images are grey.
+
+    Raises:
+        UserError: for a task that knows no such corruption.
+    """
+    return _changed(task, lambda part: "image" if part.source_kind.shows_images else "edges")
+
+
+def _changed(task: AnyTask, corrupt: Callable[[AnyTask], str]) -> AnyTask:
+    """The task, or each of a mixture's, with prompts corrupted."""
+    if isinstance(task, Mixture):
+        parts = [part.changed({"corrupt": corrupt(part)}) for part in parts_of(task)]
+        return Mixture(parts, task.knobs.weights, task.seed)
+    return task.changed({"corrupt": corrupt(task)})
 
 
 def scored(task: AnyTask, reply: str, example: Example) -> Score:

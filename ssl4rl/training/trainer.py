@@ -30,10 +30,11 @@ from ssl4rl.tasks import AnyTask
 from ssl4rl.training import shared_prompt, trainable, vllm_sync
 from ssl4rl.training.callbacks import ScaledUpdates, StepCallback
 from ssl4rl.training.checks import BatchPlan
+from ssl4rl.training.margin import Margin
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.refill import FreshExamples, Refilled, Sampled, batch_metrics, refill
 from ssl4rl.training.rewards import RewardFunction
-from ssl4rl.training.rollout import Sampling, sample_groups
+from ssl4rl.training.rollout import Sampling, reordered, sample_groups
 from ssl4rl.training.schedule import Laddered, Schedule
 from ssl4rl.training.shared_images import Images, image_fields
 
@@ -42,13 +43,6 @@ FRESH, SCHEDULE = "ssl4rl.fresh_examples", "ssl4rl.schedule"
 
 COUNTS = ("sampled", "selected", "refill/rounds")
 """Metrics of a generation batch that are not repeated for its later steps: their sum over the steps is the run's."""
-
-
-def _reordered(value: Any, order: torch.Tensor) -> Any:
-    """The rows of a tensor or list in another order; a value without rows is unchanged."""
-    if isinstance(value, torch.Tensor) and value.ndim:
-        return value[order.to(value.device)]
-    return [value[row] for row in order.tolist()] if isinstance(value, list) else value
 
 
 class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -78,6 +72,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         on_generation: Callable[[int, list[Completion]], None] | None = None,
     ) -> None:
         self._reward = RewardFunction(task, recipe.reward, files.decode)
+        self._margin = Margin(task, recipe.reward.margin, files.decode) if recipe.reward.margin else None
         self.schedule = Schedule(task, recipe, plan) if isinstance(task, Laddered) else None
         self._fresh = FreshExamples(task, plan.num_prompts * (len(self.schedule.rungs) if self.schedule else 1))
         self._repeated: dict[str, float] = {}
@@ -180,6 +175,11 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             for name, values in metrics.items()
             if len(values) > recorded.get(name, 0) and name not in COUNTS
         }
+        if self._margin is not None:
+            without = self._sample(self._refilled.batch.indices, self._margin.reward)
+            margins = self._margin.of(self._refilled.batch, without)
+            metrics["margin"].append(self.accelerator.gather(margins.to(self.model.device)).mean().item())
+            output["advantages"] *= self._margin.weights(margins).to(output["advantages"].device)
         output["moving"] = torch.tensor(
             [float(not flat) for flat in self._refilled.flat], device=output["completion_ids"].device
         )
@@ -202,12 +202,13 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         """A group of completions of each of these examples, scored; nothing is learned from them."""
         return self._sample([index for index in indices for _ in range(self.num_generations)])
 
-    def _sample(self, indices: list[int]) -> Sampled:
+    def _sample(self, indices: list[int], reward: RewardFunction | None = None) -> Sampled:
         """A completion of each of these examples, scored. Prompts are encoded once per example, and have to fit."""
-        self._reward.load(indices)
+        reward = reward or self._reward
+        reward.load(indices)
         prompts, encoded, short = {}, {}, {}
         for index in dict.fromkeys(indices):
-            example = self._reward.examples[index]
+            example = reward.examples[index]
             messages = self._files.messages(example)
             # TRL applies the template of a processor, too.
             prompts[index] = typed(messages) if self._files.reads_images else messages
@@ -223,7 +224,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
         completion_ids, logprobs = self._generate_single_turn(
             prompt_ids, images if any(images) else None, image_fields(rows), self.num_generations
         )
-        records = self._reward.score(completion_ids, indices, self.state.global_step + 1)
+        records = reward.score(completion_ids, indices, self.state.global_step + 1)
         conversations = [prompts[index] for index in indices]
         return Sampled(indices, conversations, prompt_ids, images, list(completion_ids), logprobs, records)
 
@@ -266,7 +267,7 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             batch = self._generate_and_score_completions(generation_batch)
             groups = torch.randperm(len(generation_batch) // self.num_generations)
             order = (groups[:, None] * self.num_generations + torch.arange(self.num_generations)).flatten()
-            batch = {key: _reordered(value, order) for key, value in split_pixel_values_by_grid(batch).items()}
+            batch = {key: reordered(value, order) for key, value in split_pixel_values_by_grid(batch).items()}
             self._buffered_inputs = [unsplit_pixel_values_by_grid(part) for part in split_tensor_dict(batch, steps)]
         return self._buffered_inputs[self._step % steps]
 

@@ -26,6 +26,8 @@ LEAST_SIDE = 28
 class VisionKnobs(Knobs):
     """How an image is shown."""
 
+    unseeded = frozenset({"corrupt"})
+
     size: int = Field(224, ge=16, le=2048)
     """Side of a whole image as shown, in pixels; with ``shape=own`` the most that its shorter side may have."""
     shape: Literal["square", "own"] = "square"
