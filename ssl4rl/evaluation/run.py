@@ -310,7 +310,7 @@ def _ranked_baselines(
 
     baselines = baseline_answers(plan.main.benchmark, predictions, say)
     for name, values in baselines.scores.items():
-        rows[name] = ranked_beside(queries_of(predictions, values), model)
+        rows[name] = {**ranked_beside(queries_of(predictions, values), model), "seconds": baselines.seconds[name]}
     return rows, [*notes, *baselines.notes]
 
 

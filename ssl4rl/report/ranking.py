@@ -22,12 +22,15 @@ def print_ranking(scores: Mapping[str, Any], console: Console) -> None:
     hits = [k for k in SHOWN_HITS if k in ranking["hits"]]
     for column in ("MRR", "95 % interval", *(f"Hits@{k}" for k in hits), "AUC", "AP"):
         table.add_column(column, justify="right", no_wrap=True)
+    if any("seconds" in row for row in scores["baselines"].values()):
+        table.add_column("fit, s", justify="right", no_wrap=True)
     table.add_row("the model", *_cells(ranking, hits), style="bold")
     for side, row in ranking.get("sides", {}).items():
         table.add_row(f"  {side}", *_cells(row, hits))
     for name, row in scores["baselines"].items():
         part = "" if row["n"] == scores["n"] else f" (first {row['n']})"
-        table.add_row(f"{name}{part}", *_cells(row["ranking"], hits))
+        seconds = [f"{row['seconds']:.1f}"] if "seconds" in row else []
+        table.add_row(f"{name}{part}", *_cells(row["ranking"], hits), *seconds)
     table.add_row("at random", *_cells(ranking["chance"], hits))
     console.print(table)
     gains = [f"{name} {_gain(row['model_minus_baseline'])}" for name, row in scores["baselines"].items()]

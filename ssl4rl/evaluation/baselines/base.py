@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -12,6 +13,12 @@ from typing import Any
 from ssl4rl.evaluation.cache import ContentCache, digest
 from ssl4rl.home import home
 
+LEFT_OUT_ON_TRAIN = "the baselines are fitted on train, so they are left out for items of train"
+
+
+class LeftOut(Exception):
+    """Why a baseline cannot be fitted to this graph."""
+
 
 @dataclass
 class BaselineAnswers:
@@ -20,7 +27,7 @@ class BaselineAnswers:
     answers: dict[str, list[str]] = field(default_factory=dict)
     """Name of the baseline → one answer per item, scored as replies are."""
     scores: dict[str, list[float]] = field(default_factory=dict)
-    """The same for items that are ranked: name of the baseline → one score per item."""
+    """The same where items are ranked: name of the baseline → one score per item."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Name of a baseline that was fitted → how long fitting and answering took; it may have been in an earlier run."""
     notes: list[str] = field(default_factory=list)
@@ -32,8 +39,8 @@ class Baseline:
     """One that is fitted to a graph."""
 
     name: str
-    answer: Callable[[Any], list[str]]
-    """The answers from the features, or from None where it reads none."""
+    answer: Callable[[Any], list[Any]]
+    """The answers (where items are ranked, scores) from the features, or from None where it reads none."""
     features: Features | None = None
     prepare: Callable[[], Any] = lambda: None
     """Makes what several need, such as an import or pairs to choose a threshold on; it is called before ``answer``."""
@@ -53,7 +60,7 @@ class Features:
     identity: str
     """What they depend on besides the texts."""
     matrix: Callable[[], Any]
-    """[N, F], sparse or an array, computed when it is first needed; or :class:`~.classical.LeftOut` is raised."""
+    """[N, F], sparse or an array, computed when it is first needed; or :class:`LeftOut` is raised."""
 
 
 class AnswerCache(ContentCache):
@@ -79,3 +86,34 @@ def code_version() -> str:
         (file.name, file.read_bytes()) for file in files(__package__).iterdir() if file.name.endswith("py")
     )
     return sha256(b"".join(name.encode() + source for name, source in sources)).hexdigest()
+
+
+def fit(
+    baselines: Iterable[Baseline], kept: AnswerCache, notes: list[str], say: Callable[[str], None]
+) -> Iterator[tuple[str, list[Any], float]]:
+    """Of each baseline its name, its answers and the seconds that they took; kept ones are not computed again.
+
+    What several need is not counted in the seconds. ``notes`` gets a line for each that is left out, ``say`` one for
+    each that is fitted.
+    """
+    if kept.damaged:
+        say(f"{kept.damaged} damaged lines in {kept.path} are ignored; their baselines are fitted again")
+    for baseline in baselines:
+        name, key = baseline.full_name, kept.key(baseline)
+        found = kept.get(key)
+        if found is None:
+            try:
+                say(f"baseline: {name}")
+                baseline.prepare()
+                features = baseline.features and baseline.features.matrix()
+                started = time.perf_counter()
+                answers = baseline.answer(features)
+            except LeftOut as reason:
+                notes.append(f"{name} is left out: {reason}")
+                continue
+            except ModuleNotFoundError as error:
+                notes.append(f"{name} is left out: it needs {error.name}, pip install 'ssl4rl[graph]'")
+                continue
+            found = {"answers": answers, "seconds": round(time.perf_counter() - started, 2)}
+            kept.put(key, found)
+        yield name, found["answers"], found["seconds"]

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl4rl.evaluation.baselines.base import LeftOut
 from ssl4rl.graph.adjacency import IntArray
 
 MAX_WORDS = 5000
@@ -26,10 +27,6 @@ SparseMatrix: TypeAlias = Any
 """A scipy CSR matrix."""
 FeatureMatrix: TypeAlias = Any
 """One row per node, [N, F] and float32: a scipy CSR matrix or an array."""
-
-
-class LeftOut(Exception):
-    """Why a baseline cannot be fitted to this graph."""
 
 
 def tfidf(texts: Sequence[str]) -> SparseMatrix:
@@ -179,3 +176,7 @@ def frequency_at_ends(train: IntArray, relations: IntArray, pairs: IntArray, num
         counts = csr_matrix((np.ones(len(nodes)), (nodes, relations)), shape=(num_nodes, count))[asked].toarray()
         scores += np.log((counts + frequency) / (counts.sum(axis=1, keepdims=True) + 1))
     return scores
+
+
+PAIR_SCORES = {"common neighbours": common_neighbours, "adamic-adar": adamic_adar, "degree product": degree_product}
+"""Scores of pairs that read edges alone, by name: functions of the adjacency matrix and the pairs."""

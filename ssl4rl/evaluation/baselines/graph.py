@@ -8,7 +8,6 @@ test is read except the questions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib import import_module
@@ -19,15 +18,20 @@ from numpy.typing import NDArray
 
 from ssl4rl.benchmarks import Benchmark, accepted_answers
 from ssl4rl.errors import NotApplicable
-from ssl4rl.evaluation.baselines.base import AnswerCache, Baseline, BaselineAnswers, Features
-from ssl4rl.evaluation.baselines.classical import (
+from ssl4rl.evaluation.baselines.base import (
+    LEFT_OUT_ON_TRAIN,
+    AnswerCache,
+    Baseline,
+    BaselineAnswers,
+    Features,
     LeftOut,
+    fit,
+)
+from ssl4rl.evaluation.baselines.classical import (
+    PAIR_SCORES,
     Scores,
     SparseMatrix,
-    adamic_adar,
-    common_neighbours,
     cosine,
-    degree_product,
     frequency_at_ends,
     joined,
     label_propagation,
@@ -48,7 +52,6 @@ MAX_TUNING_PAIRS = 1000
 """Validation items of `link` on which thresholds are chosen."""
 NODE_NETWORKS = ("mlp", "gcn", "graphsage", "gat")
 PAIR_NETWORKS = ("gcn", "graphsage", "gat")
-PAIR_SCORES = {"common neighbours": common_neighbours, "adamic-adar": adamic_adar, "degree product": degree_product}
 
 GraphBenchmark: TypeAlias = Benchmark[TextAttributedGraph, Any]
 Say: TypeAlias = Callable[[str], None]
@@ -75,38 +78,15 @@ def predict(
     fitted to its embeddings as well. Everything is seeded, and answers are kept: those to the same questions are not
     computed again. ``say`` gets a line for each baseline that is fitted.
     """
-    baselines = BaselineAnswers({"first option": [next(iter(benchmark.choices(example))) for example in examples]})
+    first = [next(iter(benchmark.choices(example))) for example in examples]
+    baselines = BaselineAnswers({"first option": first})
     if benchmark.split == "train":
-        baselines.notes.append("the baselines are fitted on train, so they are left out for items of train")
+        baselines.notes.append(LEFT_OUT_ON_TRAIN)
         return baselines
-    kept = _cache(benchmark, examples)
-    if kept.damaged:
-        say(f"{kept.damaged} damaged lines in {kept.path} are ignored; their baselines are fitted again")
-    for baseline in _fitted(benchmark, examples, _features(benchmark.source, encoder, say), baselines.notes):
-        name, key = baseline.full_name, kept.key(baseline)
-        found = kept.get(key)
-        if found is None:
-            try:
-                found = _fit(baseline, say)
-            except LeftOut as reason:
-                baselines.notes.append(f"{name} is left out: {reason}")
-                continue
-            except ModuleNotFoundError as error:
-                baselines.notes.append(f"{name} is left out: it needs {error.name}, pip install 'ssl4rl[graph]'")
-                continue
-            kept.put(key, found)
-        baselines.answers[name], baselines.seconds[name] = found["answers"], found["seconds"]
+    fitted = _fitted(benchmark, examples, _features(benchmark.source, encoder, say), baselines.notes)
+    for name, answers, seconds in fit(fitted, _cache(benchmark, examples), baselines.notes, say):
+        baselines.answers[name], baselines.seconds[name] = answers, seconds
     return baselines
-
-
-def _fit(baseline: Baseline, say: Say) -> dict[str, Any]:
-    """Its answers, and the seconds that they took; those for what several need are not counted."""
-    say(f"baseline: {baseline.full_name}")
-    baseline.prepare()
-    features = baseline.features and baseline.features.matrix()
-    started = time.perf_counter()
-    answers = baseline.answer(features)
-    return {"answers": answers, "seconds": round(time.perf_counter() - started, 2)}
 
 
 def _cache(benchmark: GraphBenchmark, examples: Sequence[Example]) -> AnswerCache:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
-from ssl4rl.evaluation.baselines.base import BaselineAnswers
-from ssl4rl.evaluation.baselines.classical import (
-    LeftOut,
-    Scores,
-    adamic_adar,
-    common_neighbours,
-    cosine,
-    degree_product,
-    joined,
-    tfidf,
+from ssl4rl.evaluation.baselines.base import (
+    LEFT_OUT_ON_TRAIN,
+    AnswerCache,
+    Baseline,
+    BaselineAnswers,
+    Features,
+    fit,
 )
+from ssl4rl.evaluation.baselines.classical import PAIR_SCORES, Scores, cosine, joined, tfidf
 from ssl4rl.example import Example
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.ranking import Ranking
@@ -35,27 +34,25 @@ def rank(
     """
     baselines = BaselineAnswers()
     if benchmark.split == "train":
-        baselines.notes.append("the baselines are fitted on train, so they are left out for items of train")
+        baselines.notes.append(LEFT_OUT_ON_TRAIN)
         return baselines
-    for name, make in _makers(benchmark, examples):
-        say(f"baseline: {name}")
-        try:
-            baselines.scores[name] = make().tolist()
-        except LeftOut as reason:
-            baselines.notes.append(f"{name} is left out: {reason}")
+    asked = [[example.meta.get(key) for key in ("asked", "relation", "category")] for example in examples]
+    kept = AnswerCache(benchmark.source.fingerprint, [benchmark.name, benchmark.version, benchmark.split, asked])
+    for name, scores, seconds in fit(_baselines(benchmark, examples), kept, baselines.notes, say):
+        baselines.scores[name], baselines.seconds[name] = scores, seconds
     return baselines
 
 
-def _makers(benchmark: Ranking, examples: Sequence[Example]) -> Iterator[tuple[str, Callable[[], Scores]]]:
+def _baselines(benchmark: Ranking, examples: Sequence[Example]) -> Iterator[Baseline]:
     graph = benchmark.source
     pairs: IntArray = np.array([example.meta["asked"] for example in examples], dtype=np.int64).reshape(-1, 2).T
-    matrix = joined(graph.num_nodes, graph.edge_index[:, edge_view(graph).asked["train"]])
-    yield "text only", lambda: cosine(tfidf(graph.texts), pairs)
-    yield "common neighbours", lambda: common_neighbours(matrix, pairs)
-    yield "adamic-adar", lambda: adamic_adar(matrix, pairs)
-    yield "degree product", lambda: degree_product(matrix, pairs)
+    matrix = cache(lambda: joined(graph.num_nodes, graph.edge_index[:, edge_view(graph).asked["train"]]))
+    texts = Features("", "tf-idf", lambda: tfidf(graph.texts))
+    yield Baseline("text only", lambda features: cosine(features, pairs).tolist(), texts)
+    for name, score in PAIR_SCORES.items():
+        yield Baseline(name, lambda _, score=score: score(matrix(), pairs).tolist(), prepare=matrix)  # type: ignore[misc]
     if graph.relations is not None:
-        yield "frequency", lambda: _frequency(benchmark, examples)
+        yield Baseline("frequency", lambda _: _frequency(benchmark, examples).tolist())
 
 
 def _frequency(benchmark: Ranking, examples: Sequence[Example]) -> Scores:
