@@ -45,6 +45,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.eval_throughput
 	$(BIN)/python -m benchmarks.restatements
 	$(BIN)/python -m benchmarks.export
+	$(BIN)/python -m benchmarks.gpu
 
 # What learns what: hours on two cores in all, too.
 experiments: .venv/.installed-dev

@@ -10,7 +10,7 @@ those prompts on the spot, so that words are cut as a language model would cut t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -127,19 +127,16 @@ def build_tokenizer(texts: Sequence[str]) -> Any:
     return tokenizer
 
 
-def save_model(folder: Path, task: Any, layers: int | None = None) -> Path:
-    """The timing model in float32 and a tokenizer for the prompts of ``task``, as transformers saves them.
-
-    ``layers`` gives it fewer of them than SmolLM2-135M has.
-    """
+def save_model(folder: Path, task: Any, shape: Mapping[str, Any] = SMOLLM2, dtype: torch.dtype = torch.float32) -> Path:
+    """The timing model and a tokenizer for the prompts of ``task``, as transformers saves them."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     tokenizer = build_tokenizer([task.example(index).text for index in range(300)])
     tokenizer.save_pretrained(folder)
     ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
     torch.manual_seed(0)
-    shape = SMOLLM2 if layers is None else {**SMOLLM2, "num_hidden_layers": layers}
-    model = LlamaForCausalLM(LlamaConfig(**shape, **ends))
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = LlamaForCausalLM(LlamaConfig(**shape, **ends, dtype=dtype)).to(dtype)
     model.generation_config = GenerationConfig(**ends)
     model.save_pretrained(folder)
     return folder

@@ -23,14 +23,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from benchmarks.common import figure, paired, report
 from benchmarks.prompts import SMOLLM2, Exactly, link_task, save_model
 from ssl4rl.inference.environment import quieten
 from ssl4rl.inference.model import ModelFiles
+from ssl4rl.training import trainable
 from ssl4rl.training.checks import BatchPlan
-from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe import Lora, ModelSettings, Recipe
 from ssl4rl.training.trainer import TaskTrainer
 
 PROMPTS = (128, 256, 512, 1024, 2048)
@@ -86,8 +88,7 @@ def arguments(output: Path, shape: Shape, **more: Any) -> Any:
 
     return GRPOConfig(
         output_dir=str(output),
-        bf16=False,
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         beta=0.0,
         num_generations=shape.group,
         max_completion_length=shape.completion,
@@ -101,11 +102,12 @@ def arguments(output: Path, shape: Shape, **more: Any) -> Any:
         logging_strategy="no",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        **more,
+        **{"bf16": False, **more},
     )
 
 
-def ours(model: Path, task: Any, shape: Shape, *, vllm: bool = False) -> Any:
+def ours(model: Path, task: Any, shape: Shape, *, vllm: bool = False, lora: Lora | None = None, **settings: Any) -> Any:
+    """Our trainer; ``settings`` are GRPOConfig's."""
     files = ModelFiles(str(model))
     never = [*files.suppressed_tokens, *files.eos_token_ids]
     more: dict[str, Any] = {"generation_kwargs": {"suppress_tokens": never}}
@@ -114,15 +116,16 @@ def ours(model: Path, task: Any, shape: Shape, *, vllm: bool = False) -> Any:
     accumulation = shape.group // shape.micro
     return TaskTrainer(
         task=task,
-        recipe=Recipe(),
+        recipe=Recipe(model=ModelSettings(path=str(model), lora=lora), refill=0),
         files=files,
         plan=BatchPlan(shape.group, shape.group, accumulation, accumulation, 1, 1),
-        args=arguments(model.parent / "ours", shape, **more),
+        args=arguments(model.parent / "ours", shape, **more, **settings),
         vllm_in_process=vllm,
     )
 
 
-def stock(model: Path, task: Any, shape: Shape) -> Any:
+def stock(model: Path, task: Any, shape: Shape, *, lora: Lora | None = None, **more: Any) -> Any:
+    """TRL's trainer, with the same settings."""
     from datasets import Dataset
     from trl import GRPOTrainer
 
@@ -135,8 +138,9 @@ def stock(model: Path, task: Any, shape: Shape) -> Any:
     def score(completions: list[Any], **_: Any) -> list[float]:
         return [task.score(completion[0]["content"], example).value for completion in completions]
 
-    settings = arguments(model.parent / "stock", shape, generation_kwargs={"suppress_tokens": never})
-    return GRPOTrainer(str(model), score, settings, rows, processing_class=files.processor)
+    settings = arguments(model.parent / "stock", shape, generation_kwargs={"suppress_tokens": never}, **more)
+    adapters = trainable.adapters(ModelSettings(lora=lora))
+    return GRPOTrainer(str(model), score, settings, rows, processing_class=files.processor, peft_config=adapters)
 
 
 def step(trainer: Any, timed: Timed, parts: list[dict[str, float]]) -> float:
@@ -217,12 +221,12 @@ def main() -> None:
     shape = Shape(options.group, options.completion, options.group)
     with tempfile.TemporaryDirectory() as folder:
         task, source = link_task()
-        model = save_model(Path(folder) / "model", task, options.layers)
+        layers = options.layers or SMOLLM2["num_hidden_layers"]
+        model = save_model(Path(folder) / "model", task, {**SMOLLM2, "num_hidden_layers": layers})
         tokens = len(ModelFiles(str(model)).prompt_ids(task.example(0).messages()))
         print(f"{source}; a prompt of {tokens} tokens, {shape.group} completions of {shape.completion}", flush=True)
         if options.table:
             rows = table(model, task, shape.completion)
-            layers = options.layers or SMOLLM2["num_hidden_layers"]
             report("step_table", [], data=source, completion=shape.completion, layers=layers, steps_per_hour=rows)
             return
         figures = []
