@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow lint types structure format bench experiments audit-full clean
+.PHONY: quickstart test test-slow lint types structure format docs bench experiments audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -29,6 +29,9 @@ structure: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.installed-dev
+	$(BIN)/mkdocs build --strict
 
 # Timings: one command per figure, hours on two cores in all. The last two and a part of `step` need vLLM.
 bench: .venv/.installed-dev
