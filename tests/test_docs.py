@@ -12,7 +12,7 @@ from ssl4rl.report.paper import paper_pages
 from ssl4rl.report.reference import entries, write_page
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ENTRIES = [pytest.param(entry, id=f"{entry.noun}-{entry.name}") for entry in entries()]
 
 

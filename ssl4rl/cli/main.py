@@ -13,6 +13,7 @@ from ssl4rl.cli import (
     compare,
     controls,
     data,
+    docs,
     evaluate,
     export,
     log,
@@ -54,6 +55,7 @@ app.command("export")(export.export)
 app.command("log")(log.log)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)
+app.command("docs")(docs.docs)
 
 
 def _add_side_of_plugin(name: str) -> None:
