@@ -116,7 +116,8 @@ def read_recipe(file: Path) -> Values:
         UserError: if the file is missing, is not a YAML mapping, or has an unknown key.
     """
     if not file.is_file():
-        raise UserError(f"recipe {file} does not exist")
+        hint = f"; for the task of that name, give ssl4rl.task({str(file)!r})" if str(file) in TASKS.names() else ""
+        raise UserError(f"recipe {file} does not exist{hint}")
     try:
         values = parse_yaml(file.read_text(encoding="utf-8"), str(file))
     except UnicodeDecodeError as error:

@@ -33,7 +33,7 @@ def train(
     output: str | Path | None = None,
     *,
     resume: bool = False,
-    heldout: AnyTask | None = None,
+    heldout: AnyTask | Mapping[str, Any] | None = None,
     heldout_examples: int | None = None,
     model: str | Mapping[str, Any] | None = None,
     **settings: Any,
@@ -47,7 +47,8 @@ def train(
         recipe: a task (a mixture, too), a recipe, or the path of a recipe file.
         output: the run's folder; by default ``runs/<time>-<task>-<dataset>``.
         resume: whether to continue the run in ``output``.
-        heldout: the task to evaluate on; by default the same task on its split ``val``.
+        heldout: the task to evaluate on (by default the same task on its split ``val``), or keys of the recipe's
+            ``heldout`` to change.
         heldout_examples: how many of its examples; 0 leaves the evaluation out.
         model: a folder, a hub name, ``tiny`` or ``tiny-vision``; or the keys of the recipe's ``model`` to change.
         settings: further fields of the recipe: ``seed=1``, ``engine="vllm"``, ``reward={"kind": "task"}``. A mapping
@@ -58,8 +59,10 @@ def train(
     """
     if model is not None:
         settings["model"] = {"path": model} if isinstance(model, str) else model
+    if isinstance(heldout, Mapping):
+        settings["heldout"], heldout = dict(heldout), None
     if heldout_examples is not None:
-        settings["heldout"] = {"examples": heldout_examples}
+        settings["heldout"] = {**settings.get("heldout", {}), "examples": heldout_examples}
     resolved = _resolve(recipe, settings)
     tasks = Tasks.of(recipe) if isinstance(recipe, Task) else build_tasks(resolved)
     if heldout is not None:
