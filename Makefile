@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow lint types structure format docs bench experiments audit-full clean
+.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -15,6 +15,10 @@ test: .venv/.installed-dev
 # Other trainers, installed apart from everything else, load exports and score replies to them: minutes, and a download.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# For the tests of reports in a browser, which are skipped without one.
+browser: .venv/.installed-dev
+	$(BIN)/python -m tools.install_browser
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -49,6 +53,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks.restatements
 	$(BIN)/python -m benchmarks.export
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.report
 
 # What learns what: hours on two cores in all, too.
 experiments: .venv/.installed-dev

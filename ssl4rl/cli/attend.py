@@ -62,14 +62,16 @@ def attend(
     names = models or [TINY_VISION]
     if not models and not as_json:
         say_embedded((), TINY_VISION)
-    maps = []
+    maps, sentences = [], []
     for name, attention in _attention_maps(names, shown, question.strip(), word, layer):
         maps.append(attention)
-        typer.echo(_json_line(name, attention, layer) if as_json else _sentence(name, attention))
+        sentences.append(_sentence(name, attention))
+        typer.echo(_json_line(name, attention, layer) if as_json else sentences[-1])
     if png is None and not as_json:
         png = Path("attention.png")
     if png is not None:
-        save_png(draw_overlay(shown, maps, names), png)
+        about = f"{image.name}, {question.strip()!r}: {'; '.join(sentences)}"
+        save_png(draw_overlay(shown, maps, names), png, about)
     if not as_json:
         typer.echo(f"wrote {png}")
 

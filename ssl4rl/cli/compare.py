@@ -15,10 +15,6 @@ from ssl4rl.errors import UserError
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B ...", help="Folders of evaluations.")],
     changed: Annotated[int, typer.Option(min=0, help="How many of the changed items to show.")] = 10,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", help="Also write the changed items to this page: image, question and both replies."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compares each later evaluation with the first, item by item: the difference, its interval, and what changed."""
@@ -32,11 +28,6 @@ def compare(
         raise UserError("give at least two runs to compare")
     first, *later = [Run.open(path) for path in runs]
     comparisons = [(run, comparing.compare(first, run)) for run in later]
-    if html is not None:
-        from ssl4rl.report.page import write_page
-
-        write_page(html, first, comparisons, changed)
-        typer.echo(f"the changed items are on {html}", err=True)
     console = Console(highlight=False, markup=False)
     for run, comparison in comparisons:
         if as_json:

@@ -27,13 +27,23 @@ def log(
         int | None, typer.Option("--step", help="Only those sampled for this step (training only).")
     ] = None,
     rungs: Annotated[bool, typer.Option("--rungs", help="Instead, how a curriculum moved between its rungs.")] = False,
+    html: Annotated[
+        bool,
+        typer.Option("--html", help="Instead, write the run's report and open it."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Shows what the model replied, in training or in an evaluation: the latest first, or the worst or best."""
+    from ssl4rl.cli.report import write
     from ssl4rl.report.replies import reply_text
     from ssl4rl.report.rungs import rung_lines
     from ssl4rl.runs import Run
 
+    if html:
+        page = write([path], None)
+        typer.echo(f"wrote {page}")
+        typer.launch(page.resolve().as_uri())
+        return
     if rungs:
         for line in rung_lines(Run.open(path)):
             typer.echo(line)

@@ -17,6 +17,7 @@ from ssl4rl.cli import (
     evaluate,
     export,
     log,
+    report,
     rescore,
     show,
     train,
@@ -53,6 +54,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
 app.command("export")(export.export)
 app.command("log")(log.log)
+app.command("report")(report.report)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)
 app.command("docs")(docs.docs)

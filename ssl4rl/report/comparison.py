@@ -21,6 +21,16 @@ MAX_REPLY = 600
 
 def print_comparison(console: Console, first: Run, second: Run, comparison: Comparison, changed: int) -> None:
     """Prints both scores, their difference, the settings that differ, and at most ``changed`` changed items."""
+    print_difference(console, first, second, comparison)
+    side = _side(comparison.benchmark)
+    for pair in comparison.changed[:changed]:
+        _print_changed(console, side, (first, second), pair)
+    if len(comparison.changed) > changed:
+        console.print(f"\n{len(comparison.changed) - changed} more items changed; --changed N shows more")
+
+
+def print_difference(console: Console, first: Run, second: Run, comparison: Comparison) -> None:
+    """Prints both scores, their difference, and the settings that differ."""
     from rich.table import Table
 
     table = Table("run", "accuracy", "95 % interval", "parsed", box=None)
@@ -42,11 +52,6 @@ def print_comparison(console: Console, first: Run, second: Run, comparison: Comp
         for key, (a, b) in comparison.settings.items():
             table.add_row(key, _value(a), _value(b))
         console.print(table)
-    side = _side(comparison.benchmark)
-    for pair in comparison.changed[:changed]:
-        _print_changed(console, side, (first, second), pair)
-    if len(comparison.changed) > changed:
-        console.print(f"\n{len(comparison.changed) - changed} more items changed; --changed N shows more")
 
 
 def difference_in_words(comparison: Comparison) -> str:

@@ -1,104 +1,178 @@
-"""One HTML page of what changed between two evaluations: image, question and both replies. It needs no other file."""
+"""A report of runs: one HTML page that needs no other file and no network, or Markdown with its figures beside it."""
 
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Sequence
-from html import escape
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.compare import Comparison, Pair
-from ssl4rl.evaluation.plan import build_benchmark
-from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.example import Example
-from ssl4rl.report.words import in_words
+from ssl4rl.evaluation.compare import Comparison, compare
+from ssl4rl.report.blocks import Collector, Section, Table
+from ssl4rl.report.comparison import print_difference
+from ssl4rl.report.groups import as_json, illustrated, of_comparison, of_evaluation, of_training, spread
+from ssl4rl.report.sections import headline, sections_of
+from ssl4rl.report.shown import Rebuilt
 from ssl4rl.runs import Run
 
-SIDE = 320
-"""Longest side of an image on the page, in pixels."""
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-STYLE = """
-body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 1100px; padding: 0 1em; color: #1b1b1f; }
-section { border-top: 1px solid #c9c9d1; padding: 1em 0; }
-.asked { display: flex; gap: 1.2em; align-items: flex-start; }
-.replies { display: grid; grid-template-columns: 1fr 1fr; gap: 1.2em; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: inherit; }
-.reply { border-left: 4px solid #9a9aa5; padding: .2em .8em; }
-.reply.correct { border-color: #2e8b57; } .reply.wrong { border-color: #b03a3a; }
-h3 { font-size: 1em; margin: .6em 0 .2em; } .id { color: #6a6a75; font-size: .85em; }
-"""
+    from ssl4rl.report.groups import Entry
+
+TEMPLATES = Path(__file__).parents[1] / "templates" / "report"
+REPLIES = 5000
+"""Most replies on a page, unless it is told otherwise: a browser still filters them at once."""
 
 
-def write_page(path: Path, first: Run, compared: Sequence[tuple[Run, Comparison]], limit: int) -> None:
-    """Writes :func:`changed_page` to a file.
+@dataclass(frozen=True)
+class Part:
+    """A run, or a comparison of two, with what is said about it."""
+
+    name: str
+    sections: Sequence[Section]
+
+
+@dataclass
+class Report:
+    """Everything on a page."""
+
+    title: str
+    parts: list[Part]
+    about_replies: list[str] = field(default_factory=list)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """``groups`` of replies and ``images``, for the page's script."""
+
+
+def make_report(runs: Sequence[Run], most: int = REPLIES) -> Report:
+    """What is known of runs, and at most ``most`` of their replies, evenly spread.
+
+    Evaluations of one benchmark are also compared with the first of them.
 
     Raises:
-        UserError: if the file cannot be written, or the first run's data is gone or has changed.
+        UserError: if a file of a run is damaged.
     """
-    page = changed_page(first, compared, limit)
+    parts = [Part(str(run.path), sections_of(run)) for run in runs]
+    compared: list[Entry] = []
+    comparisons = []
+    for pair in _pairs(runs):
+        section, entries = _compared(pair)
+        comparisons.append(section)
+        compared += entries
+    if comparisons:
+        parts.insert(0, Part("Compared", comparisons))
+    if len(runs) > 1:
+        table = Table("", ["run", "what", "data", "model", "result"], [headline(run) for run in runs])
+        parts.insert(0, Part("Overview", [Section("Results", tables=[table])]))
+    report = Report(runs[0].path.name if len(runs) == 1 else f"{len(runs)} runs", parts)
+    _add_replies(report, runs, compared, most)
+    return report
+
+
+def _pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
+    """Each evaluation with the first one of the same benchmark."""
+    first: dict[str, Run] = {}
+    for run in runs:
+        if run.is_evaluation:
+            before = first.setdefault(run.config["benchmark"], run)
+            if before is not run:
+                yield before, run
+
+
+def _compared(pair: tuple[Run, Run]) -> tuple[Section, list[Entry]]:
+    title = f"{pair[1].path} against {pair[0].path}"
     try:
-        path.write_text(page, encoding="utf-8")
+        comparison: Comparison = compare(*pair)
+    except UserError as error:  # other data or other questions: each run still has its own part
+        return Section(title, [f"They are not compared: {error}"]), []
+    collected = Collector()
+    print_difference(collected, *pair, comparison)
+    return collected.section(title), of_comparison(pair, comparison)
+
+
+def _add_replies(report: Report, runs: Sequence[Run], compared: Sequence[Entry], most: int) -> None:
+    entries = [entry for run in runs for entry in (of_evaluation if run.is_evaluation else of_training)(run)]
+    room = max(most - sum(len(entry.group.replies) for entry in compared), 0)
+    shown = [*spread(entries, room), *spread(compared, most)]
+    rebuilt = Rebuilt()
+    groups = illustrated(shown, rebuilt)
+    recorded, listed = (sum(len(entry.group.replies) for entry in some) for some in ([*entries, *compared], shown))
+    if not recorded:
+        report.about_replies.append("No replies are recorded yet.")
+    elif listed < recorded:
+        report.about_replies.append(
+            f"{listed:,} of {recorded:,} recorded replies, all those to a prompt or none, evenly spread; "
+            "--replies decides how many."
+        )
+    for reason, count in rebuilt.refused.items():
+        report.about_replies.append(f"{count} prompts are shown without images and drawings: {reason}")
+    report.data = {"groups": [as_json(group) for group in groups], "images": rebuilt.images}
+
+
+def write_report(report: Report, path: Path, form: str = "html") -> None:
+    """Writes a report as ``html`` or ``md``; the figures of the latter go to a folder beside it.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        if form == "md":
+            _write_markdown(report, path)
+        else:
+            # What is not valid Unicode in data becomes a question mark.
+            path.write_bytes(as_html(report).encode("utf-8", "replace"))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from error
 
 
-def changed_page(first: Run, compared: Sequence[tuple[Run, Comparison]], limit: int) -> str:
-    """The page of the first run and each later one, with at most ``limit`` changed items of each, as HTML.
+def as_html(report: Report) -> str:
+    """The page. Whatever comes from data is text in it, and a policy lets no script run but the page's own."""
+    from markupsafe import Markup
 
-    Raises:
-        UserError: if the first run's data is gone or has changed.
-    """
-    benchmark = build_benchmark(EvalRecipe.of(first))
-    parts = [_compared(benchmark, (first, second), comparison, limit) for second, comparison in compared]
-    title = escape(f"{benchmark.label} on {benchmark.source.name}: what changed")
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    body = f"<body>\n<h1>{title}</h1>\n{''.join(parts)}</body>"
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>{body}</html>\n'
+    import ssl4rl
+
+    template = _environment(escape=True).get_template("page.html.jinja")
+    style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("page.css", "page.js"))
+    return template.render(report=report, style=style, script=script, version=ssl4rl.__version__)
 
 
-def _compared(benchmark: AnyBenchmark, runs: tuple[Run, Run], comparison: Comparison, limit: int) -> str:
-    paired, changed = comparison.paired, comparison.changed
-    summary = (
-        f"{comparison.first.score:.3f} → {comparison.second.score:.3f} on {comparison.shared} questions: "
-        f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}], "
-        f"p = {paired.p:.2g}; {len(changed)} replies changed their score"
+def _write_markdown(report: Report, path: Path) -> None:
+    folder = path.with_name(f"{path.stem}-figures")
+    names: dict[int, str] = {}
+    for number, part in enumerate(report.parts, start=1):
+        for section in part.sections:
+            for figure in section.figures:
+                folder.mkdir(exist_ok=True)
+                names[id(figure)] = f"{folder.name}/{number}-{figure.name}.svg"
+                (path.parent / names[id(figure)]).write_bytes(figure.svg())
+    template = _environment(escape=False).get_template("page.md.jinja")
+    text = template.render(report=report, file_of=lambda figure: names[id(figure)])
+    path.write_bytes(text.encode("utf-8", "replace"))
+
+
+def _environment(*, escape: bool) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=escape, undefined=StrictUndefined, keep_trailing_newline=True
     )
-    items = "".join(_item(benchmark, runs, pair) for pair in changed[:limit])
-    more = f"<p>{len(changed) - limit} more are not shown.</p>\n" if len(changed) > limit else ""
-    names = " and ".join(escape(str(run.path)) for run in runs)
-    return f"<h2>{names}</h2>\n<p>{escape(summary)}</p>\n{items}{more}"
+    environment.filters |= {"data_url": _data_url, "csp_hash": _csp_hash, "plain": _plain}
+    return environment
 
 
-def _item(benchmark: AnyBenchmark, runs: tuple[Run, Run], pair: Pair) -> str:
-    asked = pair[0]
-    example = benchmark.example(asked.index)
-    if example.id != asked.id:
-        raise UserError(f"{asked.id} is now {example.id}: the dataset or ssl4rl has changed; evaluate again")
-    right = ", ".join(in_words(label, asked.choices) for label in asked.accepted)
-    replies = ""
-    for run, prediction in zip(runs, pair, strict=True):
-        outcome = escape(prediction.outcome)
-        heading = f"{escape(str(run.path))}: {outcome}, {escape(in_words(prediction.answer, prediction.choices))}"
-        replies += f'<div class="reply {outcome}"><h3>{heading}</h3><pre>{escape(prediction.reply)}</pre></div>'
-    return (
-        f'<section><p class="id">{escape(str(asked.id))}</p>\n<div class="asked">{_images(example)}'
-        f"<pre>{escape(example.text)}</pre></div>\n<p>right: {escape(right)}</p>\n"
-        f'<div class="replies">{replies}</div></section>\n'
-    )
+def _data_url(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _images(example: Example) -> str:
-    return "".join(f'<img alt="" src="{_data_url(image)}">' for image in example.images)
+def _csp_hash(text: str) -> str:
+    """The source expression that allows this very script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _data_url(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((SIDE, SIDE))
-    jpeg = io.BytesIO()
-    small.save(jpeg, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
+def _plain(text: str) -> str:
+    """A text on one line, none of which is read as Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]|<>#$~&])", r"\\\1", " ".join(text.split()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 
 from ssl4rl.answers import normalise
 
+SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 LONGEST = 160
 """Characters of a question or an answer that are shown."""
 
@@ -30,7 +32,7 @@ def in_words(answer: str | None, choices: Mapping[str, str]) -> str:
 def question_line(prompt: str, choices: Mapping[str, str]) -> str:
     """The line of a prompt that asks, shortened: the last one that ends in a question mark and is not an option.
 
-    Without such a line it is the one before the options, or else the first.
+    Without such a line it is the last question within one, the line before the options, or else the first.
 
     >>> question_line("[1] A paper.\\nWhich class does [1] belong to?\\nA: Why?\\nGive one letter.", {"A": "Why?"})
     'Which class does [1] belong to?'
@@ -41,6 +43,9 @@ def question_line(prompt: str, choices: Mapping[str, str]) -> str:
     asking = [line for place, line in enumerate(lines) if line.endswith("?") and place not in places]
     if asking:
         return shortened(asking[-1])
+    within = [part for place, line in enumerate(lines) if place not in places for part in SENTENCE_END.split(line)]
+    if questions := [part for part in within if part.endswith("?")]:
+        return shortened(questions[-1])
     before_options = lines[: places[0]] if places else []
     return shortened((before_options or lines[:1] or [""])[-1])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssl4rl.training.preparation import Prepared
+if TYPE_CHECKING:
+    from ssl4rl.training.preparation import Prepared
 
 CLEAR = 0.05
 """A paired p below this is called a change."""
@@ -55,9 +56,14 @@ def describe_estimate(estimate: Mapping[str, Any]) -> str:
     return f"{line}: {', '.join(tasks)}" if tasks else line
 
 
+def describe_work(summary: Mapping[str, Any]) -> str:
+    """What was trained on, and for how long."""
+    return f"{summary['task']} on {summary['dataset']}: {summary['steps']} steps in {_minutes(summary['seconds'])}"
+
+
 def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
     """What a finished run learned."""
-    lines = [f"{summary['task']} on {summary['dataset']}: {summary['steps']} steps in {_minutes(summary['seconds'])}"]
+    lines = [describe_work(summary)]
     before, after, best, paired = (summary["heldout"][name] for name in ("before", "after", "best", "paired"))
     model, model_lines = "the last", []
     if before is not None:
@@ -72,7 +78,7 @@ def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
             lines.append(
                 f"{name}: {_range(before['tasks'][name])} before, {_range(own)} after ({_examples(own)}): {gain}"
             )
-        lines.append(_verdict(paired))
+        lines.append(describe_verdict(paired))
         model = "the last, and the best by held-out score"
         if best["step"] != summary["steps"]:
             gain = describe_difference(best["paired"])
@@ -90,7 +96,8 @@ def describe_difference(paired: Mapping[str, Any]) -> str:
     return f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}], paired {p}"
 
 
-def _verdict(paired: Mapping[str, Any]) -> str:
+def describe_verdict(paired: Mapping[str, Any]) -> str:
+    """Whether the held-out score rose, fell, or neither: ``learned: +14.0 points [+9.8, +18.1], paired p < 0.001``."""
     word = "no clear change"
     if paired["p"] < CLEAR:
         word = "learned" if paired["difference"] > 0 else "got worse"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
@@ -55,13 +56,20 @@ def _row(example: Example) -> Image.Image:
     return row
 
 
-def save_png(image: Image.Image, path: Path) -> None:
-    """Writes a PNG.
+ABOUT = "Description"
+"""The name of a PNG's text that says what it shows."""
+
+
+def save_png(image: Image.Image, path: Path, about: str = "") -> None:
+    """Writes a PNG, in which ``about`` says what it shows.
 
     Raises:
         UserError: if it cannot be written.
     """
+    texts = PngInfo()
+    if about:
+        texts.add_itxt(ABOUT, about)
     try:
-        image.save(path, "PNG")
+        image.save(path, "PNG", pnginfo=texts)
     except OSError as error:
         raise UserError(f"--png {path} cannot be written ({error.strerror})") from error

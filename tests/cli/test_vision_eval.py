@@ -36,9 +36,10 @@ def test_from_eval_to_page_and_table(run, scripted, question_table, tmp_path):
         "--ablate", "none", "--output", second,
     )  # fmt: skip
     assert code == 0 and "the model, circular" in out and "vanilla" in out and "row mean" in out
-    code, out, err = run("compare", first, second, "--html", tmp_path / "page.html")
-    assert code == 0 and "3 shared" in out.replace("\n", " ") and "page.html" in err
-    assert "<h2>" in (tmp_path / "page.html").read_text()
+    code, out, _ = run("compare", first, second)
+    assert code == 0 and "3 shared" in out.replace("\n", " ")
+    code, out, _ = run("report", first, second, "--output", tmp_path / "page.html")
+    assert code == 0 and "page.html" in out and "by category" in (tmp_path / "page.html").read_text()
     code, out, _ = run("export", "--to", "vlmevalkit", second, "--output", tmp_path / "table.tsv")
     assert code == 0 and "7 predictions written" in out
     code, out, _ = run("rescore", second)
