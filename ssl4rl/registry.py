@@ -56,6 +56,10 @@ class Registry(Generic[T]):
             self._scanned = True
         return [*self._locations, *(name for name in self._loaded if name not in self._locations)]
 
+    def location(self, name: str) -> str:
+        """The module that defines it, not imported for that; empty for what was registered at run time."""
+        return self._locations.get(name, "").partition(":")[0]
+
     def _add(self, name: str, location: str) -> None:
         if self._locations.get(name, location) != location:
             raise UserError(f"{self.noun} {name!r} is defined twice: {self._locations[name]} and {location}")

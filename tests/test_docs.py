@@ -1,9 +1,11 @@
 """The pages must not fall behind the code."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ssl4rl.build import rebuild
 from ssl4rl.errors import UserError
@@ -68,3 +70,11 @@ def test_every_id_on_a_page_is_rebuilt(page):
 
 def test_the_readme_shows_an_example():
     assert list(ids_in((ROOT / "README.md").read_text(encoding="utf-8")))
+
+
+def test_files_for_the_repository_s_host_are_whole_and_name_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    for form in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        assert yaml.safe_load(form.read_text(encoding="utf-8")), form.name

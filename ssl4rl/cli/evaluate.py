@@ -39,7 +39,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--benchmark",
-            help="node, link, relation or ranking; choice, mmbench, seedbench or imagenet.",
+            help="Which benchmark.",
             autocompletion=complete_benchmark,
         ),
     ] = None,

@@ -33,9 +33,12 @@ def log(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Shows what the model replied, in training or in an evaluation: the latest first, or the worst or best."""
+    """Shows what the model replied, in training or in an evaluation: the latest first, or the worst or best.
+
+    Replies to one prompt stand below it together.
+    """
     from ssl4rl.cli.report import write
-    from ssl4rl.report.replies import reply_text
+    from ssl4rl.report.replies import by_example, replies_text
     from ssl4rl.report.rungs import rung_lines
     from ssl4rl.runs import Run
 
@@ -56,8 +59,13 @@ def log(
     if worst or best:
         # The sort is stable: among equals the latest come first.
         records.sort(key=lambda record: record.score, reverse=best)
-    for record in records[:number]:
-        typer.echo(json.dumps(record.line(), ensure_ascii=False) if as_json else reply_text(record))
+    shown = records[:number]
+    if as_json:
+        for record in shown:
+            typer.echo(json.dumps(record.line(), ensure_ascii=False))
+        return
+    for group in by_example(shown):
+        typer.echo(replies_text(group))
 
 
 def _records(run: Run, step: int | None) -> Sequence[ReplyRecord]:

@@ -23,6 +23,7 @@ from ssl4rl.cli import (
     train,
     warmup,
 )
+from ssl4rl.cli.options import SideCommand
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 
@@ -37,10 +38,10 @@ app = typer.Typer(
 def add_side(side: str, sources: str) -> typer.Typer:
     """Adds the command of a side, with the verbs that every side has."""
     group = typer.Typer(no_args_is_help=True, help=f"Self-supervised tasks and benchmarks on {sources}.")
-    group.command("train")(train.train)
-    group.command("warmup")(warmup.warmup)
-    group.command("eval")(evaluate.evaluate)
-    group.command("show")(show.show)
+    group.command("train", cls=SideCommand)(train.train)
+    group.command("warmup", cls=SideCommand)(warmup.warmup)
+    group.command("eval", cls=SideCommand)(evaluate.evaluate)
+    group.command("show", cls=SideCommand)(show.show)
     app.add_typer(group, name=side)
     return group
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from ssl4rl.errors import UserError
 
@@ -87,8 +88,30 @@ def named_kind(task: str | None, benchmark: str | None) -> tuple[Any, str]:
 
 def names_of_side(registry: Registry[Any], side: str, incomplete: str = "") -> list[str]:
     """The registered names of that side that begin as given."""
-    names = [name for name in registry.names() if name.startswith(incomplete)]
-    return [name for name in names if registry.get(name).source_kind.side == side]
+
+    def is_of_side(name: str) -> bool:
+        package, _, rest = registry.location(name).removeprefix("ssl4rl.").partition(".")
+        if package in ("graph", "vision") and rest:
+            return package == side  # what ssl4rl itself brings need not be imported to be listed
+        return bool(registry.get(name).source_kind.side == side)
+
+    return [name for name in registry.names() if name.startswith(incomplete) and is_of_side(name)]
+
+
+class SideCommand(TyperCommand):
+    """A verb of a side, whose help names that side's tasks and benchmarks."""
+
+    # Typer's newer versions bring a click of their own, so its classes have no one name.
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from ssl4rl.registry import BENCHMARKS, TASKS
+
+        side = side_of(ctx)
+        registries: dict[str, Registry[Any]] = {"task": TASKS, "benchmark": BENCHMARKS}
+        for option in self.params:
+            registry = registries.get(option.name or "")
+            if registry is not None and isinstance(option, TyperOption):
+                option.help = f"{option.help} There are: {', '.join(names_of_side(registry, side))}."
+        super().format_help(ctx, formatter)
 
 
 def complete_task(context: typer.Context, incomplete: str) -> list[str]:

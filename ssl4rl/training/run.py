@@ -21,7 +21,7 @@ from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_proces
 from ssl4rl.training.probe import REPLIES, probe
 from ssl4rl.training.recipe import CONTROLS, Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
-from ssl4rl.training.summary import reward_change
+from ssl4rl.training.summary import describe_plan, reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
@@ -102,11 +102,10 @@ def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | Non
     levels = [level for level in prepared.tasks.train.levels if not is_paper_level(level)]
     # A control's rewards are no matter of the task's level.
     display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
-    if is_main_process():
-        for line in [*prepared.notes, *(f"risky: {line}" for line in prepared.risks)]:
-            display.say(line)
-        display.say(f"longest prompt measured: {prepared.longest}")
     run = _open_run(prepared, output, resume)
+    if is_main_process():
+        for line in [*describe_plan(prepared), f"writing to {run.path}"]:
+            display.say(line)
     return Training(prepared, sampler, run, display).complete(resume)
 
 

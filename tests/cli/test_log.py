@@ -43,14 +43,22 @@ def training(tmp_path):
 def test_an_evaluation_reads_as_training_does(run, evaluation, training):
     code, out, _ = run("log", evaluation, "-n", "1")
     assert code == 0 and out == (
-        "── item node:3 · shop/2024/test/node@one-hop/0/3#01234567 · correct 1.00\n"
-        "[1] text 3\nWhich class?\n→ <answer>b</answer>\n  (gold: B (Theory))\n\n"
+        "── item node:3 · shop/2024/test/node@one-hop/0/3#01234567\n"
+        "[1] text 3\nWhich class?\n  (gold: B (Theory))\n→ correct 1.00\n<answer>b</answer>\n\n"
     )
     code, out, _ = run("log", training, "-n", "1")
     assert code == 0 and out == (
-        "── step 2 · shop/2024/test/node@one-hop/0/2#01234567 · correct 1.00\n"
-        "[1] text 2\nWhich class?\n→ <answer>B</answer>\n  (gold: B)\n\n"
+        "── step 2 · shop/2024/test/node@one-hop/0/2#01234567\n"
+        "[1] text 2\nWhich class?\n  (gold: B)\n→ correct 1.00\n<answer>B</answer>\n\n"
     )
+
+
+def test_replies_to_one_prompt_stand_below_it(run, training):
+    replaced = Completion(**fields(2, "neither"), step=2, reward=0.0, selected=False)
+    Run.open(training).append("completions.jsonl", replaced)
+    code, out, _ = run("log", training)
+    assert code == 0 and out.count("── ") == 2 and out.count("Which class?") == 2
+    assert "→ unparsed 0.00, not trained on\nneither\n→ correct 1.00\n<answer>B</answer>\n\n" in out
 
 
 def test_worst_and_best_take_the_latest_among_equals(run, evaluation):

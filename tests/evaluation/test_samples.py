@@ -18,7 +18,7 @@ from ssl4rl.evaluation.run import evaluate
 from ssl4rl.evaluation.samples import majorities, pass_at, sample_scores, token_counts
 from ssl4rl.inference.engines import Reply, open_engine
 from ssl4rl.intervals import wilson
-from ssl4rl.report.replies import reply_text
+from ssl4rl.report.replies import replies_text
 from ssl4rl.report.tables import print_scores
 
 LETTERS = {"A": "oak", "B": "elm", "C": "ash", "D": "oak"}
@@ -155,7 +155,7 @@ def test_the_budget_is_printed(tmp_path, capsys):
     assert "the model, first reply" in printed and "tokens: 64 of replies, 4.0 each; 400 of prompts" in printed
     assert [row[0] for row in rows if len(row) == 10 and row[1].endswith("%")] == ["1", "2", "4"]
     assert ["4", "100.0%", "0.510", "–", "1.000"] in [row[:5] for row in rows]
-    assert any(" · sample 3 · " in reply_text(reply) for reply in run.replies())
+    assert any("→ sample 3 · " in replies_text([reply]) for reply in run.replies())
 
 
 def test_resuming_asks_for_the_samples_that_are_missing(tmp_path):

@@ -26,7 +26,7 @@ def opened(browser):
     yield open_page
     for context in contexts:
         context.close()
-    assert problems == [] and {request[:5] for request in requests} == {"file:", "data:"}
+    assert problems == [] and {request[:5] for request in requests} <= {"file:", "data:"}
 
 
 def test_replies_are_listed_and_filtered(opened, hostile_graph, write_training, tmp_path):

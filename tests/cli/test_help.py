@@ -1,0 +1,17 @@
+"""What ``--help`` says."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("verb", "own", "other"),
+    [
+        (("graph", "train"), ("neighbor", "cloze"), ("rotation", "jigsaw")),
+        (("vision", "train"), ("rotation", "jigsaw"), ("neighbor", "cloze")),
+        (("graph", "eval"), ("node", "ranking"), ("mmbench", "imagenet")),
+        (("vision", "show"), ("position", "seedbench"), ("attribute", "relation")),
+    ],
+)
+def test_the_help_of_a_side_names_its_own_tasks_and_benchmarks(run, verb, own, other):
+    code, out, _ = run(*verb, "--help")
+    assert code == 0 and all(name in out for name in own) and not any(name in out for name in other)
