@@ -11,6 +11,9 @@ import typer
 
 from ssl4rl.errors import UserError
 
+REPLIES = 5000
+"""Most replies on a page, unless it is told otherwise: a browser still filters them at once."""
+
 
 class Form(StrEnum):
     """What a report is written as."""
@@ -25,13 +28,13 @@ def report(
         Path | None, typer.Option("--output", metavar="FILE", help="The page; report.html in the first run by default.")
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="A page, or Markdown with its figures beside it.")] = Form.HTML,
-    replies: Annotated[int, typer.Option("--replies", min=0, help="Most replies on the page.")] = 5000,
+    replies: Annotated[int, typer.Option("--replies", min=0, help="Most replies on the page.")] = REPLIES,
 ) -> None:
     """Writes what runs recorded to one page that needs no network: results, curves, replies, recipe."""
     typer.echo(f"wrote {write(runs, output, form, replies)}")
 
 
-def write(runs: Sequence[Path], output: Path | None, form: Form = Form.HTML, replies: int = 5000) -> Path:
+def write(runs: Sequence[Path], output: Path | None, form: Form = Form.HTML, replies: int = REPLIES) -> Path:
     """Writes the report and returns where.
 
     Raises:

@@ -57,11 +57,6 @@ class Group:
     """Places in the report's list of images."""
     drawing: Drawing | None = None
 
-    @property
-    def score(self) -> float:
-        """The mean of its replies."""
-        return sum(reply.score for reply in self.replies) / len(self.replies)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,9 +67,14 @@ class Entry:
     group: Group
 
 
+def count_replies(entries: Iterable[Entry]) -> int:
+    """How many replies they have together."""
+    return sum(len(entry.group.replies) for entry in entries)
+
+
 def spread(entries: Sequence[Entry], most: int) -> list[Entry]:
     """As many of the entries, evenly, as have at most ``most`` replies together."""
-    total = sum(len(entry.group.replies) for entry in entries)
+    total = count_replies(entries)
     if total <= most:
         return list(entries)
     chosen, seen, due = [], 0, 0.0

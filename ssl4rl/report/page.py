@@ -14,7 +14,15 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import Comparison, compare
 from ssl4rl.report.blocks import Collector, Section, Table
 from ssl4rl.report.comparison import print_difference
-from ssl4rl.report.groups import as_json, illustrated, of_comparison, of_evaluation, of_training, spread
+from ssl4rl.report.groups import (
+    as_json,
+    count_replies,
+    illustrated,
+    of_comparison,
+    of_evaluation,
+    of_training,
+    spread,
+)
 from ssl4rl.report.sections import headline, sections_of
 from ssl4rl.report.shown import Rebuilt
 from ssl4rl.runs import Run
@@ -25,8 +33,6 @@ if TYPE_CHECKING:
     from ssl4rl.report.groups import Entry
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "report"
-REPLIES = 5000
-"""Most replies on a page, unless it is told otherwise: a browser still filters them at once."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,8 @@ class Report:
     """``groups`` of replies and ``images``, for the page's script."""
 
 
-def make_report(runs: Sequence[Run], most: int = REPLIES) -> Report:
-    """What is known of runs, and at most ``most`` of their replies, evenly spread.
+def make_report(runs: Sequence[Run], most: int | None = None) -> Report:
+    """What is known of runs, and their replies: all, or at most ``most``, evenly spread.
 
     Evaluations of one benchmark are also compared with the first of them.
 
@@ -94,13 +100,15 @@ def _compared(pair: tuple[Run, Run]) -> tuple[Section, list[Entry]]:
     return collected.section(title), of_comparison(pair, comparison)
 
 
-def _add_replies(report: Report, runs: Sequence[Run], compared: Sequence[Entry], most: int) -> None:
+def _add_replies(report: Report, runs: Sequence[Run], compared: Sequence[Entry], most: int | None) -> None:
     entries = [entry for run in runs for entry in (of_evaluation if run.is_evaluation else of_training)(run)]
-    room = max(most - sum(len(entry.group.replies) for entry in compared), 0)
-    shown = [*spread(entries, room), *spread(compared, most)]
+    shown = [*entries, *compared]
+    recorded = count_replies(shown)
+    if most is not None:
+        shown = [*spread(entries, max(most - count_replies(compared), 0)), *spread(compared, most)]
+    listed = count_replies(shown)
     rebuilt = Rebuilt()
     groups = illustrated(shown, rebuilt)
-    recorded, listed = (sum(len(entry.group.replies) for entry in some) for some in ([*entries, *compared], shown))
     if not recorded:
         report.about_replies.append("No replies are recorded yet.")
     elif listed < recorded:
