@@ -17,6 +17,7 @@ import pytest
         ["export", "--help"],
         ["export", "--to", "verl", "--task", "link", "-n", "5", "--output", "FOLDER"],
         ["compare", "--help"],
+        ["report", "--help"],
         ["rescore", "--help"],
         ["graph", "show", "--task", "link"],
         ["graph", "show", "--benchmark", "node"],
