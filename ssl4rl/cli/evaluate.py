@@ -78,6 +78,9 @@ def evaluate(
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Folder whose embeddings baselines get, too.")
     ] = None,
+    max_broken: Annotated[
+        float | None, typer.Option("--max-broken", help="Most of the images that may be broken (0.01 of them).")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides items, options and neighbours.")] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,

@@ -7,8 +7,7 @@ counted twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,10 @@ from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, s
 from ssl4rl.evaluation.submission import SUBMISSION, check_submittable, write_submission
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
+from ssl4rl.progress import progress
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
-from ssl4rl.source import origin_of
+from ssl4rl.source import describe_broken, origin_of
 
 if TYPE_CHECKING:
     from ssl4rl.evaluation.baselines.encoder import TextEncoder
@@ -66,6 +66,7 @@ def evaluate(
     """
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
+    broken = describe_broken(built.source, recipe.max_broken)
     plan = make_plan(recipe, built)
     if not built.has_answers:
         check_submittable(built)
@@ -79,7 +80,8 @@ def evaluate(
     if recipe.scoring == "likelihood":
         opened.check_likelihoods()
     check_lengths(plan, opened.engine)
-    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)]), *built.notes]:
+    stranger = unfamiliar(recipe.model, [(built.source_kind, built.source.name)])
+    for line in [*opened.notes, stranger, *built.notes, *broken]:
         if line:
             say(line)
     run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
@@ -108,7 +110,7 @@ def evaluate(
         results["consistency"] = consistency(predictions, restated)
     ablated = {str(asked.variant): answers[asked.variant] for asked in plan.ablations}
     results["baselines"], notes = _baselines(plan, predictions, ablated, encoder, say)
-    results["notes"] = [*plan.notes, *notes]
+    results["notes"] = [*plan.notes, *notes, *broken]
     run.write_json(SCORES, results)
     return run
 
@@ -187,7 +189,7 @@ def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[
         if (index, sample) not in answered[asked.variant]
     ]
     total, benchmark = sum(asked.count * asked.samples for asked in plan.all), plan.main.benchmark
-    with _progress(benchmark.label, total, total - len(pending)) as advance:
+    with progress(benchmark.label, total, total - len(pending)) as advance:
         size = IMAGE_CHUNK if pending and benchmark.example(pending[0][0]).images else CHUNK
         for start in range(0, len(pending), size):
             # The forms of an item are side by side: an engine reads only once what they begin with.
@@ -209,7 +211,7 @@ def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[
                 prediction = _prediction(asked, example, sample, choices[place], fields)
                 answered[asked.variant][prediction.index, sample] = prediction
                 run.append(asked.file, prediction)
-                advance()
+                advance(1)
     in_order = {variant: [found[key] for key in sorted(found)] for variant, found in answered.items()}
     shared = benchmark.vocabulary
     if shared is None:
@@ -312,16 +314,3 @@ def _ranked_baselines(
     for name, values in baselines.scores.items():
         rows[name] = {**ranked_beside(queries_of(predictions, values), model), "seconds": baselines.seconds[name]}
     return rows, [*notes, *baselines.notes]
-
-
-@contextmanager
-def _progress(title: str, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total, completed=done)
-        yield lambda: bar.advance(task)
