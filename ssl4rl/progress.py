@@ -11,10 +11,24 @@ EVERY_SECONDS = 30.0
 """Between two lines where there is no terminal; what takes less prints none."""
 
 
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Leaves out progress and remarks from now on, or no longer."""
+    global _quiet
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether progress and remarks are left out."""
+    return _quiet
+
+
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Shows on standard error how many of ``total`` are done; what it yields is called with how many more are."""
-    if done >= total:
+    if done >= total or _quiet:
         yield lambda more: None
         return
     from rich.console import Console

@@ -77,6 +77,8 @@ class Heldout:
         self.run, self.task, self.display, self.seconds, self.on_scores = run, task, display, seconds, on_scores
         self.examples = num_examples(task, examples)
         self.names = PartNames(task)
+        self.lost: set[int] = set()
+        """Steps whose model is no longer there."""
         self._answers = self._recorded()
 
     def _recorded(self) -> dict[int, list[HeldoutAnswer]]:
@@ -146,7 +148,9 @@ class Heldout:
     def best(self) -> int | None:
         """The step after which the trained model scored best, the latest of several; None before the first."""
         means = {
-            step: sum(each.score for each in answers) / len(answers) for step, answers in self._answers.items() if step
+            step: sum(each.score for each in answers) / len(answers)
+            for step, answers in self._answers.items()
+            if step and step not in self.lost
         }
         return max(means, key=lambda step: (means[step], step), default=None)
 
