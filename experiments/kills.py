@@ -28,15 +28,15 @@ from ssl4rl.records import read_lines
 RESULTS = Path(__file__).parent / "results" / "kills.json"
 TIMES = {"seconds", "step_time"}
 TRAINING = [
-    "grpo.max_steps=8",
-    "grpo.save_steps=2",
-    "grpo.per_device_train_batch_size=32",
-    "grpo.max_completion_length=16",
-    "heldout.examples=16",
-    "heldout.every=4",
+    "grpo.max_steps=6",
+    "grpo.save_steps=1",
+    "grpo.per_device_train_batch_size=16",
+    "grpo.max_completion_length=8",
+    "heldout.examples=8",
+    "heldout.every=3",
     "log_completions_every=1",
 ]
-ITEMS = 60
+ITEMS = 40
 SECONDS = 600.0
 """After which a process that should have ended is called hanging."""
 IN_WRITE = 1 / 3
@@ -62,7 +62,7 @@ def evaluate(folder: Path, engine: str) -> None:
     from ssl4rl.evaluation.run import evaluate as evaluate_benchmark
 
     os.environ["SSL4RL_HOME"] = str(folder.with_name(f"{folder.name}-home"))
-    settings: dict[str, Any] = {"limit": ITEMS, "baselines": False, "ablate": [], "max_new_tokens": 16}
+    settings: dict[str, Any] = {"limit": ITEMS, "baselines": False, "ablate": [], "max_new_tokens": 8}
     resume = (folder / "config.yaml").is_file()
     evaluate_benchmark("link", "tiny", folder, resume=resume, engine=engine, say=lambda line: None, **settings)
 
@@ -246,7 +246,7 @@ def main() -> None:
                 for kill in series.kills:
                     place = "in a write" if kill.in_write else ""
                     print(f"{kill.what:<10}  {kill.seconds:6.2f} s  {kill.reached:<12}  {place}")
-                print(f"  {'ended like the uninterrupted run' if not series.problem else series.problem}")
+                print(f"  {'ended like the uninterrupted run' if not series.problem else series.problem}", flush=True)
     kills = [kill for series in found for kill in series.kills]
     good = sum(len(series.kills) for series in found if not series.problem)
     about = {"engine": options.engine, "seed": options.seed, "kills": len(kills), "resumed_and_equal": good}

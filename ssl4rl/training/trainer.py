@@ -128,9 +128,6 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
         elif args.use_vllm and args.vllm_mode == "colocate" and files.reads_images:
             vllm_sync.forget_images_after_sync(self.vllm_generation)
 
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Writes none: the run says how the model was made."""
-
     def answer(self, examples: Sequence[Example], batch_size: int, *, sampled: bool = False) -> list[str]:
         """The reply to each example, from the vLLM that training samples from or from the model itself.
 

@@ -21,6 +21,9 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
     _staging = False
 
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Writes none: the run says how the model was made."""
+
     def agree(self, own: bool) -> bool:
         """Whether any process says so, the same answer on all of them; all have to ask."""
         if self.accelerator.num_processes == 1:
