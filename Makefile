@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments audit-full clean
+.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments kills audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -62,6 +62,10 @@ experiments: .venv/.installed-dev
 	$(BIN)/python -m experiments.baselines
 	$(BIN)/python -m experiments.transfer
 	$(BIN)/python -m experiments.vision_audit
+
+# Fifty processes killed at random moments and resumed: half an hour on two cores.
+kills: .venv/.installed-dev
+	$(BIN)/python -m experiments.kills
 
 audit-full: .venv/.installed-dev
 	$(BIN)/python -m experiments.audit --examples 10000

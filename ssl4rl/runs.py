@@ -6,7 +6,10 @@ temporary name and renamed into place, so that no reader sees half of one.
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -75,11 +78,12 @@ class Run:
         Raises:
             UserError: if the folder holds anything already, or cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        # What is hidden is the lock, or was left by a process that was killed before it had written anything.
+        if path.exists() and (not path.is_dir() or any(not file.name.startswith(".") for file in path.iterdir())):
             raise UserError(f"{path} exists already; add --resume to continue it, or choose another --output")
         run = cls(path)
         run.check_writable()
-        run.write(CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        run.write_config(config)
         return run
 
     @classmethod
@@ -233,15 +237,6 @@ class Run:
             return True
         return False
 
-    def last_checkpoint(self) -> tuple[int, Path] | None:
-        """Step and folder of the last whole checkpoint (trainer_state.json is the last file that is written)."""
-        found = [
-            (int(state.parent.name.removeprefix("checkpoint-")), state.parent)
-            for state in self.path.glob("checkpoint-*/trainer_state.json")
-            if state.parent.name.removeprefix("checkpoint-").isdigit()
-        ]
-        return max(found, default=None)
-
     def _json(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
         if not path.is_file():
@@ -276,42 +271,44 @@ class Run:
         """Writes a JSON file, whole."""
         self.write(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes config.yaml."""
+        self.write(CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
     def write_environment(
-        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int]
+        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int], processes: int = 1
     ) -> None:
-        """Writes environment.json: this machine, and what the run's data and model are by content."""
-        about = {"model": model, "sources": [asdict(source) for source in sources], "task_versions": task_versions}
+        """Writes environment.json: this machine, and what the run's recipe, data and model are by content."""
+        about = {
+            "model": model,
+            "sources": [asdict(source) for source in sources],
+            "task_versions": task_versions,
+            "processes": processes,
+            "recipe": self.config_hash,
+        }
         self.write_json(ENVIRONMENT, {**environment(), **about})
 
-    def check_unchanged(
-        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int]
-    ) -> None:
-        """Refuses to continue a run whose data, model or tasks are no longer what they were when it was started.
-
-        Raises:
-            UserError: naming what has changed.
-        """
-        before = self.environment
-        if not before:  # it was stopped before this could be written
-            self.write_environment(sources, model, task_versions)
-            return
-        changed = []
-        if sorted(used.fingerprint for used in self.used_sources) != sorted(used.fingerprint for used in sources):
-            changed.append("the dataset")
-        if before["model"] != model:
-            changed.append("the model")
-        if before["task_versions"] != dict(task_versions):
-            changed.append("the task")
-        if changed:
-            raise UserError(
-                f"{' and '.join(changed)} changed after {self.path} was started; start again with another --output"
-            )
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of config.yaml as it is now."""
+        return hashlib.sha256((self.path / CONFIG).read_bytes()).hexdigest()
 
     def append(self, name: str, *records: Mapping[str, Any] | ReplyRecord) -> None:
-        """Appends one line per record, one write each."""
+        """Appends one line per record, one write each; of one that cannot be written whole nothing is left.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         with (self.path / name).open("ab", buffering=0) as file:
             for record in records:
-                file.write(encode_line(record.line() if isinstance(record, ReplyRecord) else record))
+                line = encode_line(record.line() if isinstance(record, ReplyRecord) else record)
+                end = file.seek(0, os.SEEK_END)
+                try:
+                    if file.write(line) != len(line):  # a full disk takes a part first
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / name))
+                except OSError:
+                    file.truncate(end)
+                    raise
 
     def rewrite(self, name: str, records: Sequence[Mapping[str, Any] | ReplyRecord]) -> None:
         """Replaces a JSON-lines file by these records."""

@@ -114,6 +114,32 @@ class SourceKind(Generic[S]):
         return _remember(self.read(name), name if ":" in name else str(Path(name).expanduser().absolute()))
 
 
+MOST_LISTED = 10
+"""Broken items of a source that are listed; the others are counted."""
+
+
+def describe_broken(source: Source, most: float) -> list[str]:
+    """Lines about what a source (images, questions) had to leave out because it is broken; none if nothing is.
+
+    Raises:
+        UserError: if it is more than the share ``most`` of all.
+    """
+    skipped: Sequence[str] = getattr(source, "skipped", ())
+    if not skipped:
+        return []
+    found = len(skipped) + len(source)  # type: ignore[arg-type]
+    listed = [*skipped[:MOST_LISTED]]
+    if len(skipped) > MOST_LISTED:
+        listed.append(f"… and {len(skipped) - MOST_LISTED:,} more (ssl4rl data validate lists all)")
+    counted = f"{len(skipped):,} of {found:,} in {source.name} cannot be read"
+    if len(skipped) > most * found:
+        raise UserError(
+            f"{counted}, more than max_broken={most:g} of them allows: fix or remove them, or raise it\n"
+            + "\n".join(listed)
+        )
+    return [f"{counted} and {'is' if len(skipped) == 1 else 'are'} passed over:", *listed]
+
+
 _ORIGINS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 

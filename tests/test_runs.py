@@ -64,15 +64,6 @@ def test_whole_files_leave_no_temporary_ones(run: Run) -> None:
     assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "summary.json"]
 
 
-def test_only_whole_checkpoints_count(run: Run) -> None:
-    assert run.last_checkpoint() is None
-    for name in ("checkpoint-8", "checkpoint-16", "checkpoint-24"):
-        (run.path / name).mkdir()
-    for name in ("checkpoint-8", "checkpoint-16"):
-        (run.path / name / "trainer_state.json").write_text("{}")
-    assert run.last_checkpoint() == (16, run.path / "checkpoint-16")
-
-
 def test_the_default_folder_is_a_safe_name() -> None:
     name = default_folder("link+neighbor", "my data/../x", datetime(2026, 1, 2, 3, 4, 5))
     assert name == Path("runs/20260102-030405-link+neighbor-my-data----x")
@@ -168,3 +159,31 @@ def documented(file: str) -> set[str]:
 )
 def test_every_key_of_a_record_is_documented(file: str, record: type[BaseModel]) -> None:
     assert documented(file) == {field.alias or name for name, field in record.model_fields.items()}
+
+
+def test_of_a_line_that_does_not_fit_on_the_disk_nothing_is_left(run: Run, monkeypatch) -> None:
+    run.append("m.jsonl", {"step": 1})
+    real = Path.open
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, line):
+            return self.file.write(line[:4])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *mode, **more: Full(real(path, *mode, **more)))
+        with pytest.raises(OSError, match="No space left"):
+            run.append("m.jsonl", {"step": 2})
+    run.append("m.jsonl", {"step": 3})
+    assert (run.path / "m.jsonl").read_text() == '{"step": 1}\n{"step": 3}\n'

@@ -32,7 +32,7 @@ LAYERS = (
     ("cli",),
 )
 """A layer may import those before it and itself; two in one row may not import each other."""
-LAYER_OF_MODULE = {"__main__": "cli"}
+LAYER_OF_MODULE = {"__main__": "cli", "doctor": "report"}
 """Modules directly in the package are core, except these."""
 STANDALONE = {"answers": (3, 10)}
 """Core modules that import only the standard library, and the oldest Python whose syntax they keep to."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssl4rl.cli.options import (
+    OUT_OF_TIME,
     AblateOption,
     DatasetOption,
     JsonOption,
     LevelOption,
+    MaxTimeOption,
     ProtocolOption,
     SetOption,
     complete_benchmark,
@@ -78,10 +80,14 @@ def evaluate(
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="Folder whose embeddings baselines get, too.")
     ] = None,
+    max_broken: Annotated[
+        float | None, typer.Option("--max-broken", help="Most of the images that may be broken (0.01 of them).")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Decides items, options and neighbours.")] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    max_time: MaxTimeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Scores a model's answers on what people have labelled, with baselines on the same items."""
@@ -102,10 +108,12 @@ def evaluate(
     if suite is not None:
         if benchmark or (dataset and side_of(context) == "graph"):
             raise UserError("--suite names benchmarks and datasets itself; leave out --benchmark and --dataset")
+        if max_time is not None:
+            raise UserError("--max-time stops one evaluation; leave it out with --suite")
         _run_suite(suite, settings, side_of(context), output, resume=resume, as_json=as_json)
     else:
         recipe = _resumed(benchmark, settings, output) if resume else _recipe(context, benchmark, settings)
-        _run(context, recipe, output, resume=resume, as_json=as_json)
+        _run(context, recipe, output, resume=resume, max_time=max_time, as_json=as_json)
 
 
 def _recipe(context: typer.Context, benchmark: str | None, settings: Mapping[str, Any]) -> EvalRecipe:
@@ -138,7 +146,15 @@ def _resumed(benchmark: str | None, settings: Mapping[str, Any], output: Path | 
     return recipe.model_copy(update={**settings, "baselines": recipe.baselines and settings["baselines"]})
 
 
-def _run(context: typer.Context, recipe: EvalRecipe, output: Path | None, *, resume: bool, as_json: bool) -> None:
+def _run(
+    context: typer.Context,
+    recipe: EvalRecipe,
+    output: Path | None,
+    *,
+    resume: bool,
+    max_time: float | None,
+    as_json: bool,
+) -> None:
     """Evaluates and prints the scores."""
     from rich.console import Console
 
@@ -151,11 +167,11 @@ def _run(context: typer.Context, recipe: EvalRecipe, output: Path | None, *, res
         own_engine = recipe.engine in ("auto", "transformers", "vllm")  # another engine need not use the model
         say_embedded([kind] if recipe.dataset is None else [], recipe.model if own_engine else None)
     try:
-        run = evaluate(recipe, output=output, resume=resume, say=_say)
+        run = evaluate(recipe, output=output, resume=resume, max_time=max_time, say=_say)
     except KeyboardInterrupt:
-        folder = output or "RUN, the folder above"
-        typer.echo(f"\nstopped; continue with: ssl4rl {side_of(context)} eval --resume --output {folder}", err=True)
         raise typer.Exit(130) from None
+    if not run.finished:
+        raise typer.Exit(OUT_OF_TIME)
     scores = run.scores or {}
     if as_json:
         typer.echo(json.dumps(scores, ensure_ascii=False))
@@ -184,4 +200,7 @@ def _run_suite(
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    from ssl4rl.progress import is_quiet
+
+    if not is_quiet():
+        typer.echo(line, err=True)

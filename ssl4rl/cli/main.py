@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,17 +17,20 @@ from ssl4rl.cli import (
     controls,
     data,
     docs,
+    doctor,
     evaluate,
     export,
     log,
     report,
     rescore,
     show,
+    tasks,
     train,
     warmup,
 )
 from ssl4rl.cli.options import SideCommand
 from ssl4rl.errors import UserError
+from ssl4rl.progress import be_quiet
 from ssl4rl.registry import SOURCE_KINDS
 
 app = typer.Typer(
@@ -33,6 +39,33 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers.",
 )
+
+ANYWHERE = ("--debug", "--quiet")
+"""Options that stand anywhere on the line."""
+
+STOPPED = 128
+"""Plus its number, the exit code of a program that a signal has ended."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ssl4rl.version import __version__
+
+        typer.echo(f"ssl4rl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Anywhere on the line: print results and errors only.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Anywhere on the line: print tracebacks.")] = False,
+) -> None:
+    """Reinforcement learning on self-supervised rewards: no labels, no judges, no verifiers."""
 
 
 def add_side(side: str, sources: str) -> typer.Typer:
@@ -50,6 +83,7 @@ add_side("graph", "text-attributed graphs")
 vision = add_side("vision", "images")
 vision.command("attend")(attend.attend)
 app.add_typer(data.app, name="data")
+app.command("tasks")(tasks.tasks)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
@@ -59,6 +93,8 @@ app.command("report")(report.report)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)
 app.command("docs")(docs.docs)
+app.command("doctor")(doctor.doctor)
+app.command("schema")(tasks.schema)
 
 
 def _add_side_of_plugin(name: str) -> None:
@@ -72,20 +108,41 @@ def _add_side_of_plugin(name: str) -> None:
 
 
 def main() -> None:
-    """Entry point. ``--debug`` anywhere on the line shows the traceback of a user's mistake."""
+    """Entry point. ``--debug`` shows the traceback of a user's mistake, ``--quiet`` prints no progress."""
     debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments = [argument for argument in sys.argv[1:] if argument not in ANYWHERE]
+    be_quiet("--quiet" in sys.argv)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         if arguments and not arguments[0].startswith("-"):
             _add_side_of_plugin(arguments[0])
         app(arguments)
-    except (UserError, PermissionError) as error:
+    except BrokenPipeError:  # who read the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(STOPPED + signal.SIGPIPE)
+    except (UserError, OSError) as error:
         if debug:
             raise
-        if isinstance(error, PermissionError):
-            error = UserError(f"no permission for {error.filename}; choose another folder or change its rights")
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {_sentence(error)}", err=True)
         sys.exit(2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        be_quiet(False)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Ends the program as an exception does: what holds a lock lets go of it, and says how to go on."""
+    sys.exit(STOPPED + number)
+
+
+def _sentence(error: UserError | OSError) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"no permission for {error.filename}; choose another folder or change its rights"
+    named = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{named}; --debug shows where"
 
 
 if __name__ == "__main__":

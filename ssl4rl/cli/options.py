@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,24 @@ def template_variables(settings: list[str]) -> tuple[dict[str, Any], list[str]]:
     return variables, [setting for setting in settings if not setting.startswith(prefix)]
 
 
+def seconds_of(text: str) -> float:
+    """A length of time in seconds.
+
+    >>> seconds_of("90"), seconds_of("1h30m"), seconds_of("2d"), seconds_of("00:20:00")
+    (90.0, 5400.0, 172800.0, 1200.0)
+
+    Raises:
+        UserError: for anything else.
+    """
+    clock = re.fullmatch(r"(\d+):(\d\d):(\d\d)", text)
+    parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text)
+    found = ["0", *clock.groups()] if clock else [each or "0" for each in parts.groups()] if parts else ["0"]
+    seconds = sum(float(each) * unit for each, unit in zip(found, (86400, 3600, 60, 1), strict=False))
+    if seconds <= 0:
+        raise UserError(f"{text!r} is no length of time; write 45m, 1h30m, 2d, 5400 (seconds) or 01:30:00")
+    return seconds
+
+
 def side_of(context: typer.Context) -> str:
     """Which of ``ssl4rl graph`` and ``ssl4rl vision`` was typed."""
     return (context.parent and context.parent.info_name) or "graph"
@@ -58,11 +77,12 @@ def side_of(context: typer.Context) -> str:
 def say_embedded(kinds: Iterable[SourceKind[Any]], model: str | None) -> None:
     """Says which embedded defaults are used: the default sources of these kinds, and the ``model`` if it is one."""
     from ssl4rl.models import EMBEDDED
+    from ssl4rl.progress import is_quiet
 
     used = [kind.default_noun for kind in kinds]
     if model in EMBEDDED:
         used.append(f"the embedded model {model}")
-    if used:
+    if used and not is_quiet():
         *others, last = dict.fromkeys(used)
         typer.echo(f"using {', '.join(others)}{' and ' if others else ''}{last}")
 
@@ -209,4 +229,16 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, such as task.num_hops=2 (repeatable)."),
 ]
+MaxTimeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-time",
+        metavar="TIME",
+        parser=seconds_of,
+        help="Stop after 45m, 1h30m or 2d so that --resume goes on; exit code 75.",
+    ),
+]
+OUT_OF_TIME = 75
+"""Exit code of what --max-time has stopped: EX_TEMPFAIL of sysexits.h, try again."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssl4rl.cli.options import (
+    OUT_OF_TIME,
     DatasetOption,
     LevelOption,
+    MaxTimeOption,
     ModelOption,
     SetOption,
     TasksOption,
@@ -55,6 +57,11 @@ def train(
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    from_start: Annotated[
+        bool,
+        typer.Option("--from-start", help="With --resume: throw away what the run has done and begin at step 0."),
+    ] = False,
+    max_time: MaxTimeOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check recipe, model and a few replies; write nothing. 2: none is valid.")
     ] = False,
@@ -63,6 +70,8 @@ def train(
     from ssl4rl.runs import open_run
     from ssl4rl.training.recipe_file import load_recipe
 
+    if from_start and not resume:
+        raise UserError("--from-start begins a run again that is there already: give --resume and --output RUN, too")
     if resume:
         if output is None:
             raise UserError("--resume needs the run to continue: --output RUN")
@@ -100,14 +109,12 @@ def train(
     from ssl4rl.training.summary import describe_result
 
     try:
-        run = run_recipe(recipe, output, resume=resume)
+        run = run_recipe(recipe, output, resume=resume, from_start=from_start, max_time=max_time)
     except KeyboardInterrupt:
-        if output is not None and not (output / "config.yaml").is_file():
-            typer.echo("\nstopped before anything was written", err=True)
-        else:
-            folder = output or "RUN, its folder below runs/"
-            typer.echo(f"\nstopped; continue with: ssl4rl {side} train --resume --output {folder}", err=True)
         raise typer.Exit(130) from None
-    if is_main_process() and run.summary is not None:
-        for line in describe_result(run.summary, run.path):
-            typer.echo(line)
+    if not is_main_process():
+        return
+    if run.summary is None:
+        raise typer.Exit(OUT_OF_TIME)
+    for line in describe_result(run.summary, run.path):
+        typer.echo(line)

@@ -29,12 +29,14 @@ def _pixels(image: Any) -> list[Any]:
 class ContentCache:
     """Records (JSON objects) under keys, in one file; without a path nothing is kept.
 
-    The file is read once, when the cache is made. ``damaged`` counts the lines that are not as they were written.
+    The file is read once, when the cache is made. ``damaged`` counts the lines that are not as they were written;
+    ``unwritable`` says why nothing is kept any more, if the file cannot be written.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.damaged = 0
+        self.unwritable = ""
         self._records: dict[str, dict[str, Any]] = {}
         self._torn = False
         if self.path is not None and self.path.is_file():
@@ -66,10 +68,15 @@ class ContentCache:
             return
         record = {"key": key, **values}
         line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
-            # A torn last line is ended first: joined to it, this record would be lost too.
-            file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab", buffering=0) as file:
+                # A torn last line is ended first: joined to it, this record would be lost too.
+                file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
+        except OSError as error:  # an evaluation can do without
+            self.unwritable = f"{self.path} cannot be written ({error.strerror})"
+            self.path = None
+            return
         self._torn = False
         self._records[key] = dict(values)
 

@@ -33,6 +33,8 @@ class EvalRecipe(BaseModel):
     """How it is asked; ``paper`` also samples replies as the paper does."""
     knobs: dict[str, Any] = {}
     """Knobs that differ from the level's."""
+    max_broken: float = Field(0.01, ge=0, le=1)
+    """Most of the images of a dataset that may be broken, as a share: they are listed and passed over."""
     model: str | None = TINY
     """``tiny``, ``tiny-vision``, a folder, a hub name, or a server's name for it (null: its only one)."""
     dtype: str = "auto"

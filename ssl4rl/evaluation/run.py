@@ -6,27 +6,31 @@ counted twice.
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark, versioned_name
+from ssl4rl.checkpoints import is_about_disk
 from ssl4rl.errors import UserError
+from ssl4rl.evaluation.beside import Say, baselines_beside, open_encoder
 from ssl4rl.evaluation.consistency import consistency
 from ssl4rl.evaluation.model import Model, ReplyFields
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
-from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranked_beside, tie_notes
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.samples import first_replies, sample_scores, token_counts
-from ssl4rl.evaluation.scores import beside_model, per_question, score_labels, scores, unscored
+from ssl4rl.evaluation.scores import scores, unscored
 from ssl4rl.evaluation.submission import SUBMISSION, check_submittable, write_submission
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
+from ssl4rl.lock import locked
+from ssl4rl.progress import progress
+from ssl4rl.provenance import Provenance
 from ssl4rl.records import Prediction, read_lines
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
-from ssl4rl.source import origin_of
+from ssl4rl.source import describe_broken, origin_of
 
 if TYPE_CHECKING:
     from ssl4rl.evaluation.baselines.encoder import TextEncoder
@@ -37,7 +41,9 @@ CHUNK = 1024
 IMAGE_CHUNK = 64
 """The same for items with images, each of which takes a megabyte or more."""
 
-Say = Callable[[str], None]
+
+class TimeIsUp(Exception):
+    """The time limit of an evaluation has passed."""
 
 
 def evaluate(
@@ -46,6 +52,7 @@ def evaluate(
     output: str | Path | None = None,
     *,
     resume: bool = False,
+    max_time: float | None = None,
     say: Say = print,
     **settings: Any,
 ) -> Run:
@@ -58,34 +65,69 @@ def evaluate(
         model: a folder, a hub name, or an opened model; None is the recipe's, or the embedded one.
         output: the run's folder; None makes one below ``runs/``.
         resume: whether to continue the run in ``output``.
+        max_time: seconds after which no more is asked; the run that is returned is then not ``finished``.
         say: called with each line of progress.
         settings: fields of :class:`ssl4rl.evaluation.recipe.EvalRecipe`, such as ``dataset``, ``limit``, ``engine``.
 
     Raises:
         UserError: for anything that the user can fix; the replies so far are kept, and ``resume`` continues.
     """
+    deadline = None if max_time is None else time.monotonic() + max_time
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
+    broken = describe_broken(built.source, recipe.max_broken)
     plan = make_plan(recipe, built)
     if not built.has_answers:
         check_submittable(built)
     if resume:
         _check_resumed(recipe, folder)
     # Nothing is written before everything has been checked that a prompt or the model can be refused for.
-    encoder = _encoder(recipe, built)
+    encoder = open_encoder(recipe, built)
     opened = model if isinstance(model, Model) else Model.open(recipe)
     if opened.cache.damaged:
         say(f"{opened.cache.damaged} damaged lines in {opened.cache.path} are ignored; their questions are asked again")
     if recipe.scoring == "likelihood":
         opened.check_likelihoods()
     check_lengths(plan, opened.engine)
-    for line in [*opened.notes, unfamiliar(recipe.model, [(built.source_kind, built.source.name)]), *built.notes]:
+    stranger = unfamiliar(recipe.model, [(built.source_kind, built.source.name)])
+    for line in [*opened.notes, stranger, *built.notes, *broken]:
         if line:
             say(line)
-    run = _continue_run(plan, opened, folder) if resume and folder else _start_run(plan, opened, folder)
-    say(f"writing to {run.path}")
+    folder = folder or default_folder(built.name, built.source.name)
+    command = f"ssl4rl {built.source_kind.side} eval --resume --output {shlex.quote(str(folder))}"
+    with locked(folder):
+        run = _continue_run(plan, opened, folder) if resume else _start_run(plan, opened, folder)
+        say(f"writing to {run.path}")
+        try:
+            run.write_json(SCORES, _results(plan, opened, run, encoder, [*broken], deadline, say))
+        except (KeyboardInterrupt, SystemExit):
+            say(f"stopped; continue with: {command}")
+            raise
+        except TimeIsUp:
+            say(f"stopped at the time limit; continue with: {command}")
+        except OSError as error:
+            if not is_about_disk(error):
+                raise
+            reason = f"cannot write to {folder} ({error.strerror})"
+            raise UserError(f"{reason}: make room or change its rights; then continue with: {command}") from error
+    return run
+
+
+def _results(
+    plan: Plan,
+    opened: Model,
+    run: Run,
+    encoder: TextEncoder | None,
+    broken: Sequence[str],
+    deadline: float | None,
+    say: Say,
+) -> dict[str, Any]:
+    """Asks for what is missing, and returns what scores.json says."""
+    recipe, built = plan.recipe, plan.main.benchmark
     started = time.monotonic()
-    answers = _ask(plan, opened, run, say)
+    answers = _ask(plan, opened, run, deadline, say)
+    if opened.cache.unwritable:
+        say(f"replies are in the run alone: {opened.cache.unwritable}; SSL4RL_HOME names another folder")
     replies = answers[plan.main.variant]
     predictions = first_replies(replies)
     results = {
@@ -107,10 +149,9 @@ def evaluate(
         restated = {str(asked.variant): answers[asked.variant] for asked in plan.restatements}
         results["consistency"] = consistency(predictions, restated)
     ablated = {str(asked.variant): answers[asked.variant] for asked in plan.ablations}
-    results["baselines"], notes = _baselines(plan, predictions, ablated, encoder, say)
-    results["notes"] = [*plan.notes, *notes]
-    run.write_json(SCORES, results)
-    return run
+    results["baselines"], notes = baselines_beside(plan, predictions, ablated, encoder, say)
+    results["notes"] = [*plan.notes, *notes, *broken]
+    return results
 
 
 def _resolve(
@@ -153,29 +194,33 @@ def _check_resumed(recipe: EvalRecipe, output: Path | None) -> None:
         raise UserError(f"{output} was started with other settings; give the same ones, or another --output")
 
 
-def _start_run(plan: Plan, model: Model, output: Path | None) -> Run:
+def _start_run(plan: Plan, model: Model, folder: Path) -> Run:
     benchmark = plan.main.benchmark
-    folder = output or default_folder(benchmark.name, benchmark.source.name)
     run = Run.create(folder, plan.recipe.model_dump())
     if benchmark.vocabulary is not None:
         run.write_json(CHOICES, benchmark.vocabulary)
-    run.write_environment(*_provenance(plan, model))
+    _provenance(plan, model).record(run)
     return run
 
 
 def _continue_run(plan: Plan, model: Model, output: Path) -> Run:
     """The run, if data, model and benchmark are still what they were when it was started."""
     run = Run.open(output)
-    run.check_unchanged(*_provenance(plan, model))
+    if changes := _provenance(plan, model).changes(run):
+        raise UserError(f"{', '.join(changes)} changed after {output} was started; start again with another --output")
+    vocabulary = plan.main.benchmark.vocabulary
+    if vocabulary is not None and not (output / CHOICES).is_file():  # it was stopped before this could be written
+        run.write_json(CHOICES, vocabulary)
     return run
 
 
-def _provenance(plan: Plan, model: Model) -> tuple[list[UsedSource], str | None, dict[str, int]]:
+def _provenance(plan: Plan, model: Model) -> Provenance:
     benchmark = plan.main.benchmark
-    return [UsedSource.of(benchmark)], model.fingerprint, {versioned_name(benchmark): benchmark.version}
+    versions = {versioned_name(benchmark): benchmark.version}
+    return Provenance([UsedSource.of(benchmark)], model.fingerprint, versions)
 
 
-def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[Prediction]]:
+def _ask(plan: Plan, model: Model, run: Run, deadline: float | None, say: Say) -> dict[str | None, list[Prediction]]:
     """Asks for the replies that the run does not hold yet, and returns all of them, by what was varied."""
     answered = {asked.variant: _answered(asked, run, say) for asked in plan.all}
     pending = [
@@ -187,7 +232,7 @@ def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[
         if (index, sample) not in answered[asked.variant]
     ]
     total, benchmark = sum(asked.count * asked.samples for asked in plan.all), plan.main.benchmark
-    with _progress(benchmark.label, total, total - len(pending)) as advance:
+    with progress(benchmark.label, total, total - len(pending)) as advance:
         size = IMAGE_CHUNK if pending and benchmark.example(pending[0][0]).images else CHUNK
         for start in range(0, len(pending), size):
             # The forms of an item are side by side: an engine reads only once what they begin with.
@@ -209,7 +254,9 @@ def _ask(plan: Plan, model: Model, run: Run, say: Say) -> dict[str | None, list[
                 prediction = _prediction(asked, example, sample, choices[place], fields)
                 answered[asked.variant][prediction.index, sample] = prediction
                 run.append(asked.file, prediction)
-                advance()
+                advance(1)
+                if deadline is not None and time.monotonic() > deadline:
+                    raise TimeIsUp
     in_order = {variant: [found[key] for key in sorted(found)] for variant, found in answered.items()}
     shared = benchmark.vocabulary
     if shared is None:
@@ -257,71 +304,3 @@ def _prediction(
         if key in example.meta:
             record[key] = example.meta[key]
     return Prediction(**record)
-
-
-def _encoder(recipe: EvalRecipe, benchmark: AnyBenchmark) -> TextEncoder | None:
-    """The recipe's encoder of texts; one that nothing would use is refused."""
-    if recipe.encoder is None:
-        return None
-    from ssl4rl.evaluation.baselines.encoder import TextEncoder
-    from ssl4rl.evaluation.baselines.graph import has_baselines
-
-    if not has_baselines(benchmark):
-        raise UserError(f"--encoder: benchmark {benchmark.name} has no baselines that read texts; leave it out")
-    if not recipe.baselines:
-        raise UserError("--encoder: it is for baselines, and --no-baselines leaves them out; give one of the two")
-    return TextEncoder(recipe.encoder)
-
-
-def _baselines(
-    plan: Plan,
-    predictions: Sequence[Prediction],
-    ablated: Mapping[str, Sequence[Prediction]],
-    encoder: TextEncoder | None,
-    say: Say,
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
-    if is_ranking(predictions):
-        return _ranked_baselines(plan, predictions, ablated, say)
-    model = per_question(predictions)
-    rows = {name: beside_model(per_question(replies), model) for name, replies in ablated.items()}
-    if not plan.recipe.baselines or not plan.main.benchmark.has_answers:
-        return rows, []
-    from ssl4rl.evaluation.baselines.collect import baseline_answers
-
-    baselines = baseline_answers(plan.main.benchmark, predictions, say, encoder)
-    for name, labels in baselines.answers.items():
-        rows[name] = beside_model(score_labels(predictions, labels), model)
-        if name in baselines.seconds:
-            rows[name]["seconds"] = baselines.seconds[name]
-    return rows, baselines.notes
-
-
-def _ranked_baselines(
-    plan: Plan, predictions: Sequence[Prediction], ablated: Mapping[str, Sequence[Prediction]], say: Say
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The same where candidates are ranked: by their likelihoods, or by the baselines' scores."""
-    model = queries_of(predictions)
-    rows = {name: ranked_beside(queries_of(replies), model) for name, replies in ablated.items()}
-    notes = tie_notes(model, plan.recipe.dtype)
-    if not plan.recipe.baselines:
-        return rows, notes
-    from ssl4rl.evaluation.baselines.collect import baseline_answers
-
-    baselines = baseline_answers(plan.main.benchmark, predictions, say)
-    for name, values in baselines.scores.items():
-        rows[name] = {**ranked_beside(queries_of(predictions, values), model), "seconds": baselines.seconds[name]}
-    return rows, [*notes, *baselines.notes]
-
-
-@contextmanager
-def _progress(title: str, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total, completed=done)
-        yield lambda: bar.advance(task)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.errors import UserError, unknown
+from ssl4rl.evaluation.beside import Say
 from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.paper.tables import PaperColumn, graph_columns, vision_columns
 from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import PAPER_LEVEL, EvalRecipe
-from ssl4rl.evaluation.run import Say, evaluate
+from ssl4rl.evaluation.run import evaluate
+from ssl4rl.lock import locked
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import CONFIG, Run, default_folder
 
@@ -119,6 +121,13 @@ def run_suite(
     if resume and (output is None or not output.is_dir()):
         raise UserError(f"--resume needs the suite to continue: --output FOLDER ({output} does not exist)")
     folder = output or default_folder("suite", "paper")
+    with locked(folder):
+        rows = _rows(planned, folder, resume, say)
+        Run(folder).write_json(SUITE, rows)
+    return folder, rows
+
+
+def _rows(planned: Sequence[PlannedColumn], folder: Path, resume: bool, say: Say) -> list[dict[str, Any]]:
     model: Model | None = None
     rows = []
     for each in planned:
@@ -135,8 +144,7 @@ def run_suite(
             parts = [*ours.get("categories", ()), *ours.get("groups", ())]
             row["parts"] = {part["name"]: {"accuracy": part["row_mean"]} for part in parts}
         rows.append({**row, "paper": dict(column.cells), "paper_n": column.n_inferred})
-    Run(folder).write_json(SUITE, rows)
-    return folder, rows
+    return rows
 
 
 def _evaluated(recipe: EvalRecipe, path: Path, model: Model, resume: bool, say: Say) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from ssl4rl.inference.messages import TAGS, Messages, images_of
 from ssl4rl.inference.processor import load_processor, scaled
 from ssl4rl.inference.tokens import Encoder
 from ssl4rl.models import EMBEDDED, TINY_VISION, embedded_path
+from ssl4rl.runs import Run
 from ssl4rl.source import SourceKind
 
 
@@ -35,6 +36,9 @@ def resolve(path: str) -> str:
         if not (folder / "config.yaml").is_file():
             raise UserError(f"model folder {path} has no config.json; give a folder as transformers saves it")
         if not (folder / "model" / "config.json").is_file():
+            run = Run(folder)
+            if run.is_evaluation:
+                raise UserError(f"{path} is an evaluation and has no model; it asked {run.config.get('model')}")
             raise UserError(f"run {path} has no trained model (no {folder / 'model'}); finish it with --resume")
         return str(folder / "model")
     if path.startswith((".", "/", "~")) or path.count("/") > 1:

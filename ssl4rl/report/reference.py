@@ -6,7 +6,7 @@ import inspect
 import json
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -76,6 +76,22 @@ def entries(package: str | None = None) -> Iterator[Entry]:
             if package is None or kind.__module__.partition(".")[0] == package:
                 knobs = (describe_knob(knob, field) for knob, field in kind.knobs_type.model_fields.items())
                 yield Entry(noun, kind, tuple(knobs))
+
+
+def as_facts(entry: Entry) -> dict[str, Any]:
+    """A task or benchmark, ready for JSON."""
+    kind = entry.kind
+    return {
+        "name": entry.name,
+        "noun": entry.noun,
+        "side": kind.source_kind.side,
+        "source": kind.source_kind.name,
+        "summary": entry.summary,
+        "version": kind.version,
+        "levels": {level: dict(knobs) for level, knobs in kind.levels.items()},
+        "default_level": kind.default_level,
+        "knobs": [asdict(knob) for knob in entry.knobs],
+    }
 
 
 def describe_knob(name: str, field: FieldInfo) -> Knob:

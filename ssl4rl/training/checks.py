@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ssl4rl.errors import UserError, unknown
@@ -15,6 +16,14 @@ from ssl4rl.models import EMBEDDED
 from ssl4rl.training.recipe import Recipe
 
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
+
+TRACKERS = {
+    name: name
+    for name in ("wandb", "tensorboard", "mlflow", "comet_ml", "trackio", "clearml", "codecarbon", "dvclive", "swanlab")
+}
+"""What ``grpo.report_to`` may name, and the package that it needs."""
+ATTENTION = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
+"""The same for ``model.attn_implementation``; one with a slash is a kernel of the hub."""
 
 # trl.GRPOConfig's defaults (1.16) of the settings that the arithmetic needs.
 _DEFAULTS = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1, "num_generations": 8}
@@ -84,8 +93,9 @@ def plan_batches(recipe: Recipe, processes: int = 1) -> BatchPlan:
         UserError: where they do not divide; the message proposes numbers that do.
     """
     grpo = recipe.grpo
-    if not isinstance(grpo.get("max_steps"), int) or grpo["max_steps"] < 1:
+    if "max_steps" not in grpo:
         raise UserError("examples are unlimited, so the recipe must say how long to train: set grpo.max_steps")
+    _integer(grpo, "max_steps")
     group = _integer(grpo, "num_generations")
     if group < 2:
         raise UserError("grpo.num_generations=1: GRPO compares the completions of a group, so it needs at least 2")
@@ -121,6 +131,12 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
     """
     plan = plan_batches(recipe, processes)
     grpo = recipe.grpo
+    _check_packages(recipe)
+    if grpo.get("eval_strategy", "no") != "no":
+        raise UserError(
+            f"grpo.eval_strategy={grpo['eval_strategy']}: held-out scores come from the recipe's own `heldout` "
+            "(heldout.every); leave it out"
+        )
     _integer(grpo, "max_completion_length", 256)
     if _number(grpo, "temperature", 1.0) <= 0:
         raise UserError(f"grpo.temperature={grpo['temperature']}: sampling needs a temperature above 0")
@@ -145,6 +161,22 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
             f"divide the {plan.generation_batch_size // processes} completions that each process samples"
         )
     return plan, risks
+
+
+def _check_packages(recipe: Recipe) -> None:
+    """Refuses what needs a package that is not here, which else would show after the model was loaded.
+
+    Raises:
+        UserError: naming the package.
+    """
+    reports = recipe.grpo.get("report_to") or []
+    trackers = [reports] if isinstance(reports, str) else reports
+    needed = {f"grpo.report_to={name}": TRACKERS.get(name) for name in trackers}
+    attention = recipe.model.attn_implementation or ""
+    needed[f"model.attn_implementation={attention}"] = "kernels" if "/" in attention else ATTENTION.get(attention)
+    for setting, package in needed.items():
+        if package is not None and find_spec(package) is None:
+            raise UserError(f"{setting} needs the package {package}, which is not installed")
 
 
 def _risks(recipe: Recipe) -> list[str]:

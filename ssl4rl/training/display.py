@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ssl4rl.progress import is_quiet
+
 FLAT_STEPS = 3
 """So many flat steps in a row are not chance."""
 
@@ -88,7 +90,7 @@ class Display:
 
     def __enter__(self) -> Display:
         self._last = time.monotonic()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not is_quiet():
             self._live = Live(console=self.console, auto_refresh=False)
             self._live.start()
         return self
@@ -100,7 +102,8 @@ class Display:
 
     def say(self, line: str) -> None:
         """Prints a line above the panel."""
-        self.console.print(line, markup=False)
+        if not is_quiet():
+            self.console.print(line, markup=False)
 
     def step(self, step: int, logs: Mapping[str, Any]) -> None:
         """Shows one step's metrics: TRL's, ``valid``, and for a mixture the reward of each task."""

@@ -77,7 +77,10 @@ class Heldout:
         self.run, self.task, self.display, self.seconds, self.on_scores = run, task, display, seconds, on_scores
         self.examples = num_examples(task, examples)
         self.names = PartNames(task)
+        self.lost: set[int] = set()
+        """Steps whose model is no longer there."""
         self._answers = self._recorded()
+        self._logged = {line["step"] for line in run.metrics() if "heldout" in line}
 
     def _recorded(self) -> dict[int, list[HeldoutAnswer]]:
         """The steps whose answers are whole; the lines of others are dropped."""
@@ -104,11 +107,13 @@ class Heldout:
             self._answers[step] = answers
             if is_main_process():
                 self.run.append(HELDOUT, *(each.model_dump(mode="json") for each in answers))
-                estimate = self.score(step)
-                self.run.append(METRICS, {"step": step, "seconds": self.seconds(), "heldout": estimate})
-                when = f"after step {step}" if step else "before training"
-                self.display.say(f"held out {when}: {describe_estimate(estimate)}")
         score = self.score(step)
+        # Apart from the answers, as a run may have been killed between the two.
+        if is_main_process() and step not in self._logged:
+            self._logged.add(step)
+            self.run.append(METRICS, {"step": step, "seconds": self.seconds(), "heldout": score})
+            when = f"after step {step}" if step else "before training"
+            self.display.say(f"held out {when}: {describe_estimate(score)}")
         if self.on_scores is not None:
             tasks = score.get("tasks", {})
             self.on_scores([tasks[name]["score"] if name in tasks else 0.0 for name in self.names])
@@ -146,7 +151,9 @@ class Heldout:
     def best(self) -> int | None:
         """The step after which the trained model scored best, the latest of several; None before the first."""
         means = {
-            step: sum(each.score for each in answers) / len(answers) for step, answers in self._answers.items() if step
+            step: sum(each.score for each in answers) / len(answers)
+            for step, answers in self._answers.items()
+            if step and step not in self.lost
         }
         return max(means, key=lambda step: (means[step], step), default=None)
 

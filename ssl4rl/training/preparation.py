@@ -15,6 +15,7 @@ from ssl4rl.inference.engines import resolve_engine
 from ssl4rl.inference.lengths import Measured, measure
 from ssl4rl.inference.model import ModelFiles, unfamiliar
 from ssl4rl.mixture import parts_of
+from ssl4rl.source import describe_broken
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.schedule import on_ladders
@@ -77,6 +78,8 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
     environment.prepare_environment()
     plan, risks = check(recipe, num_processes())
     tasks = tasks or build_tasks(recipe)
+    used = {id(part.source): part.source for part in (*parts_of(tasks.train), *parts_of(tasks.heldout))}
+    broken = [line for source in used.values() for line in describe_broken(source, recipe.max_broken)]
     if recipe.corrupt is not None:
         tasks = tasks.corrupted(recipe.corrupt)
     tasks = on_ladders(tasks, recipe)
@@ -97,7 +100,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
         raise UserError(f"the weights of model {model.path!r} are quantised and cannot be trained; set model.lora.r=16")
     longest = _longest_prompt(recipe, files, tasks)
     sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
-    notes = [line for line in (*files.notes, unfamiliar(model.path, sources)) if line]
+    notes = [*broken, *(line for line in (*files.notes, unfamiliar(model.path, sources)) if line)]
     return Prepared(recipe, plan, tasks, files, risks, longest, notes)
 
 

@@ -191,6 +191,8 @@ class Recipe(Section):
     corrupt: Literal["text", "edges", "image"] | None = None
     """A control: training prompts lose what the answer should rest on, under the right answers: ``text`` blanks the
     texts of shown nodes, ``edges`` shows another graph's neighbours, ``image`` shows grey images."""
+    max_broken: float = Field(default=0.01, ge=0, le=1)
+    """Most of the images of a dataset that may be broken, as a share: they are listed and passed over."""
     model: ModelSettings = Field(default_factory=ModelSettings)
     """The model to train."""
     reward: Reward = Field(default_factory=Reward)

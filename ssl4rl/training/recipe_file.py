@@ -231,6 +231,14 @@ def _reject_unknown(values: Any, model: type[BaseModel], place: str, path: str =
                 _reject_unknown(value, kind, place, f"{full}.")
 
 
+def recipe_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe; ``grpo`` may have the fields of the installed trl.GRPOConfig."""
+    schema = Recipe.model_json_schema()
+    names = sorted(name for name in grpo_fields() if not name.startswith("_") and name not in ELSEWHERE)
+    schema["properties"]["grpo"] |= {"properties": {name: {} for name in names}, "additionalProperties": False}
+    return schema
+
+
 def _check_grpo_names(values: Any, place: str) -> None:
     if not isinstance(values, dict):
         return

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.audit.quick import quick_check
+from ssl4rl.checkpoints import PREFIX, CannotWrite, damage, is_about_disk, writing
 from ssl4rl.errors import UserError
 from ssl4rl.inference.checks import check_output
+from ssl4rl.lock import locked
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.records import Completion
-from ssl4rl.runs import COMPLETIONS, HELDOUT, METRICS, SUMMARY, Run, default_folder
+from ssl4rl.runs import COMPLETIONS, METRICS, SUMMARY, Run, default_folder
 from ssl4rl.tasks import AnyTask, Task, describe_redrawn, is_paper_level
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.probe import REPLIES, probe
 from ssl4rl.training.recipe import CONTROLS, Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
+from ssl4rl.training.resume import begin_again, check_unchanged, provenance, resume_command, rewind
 from ssl4rl.training.summary import describe_plan, reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
+    from ssl4rl.training.heldout import Heldout
     from ssl4rl.training.trainer import TaskTrainer
 
 
@@ -33,6 +39,7 @@ def train(
     output: str | Path | None = None,
     *,
     resume: bool = False,
+    max_time: float | None = None,
     heldout: AnyTask | Mapping[str, Any] | None = None,
     heldout_examples: int | None = None,
     model: str | Mapping[str, Any] | None = None,
@@ -47,6 +54,7 @@ def train(
         recipe: a task (a mixture, too), a recipe, or the path of a recipe file.
         output: the run's folder; by default ``runs/<time>-<task>-<dataset>``.
         resume: whether to continue the run in ``output``.
+        max_time: seconds after which the run is stopped with a checkpoint, not ``finished``; None sets no limit.
         heldout: the task to evaluate on (by default the same task on its split ``val``), or keys of the recipe's
             ``heldout`` to change.
         heldout_examples: how many of its examples; 0 leaves the evaluation out.
@@ -67,7 +75,7 @@ def train(
     tasks = Tasks.of(recipe) if isinstance(recipe, Task) else build_tasks(resolved)
     if heldout is not None:
         tasks = tasks.evaluated_on(heldout)
-    return run_recipe(resolved, None if output is None else Path(output), tasks=tasks, resume=resume)
+    return run_recipe(resolved, None if output is None else Path(output), tasks=tasks, resume=resume, max_time=max_time)
 
 
 def _resolve(recipe: Recipe | AnyTask | str | Path, settings: Mapping[str, Any]) -> Recipe:
@@ -89,59 +97,111 @@ def _resolve(recipe: Recipe | AnyTask | str | Path, settings: Mapping[str, Any])
     return validate(values, place)
 
 
-def run_recipe(recipe: Recipe, output: Path | None = None, *, tasks: Tasks | None = None, resume: bool = False) -> Run:
+def run_recipe(
+    recipe: Recipe,
+    output: Path | None = None,
+    *,
+    tasks: Tasks | None = None,
+    resume: bool = False,
+    from_start: bool = False,
+    max_time: float | None = None,
+) -> Run:
     """Trains as the recipe says; ``tasks`` replaces those that it names.
+
+    Where it is stopped, it says how to go on. After a signal it ends as a program does that got one; the run that is
+    returned is not ``finished`` if ``max_time`` (seconds) has stopped it.
 
     Raises:
         UserError: as :func:`train` does.
     """
     if num_processes() > 1 and output is None:
         raise UserError("several processes need to know where the run goes: give --output")
-    prepared = prepare(recipe, tasks)
-    sampler = choose_sampler(recipe)
-    levels = [level for level in prepared.tasks.train.levels if not is_paper_level(level)]
-    # A control's rewards are no matter of the task's level.
-    display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
-    run = _open_run(prepared, output, resume)
-    if is_main_process():
-        for line in [*describe_plan(prepared), f"writing to {run.path}"]:
-            display.say(line)
-    return Training(prepared, sampler, run, display).complete(resume)
-
-
-def _open_run(prepared: Prepared, output: Path | None, resume: bool) -> Run:
-    if not is_main_process():
-        return Run(Path(output or "."))
     if resume:
         if output is None:
             raise UserError("--resume needs the run to continue: --output RUN")
-        run = Run.open(output)
-        run.check_unchanged(prepared.tasks.sources, prepared.files.fingerprint, prepared.tasks.versions)
-        return run
-    recipe, tasks = prepared.recipe, prepared.tasks
+        Run.open(output)
+    started = time.monotonic()
+    prepared = prepare(recipe, tasks)
+    sampler = choose_sampler(recipe)
     name = "+".join(entry.name for entry in recipe.tasks)
-    run = Run.create(output or default_folder(name, tasks.train.source.name), recipe.model_dump(mode="json"))
-    run.write_environment(tasks.sources, prepared.files.fingerprint, tasks.versions)
+    folder = output or default_folder(name, prepared.tasks.train.source.name)
+    if num_processes() > 1:
+        from ssl4rl.training.grpo import grpo_config
+
+        grpo_config(prepared, sampler, folder)  # before anything is written
+    levels = [level for level in prepared.tasks.train.levels if not is_paper_level(level)]
+    # A control's rewards are no matter of the task's level.
+    display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
+    if is_main_process():
+        for line in [*describe_plan(prepared), f"writing to {folder}"]:
+            display.say(line)
+    command = resume_command(prepared, folder, max_time)
+    with locked(folder) if is_main_process() else nullcontext():
+        run = _open_run(prepared, folder, resume=resume, from_start=from_start)
+        training = Training(prepared, sampler, run, display, started, max_time)
+        try:
+            stopped = training.complete(resume and not from_start)
+            if stopped:
+                raise KeyboardInterrupt if stopped == signal.SIGINT else SystemExit(128 + stopped)
+        except (KeyboardInterrupt, SystemExit):
+            training.say(f"continue with: {command}")
+            raise
+        except (CannotWrite, OSError) as error:
+            if not is_about_disk(error):
+                raise
+            raise UserError(f"{error}; then continue with: {command}") from error
+    if stopped is not None:
+        training.say(f"continue with: {command}")
+    return run
+
+
+def _open_run(prepared: Prepared, folder: Path, *, resume: bool, from_start: bool) -> Run:
+    run = Run(folder)
+    if not is_main_process():
+        return run
+    if not resume:
+        run = Run.create(folder, prepared.recipe.model_dump(mode="json"))
+        provenance(prepared).record(run)
+    elif from_start:
+        begin_again(run, prepared)
+    else:
+        check_unchanged(run, prepared)
     return run
 
 
 class Training:
     """The steps of one run; an object because they share everything."""
 
-    def __init__(self, prepared: Prepared, sampler: str, run: Run, display: Display) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        sampler: str,
+        run: Run,
+        display: Display,
+        began: float | None = None,
+        max_time: float | None = None,
+    ) -> None:
+        self.prepared = prepared
         self.recipe, self.plan = prepared.recipe, prepared.plan
         self.tasks, self.files = prepared.tasks, prepared.files
         self.sampler, self.run, self.display = sampler, run, display
         self.started = time.monotonic()
+        self.began = self.started if began is None else began
+        self.max_time = max_time
         self.main = is_main_process()
 
-    def complete(self, resume: bool) -> Run:
-        """Trains, from the last checkpoint if the run is resumed, and writes the model and the summary."""
+    def complete(self, resume: bool) -> int | None:
+        """Trains, from the last checkpoint if the run is resumed, and writes the model and the summary.
+
+        Returns:
+            None once all is done, or why it was stopped after a checkpoint: a signal, or 0 for the time limit.
+        """
         from ssl4rl.training.heldout import Heldout, HeldoutCallback
         from ssl4rl.training.saving import save_best_and_last
+        from ssl4rl.training.stopping import Stop
 
-        checkpoint = self._rewind() if resume else None
         trainer = self.make_trainer()
+        checkpoint = self._rewind(trainer) if resume else None
         if trainer.sharing is not None and self.recipe.share_prompt and self.main:
             self.display.say(f"prompts are not shared: {trainer.sharing}")
         settings, last = self.recipe.heldout, self.plan.max_steps
@@ -155,26 +215,53 @@ class Training:
             # Between two generations, where a checkpoint can be resumed exactly.
             every = math.ceil(settings.every / self.plan.save_multiple) * self.plan.save_multiple
             trainer.add_callback(HeldoutCallback(heldout, answer, every, self.run.path))
-        with self.display:
+        stop = Stop(self.plan.save_multiple, trainer.agree, self.say, self.began, self.max_time)
+        trainer.add_callback(stop)
+        with self.display, stop:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if stop.stopped:
+            self.say(f"stopped after step {trainer.state.global_step} of {last}, with a checkpoint")
+            return stop.signal or 0
         if self.main and (passed_over := describe_redrawn(self.tasks.train.redrawn)):
             self.display.say(passed_over)
         heldout.at(last, answer)
-        save_best_and_last(trainer, self.files, self.run.path, heldout.best(), last)
+        self._pass_over_damaged(heldout)
+        with writing(self.run.path):
+            save_best_and_last(trainer, self.files, self.run.path, heldout.best(), last)
         if self.main:
             self.run.write_json(SUMMARY, self._summary(heldout.summary(last)))
-        return self.run
+        return None
 
-    def _rewind(self) -> Path | None:
-        """Cuts the files back to the last checkpoint; None if there is none yet, so that the run starts over."""
-        if self.run.finished:
-            raise UserError(f"{self.run.path} is finished; nothing is left to resume")
-        step, checkpoint = self.run.last_checkpoint() or (0, None)
+    def say(self, line: str) -> None:
+        """Prints a line, on the main process."""
         if self.main:
-            kept = self.run.cut(METRICS, step)
-            self.run.cut(COMPLETIONS, step)
-            self.run.cut(HELDOUT, step)
-            self.started -= kept[-1].get("seconds", 0.0) if kept else 0.0
+            self.display.say(line)
+
+    def _pass_over_damaged(self, heldout: Heldout) -> None:
+        """Of the steps that scored best, drops those whose checkpoint can no longer be read."""
+        from accelerate.utils import broadcast_object_list
+
+        while (best := heldout.best()) is not None and best != self.plan.max_steps:
+            problem = damage(self.run.path / f"{PREFIX}{best}") if self.main else None
+            [problem] = broadcast_object_list([problem])
+            if problem is None:
+                return
+            self.say(f"the model of step {best} scored best and is lost: {PREFIX}{best}: {problem}")
+            heldout.lost.add(best)
+
+    def _rewind(self, trainer: TaskTrainer) -> Path | None:
+        """Cuts the files back to the last whole checkpoint; None if there is none yet, so that the run starts over."""
+        from accelerate.utils import broadcast_object_list
+
+        found: tuple[int, Path | None, list[str]] = (0, None, [])
+        if self.main:
+            found = rewind(self.run, trainer.args, resume_command(self.prepared, self.run.path))
+            self.started -= max((line.get("seconds", 0.0) for line in self.run.metrics()), default=0.0)
+        [found] = broadcast_object_list([found])
+        step, checkpoint, lines = found
+        for line in lines if self.main else ():
+            self.display.say(line)
+        if self.main:
             self.display.say(f"resuming after step {step} of {self.plan.max_steps}")
         return checkpoint
 
@@ -191,14 +278,11 @@ class Training:
     def make_trainer(self) -> TaskTrainer:
         """The trainer, with the model loaded."""
         from transformers import PrinterCallback
-        from trl import GRPOConfig
 
+        from ssl4rl.training.grpo import grpo_config
         from ssl4rl.training.trainer import TaskTrainer
 
-        try:
-            args = GRPOConfig(**self._grpo_settings())
-        except (TypeError, ValueError) as error:
-            raise UserError(f"grpo: {error}") from error
+        args = grpo_config(self.prepared, self.sampler, self.run.path)
         trainer = TaskTrainer(
             task=self.tasks.train,
             recipe=self.recipe,
@@ -211,46 +295,6 @@ class Training:
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
-
-    def _grpo_settings(self) -> dict[str, Any]:
-        """The recipe's block, our defaults for what it leaves out, and what the recipe says elsewhere."""
-        import torch
-
-        grpo = self.recipe.grpo
-        model = {"dtype": self.recipe.model.dtype, "trust_remote_code": False}
-        if self.recipe.model.attn_implementation is not None:
-            model["attn_implementation"] = self.recipe.model.attn_implementation
-        generation = dict(grpo.get("generation_kwargs") or {})
-        suppressed = self.files.suppressed_tokens
-        if self.sampler == "transformers":
-            generation.setdefault("suppress_tokens", suppressed or None)
-        else:
-            generation.setdefault("stop_token_ids", self.files.eos_token_ids)
-            if suppressed:
-                generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
-        save_steps = math.ceil(100 / self.plan.save_multiple) * self.plan.save_multiple
-        defaults = {
-            "logging_steps": 1,
-            "report_to": "none",
-            "disable_tqdm": True,
-            "shuffle_dataset": False,
-            "save_steps": save_steps,
-            "dataloader_pin_memory": torch.cuda.is_available(),
-            # TRL's own default is true, which is an error without a GPU.
-            "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
-            # Without it, mixed precision is refused on a CPU.
-            "use_cpu": not torch.accelerator.is_available(),
-        }
-        return {
-            **defaults,
-            **grpo,
-            "generation_kwargs": generation,
-            "chat_template_kwargs": self.recipe.model.chat_template_kwargs or None,
-            "model_init_kwargs": model,
-            "output_dir": str(self.run.path),
-            "seed": self.recipe.seed,
-            "use_vllm": self.sampler == "vllm",
-        }
 
     def _on_step(self, step: int, logs: Mapping[str, Any]) -> None:
         # JSON has no NaN: a loss that is not a number is null.

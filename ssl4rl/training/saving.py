@@ -23,6 +23,9 @@ def adapter_folder(folder: Path) -> Path:
 def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
     """Writes the trainer's model to ``folder``; every process has to call it."""
     unfinished = folder.with_name(f".{folder.name}.tmp")
+    if is_main_process():
+        shutil.rmtree(unfinished, ignore_errors=True)  # what a process that was killed has left there
+    trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not hasattr(model, "peft_config"):
         trainer.save_model(str(unfinished))

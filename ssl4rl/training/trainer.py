@@ -37,6 +37,7 @@ from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, reordered, sample_groups
 from ssl4rl.training.schedule import Laddered, Schedule
 from ssl4rl.training.shared_images import Images, image_fields
+from ssl4rl.training.whole import WholeCheckpoints
 
 FRESH, SCHEDULE = "ssl4rl.fresh_examples", "ssl4rl.schedule"
 """Keys of a checkpoint's trainer_state.json: the position among the examples of refills, and the schedule's state."""
@@ -45,7 +46,7 @@ COUNTS = ("sampled", "selected", "refill/rounds")
 """Metrics of a generation batch that are not repeated for its later steps: their sum over the steps is the run's."""
 
 
-class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
+class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
     """GRPO on a task, with the recipe's model, reward and shared prompt; ``args`` holds TRL's own settings.
 
     ``on_step(step, logs)`` is called with the metrics of each logged step, on the main process;
@@ -126,9 +127,6 @@ class TaskTrainer(GRPOTrainer):  # type: ignore[misc]
             self._last_loaded_step = -1
         elif args.use_vllm and args.vllm_mode == "colocate" and files.reads_images:
             vllm_sync.forget_images_after_sync(self.vllm_generation)
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Writes none: the run says how the model was made."""
 
     def answer(self, examples: Sequence[Example], batch_size: int, *, sampled: bool = False) -> list[str]:
         """The reply to each example, from the vLLM that training samples from or from the model itself.

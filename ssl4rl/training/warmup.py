@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl4rl.checkpoints import writing
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.inference.model import ModelFiles
+from ssl4rl.lock import locked
 from ssl4rl.models import EMBEDDED
 from ssl4rl.runs import METRICS, SUMMARY, Run, default_folder
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, num_processes, prepare
 from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.resume import provenance
 from ssl4rl.training.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -81,9 +84,11 @@ def warm_up(
     described = recipe.model_dump(mode="json", include={"seed", "tasks", "model", "heldout"})
     name = "warmup-" + "+".join(entry.name for entry in recipe.tasks)
     source = prepared.tasks.train.source.name
-    run = Run.create(output or default_folder(name, source), {**described, "warmup": asdict(settings)})
-    run.write_environment(prepared.tasks.sources, prepared.files.fingerprint, prepared.tasks.versions)
-    return _train(prepared, settings, run)
+    folder = output or default_folder(name, source)
+    with locked(folder):
+        run = Run.create(folder, {**described, "warmup": asdict(settings)})
+        provenance(prepared).record(run)
+        return _train(prepared, settings, run)
 
 
 def _train(prepared: Prepared, settings: Settings, run: Run) -> Run:
@@ -122,7 +127,8 @@ def _train(prepared: Prepared, settings: Settings, run: Run) -> Run:
     heldout.at(0, answer)
     trainer.train()
     heldout.at(settings.steps, answer)
-    save_model(trainer, files, run.path / MODEL)
+    with writing(run.path):
+        save_model(trainer, files, run.path / MODEL)
     tenth = max(1, len(losses) // 10)
     task = prepared.tasks.train
     run.write_json(

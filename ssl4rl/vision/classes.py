@@ -24,6 +24,14 @@ class ClassifiedImages:
     def name(self) -> str:
         return self.images.name
 
+    @property
+    def skipped(self) -> Sequence[str]:
+        """What was wrong with each broken image that was left out, one line each."""
+        return self.images.skipped
+
+    def __len__(self) -> int:
+        return len(self.images)
+
     def __repr__(self) -> str:
         return f"ClassifiedImages({self.name!r}, {len(self.images):,} images, {len(self.names):,} classes)"
 

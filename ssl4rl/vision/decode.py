@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ MAX_PIXELS = 89_478_485
 """Images with more pixels are refused: Pillow's own warning level, a quarter of a gigabyte as 24-bit colour."""
 
 REMEDY = "fix or remove it"
+
+_OPENING = Lock()
+"""Held while a header is read: filters of warnings belong to all threads."""
 
 WHITE = (255, 255, 255, 255)
 EXIF_ORIENTATION = 0x0112
@@ -59,7 +63,7 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
     if not content:
         raise UserError(f"{where} is empty; {REMEDY}")
     try:
-        with warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, in one line
             image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:

@@ -102,6 +102,11 @@ class QuestionSet:
     questions: Sequence[Question]
     left_out: Sequence[str] = ()
     """Rows of the table that are no questions here, as their image is missing: file, row and reason of each."""
+    skipped: Sequence[str] = ()
+    """What was wrong with the image of each row that was left out because it is broken, one line each."""
+
+    def __len__(self) -> int:
+        return len(self.questions)
 
     def __repr__(self) -> str:
         return f"QuestionSet({self.name!r}, {len(self.questions):,} questions, {len(set(self.hashes)):,} images)"

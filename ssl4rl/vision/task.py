@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw, ShownImage
-from ssl4rl.errors import NotApplicable
+from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.example import Example
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SourceKind
@@ -66,11 +66,13 @@ class VisionTask(Task[ImageSet, VK]):
         """The image, decoded at a reduced size where its shorter side keeps ``side`` pixels.
 
         Raises:
-            Redraw: if its shorter side has fewer than ``least`` pixels.
-            UserError: if the file is broken.
+            Redraw: if its shorter side has fewer than ``least`` pixels, or its file broke after it was checked.
         """
         decoded = max(side, least)
-        image = self.source.open(index, decoded)
+        try:
+            image = self.source.open(index, decoded)
+        except UserError as error:
+            raise Redraw(str(error)) from error
         if min(image.size) < least:
             width, height = image.size
             raise Redraw(f"{self.source.describe(index)} has {width}×{height} pixels, and {least} a side are needed")

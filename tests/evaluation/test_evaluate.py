@@ -16,6 +16,7 @@ from ssl4rl.evaluation.plan import build_benchmark, choose_shots, few_shot
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.engines import Reply, Sampling
+from ssl4rl.lock import locked
 
 RECIPE = EvalRecipe(benchmark="link", limit=12, again=4, baselines=False)
 
@@ -199,6 +200,36 @@ def test_a_poisoned_cache_is_noticed_and_not_counted(tmp_path):
     third = parrot()
     evaluate(RECIPE, output=tmp_path / "three", model=third)
     assert third.engine.asked == []
+
+
+def test_what_stops_an_evaluation_says_how_to_go_on(tmp_path, monkeypatch):
+    class Stopped(Parrot):
+        def stream(self, conversations, sampling):
+            for number, (index, reply) in enumerate(super().stream(conversations, sampling)):
+                if number == 3:
+                    raise SystemExit(143)  # what the command line makes of SIGTERM
+                yield index, reply
+
+    said: list[str] = []
+    folder = tmp_path / "a run"
+    with pytest.raises(SystemExit):
+        evaluate(RECIPE, Model(Stopped(), ReplyCache("parrot")), folder, say=said.append)
+    assert said[-1] == f"stopped; continue with: ssl4rl graph eval --resume --output '{folder}'"
+    run = evaluate(RECIPE, parrot(), folder, resume=True, max_time=0, say=said.append)
+    assert not run.finished and said[-1].startswith("stopped at the time limit; continue with: ssl4rl graph eval")
+    with locked(folder), pytest.raises(UserError, match="a run is in use by process"):
+        evaluate(RECIPE, parrot(), folder, resume=True)
+    assert evaluate(RECIPE, parrot(), folder, resume=True, max_time=3600).finished
+    whole = evaluate(RECIPE, parrot(), tmp_path / "whole")
+    assert sorted(lines(folder), key=str) == sorted(lines(whole.path), key=str)
+
+
+def test_a_home_that_cannot_be_written_costs_the_cache_alone(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "file" / "home"))
+    said: list[str] = []
+    assert evaluate(RECIPE, parrot(), tmp_path / "run", say=said.append).finished
+    assert any("replies are in the run alone:" in line and "cannot be written" in line for line in said)
 
 
 def test_likelihood_takes_the_likeliest_label(tmp_path):

@@ -184,6 +184,9 @@ def test_the_trained_model_of_a_run(tmp_path: Path) -> None:
     (run / "config.yaml").write_text("seed: 0\n")
     with pytest.raises(UserError, match=r"has no trained model .* finish it with --resume"):
         ModelFiles(str(run))
+    (run / "config.yaml").write_text("benchmark: link\nmodel: tiny\n")
+    with pytest.raises(UserError, match=r"run is an evaluation and has no model; it asked tiny$"):
+        ModelFiles(str(run))
     copy_tiny(run / "model")
     files = ModelFiles(str(run))
     assert files.path == str(run / "model") and files.notes == [f"{run} is a run; its trained model is {run / 'model'}"]

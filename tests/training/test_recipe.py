@@ -162,7 +162,7 @@ def test_the_papers_recipe_in_trl_units() -> None:
         ({"num_generations": 5}, "256 completions .* not divisible by groups of grpo.num_generations=5; 255 would"),
         ({"num_generations": 1}, "at least 2"),
         ({"num_generations": "8"}, "whole number"),
-        ({"max_steps": -1}, "set grpo.max_steps"),
+        ({"max_steps": -1}, "grpo.max_steps=-1: give a whole number of at least 1"),
         ({"generation_batch_size": 512, "steps_per_generation": 2}, "say the same"),
         ({"generation_batch_size": 300}, "not divisible by the 256"),
         ({"steps_per_generation": 4, "save_steps": 10}, "multiple of 4, such as 8"),
@@ -224,3 +224,19 @@ def test_steps_of_a_generation() -> None:
 
 def test_the_recipes_are_valid_yaml_mappings() -> None:
     assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in CONFIGS.glob("*.yaml"))
+
+
+def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypatch) -> None:
+    from ssl4rl.training import checks
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    for setting, message in (
+        ("grpo.report_to=wandb", "grpo.report_to=wandb needs the package wandb, which is not installed"),
+        ("grpo.report_to=[none, mlflow]", "grpo.report_to=mlflow needs the package mlflow"),
+        ("model.attn_implementation=flash_attention_2", "needs the package flash_attn,"),
+        ("model.attn_implementation=kernels-community/flash-attn", "needs the package kernels,"),
+        ("grpo.eval_strategy=steps", "held-out scores come from the recipe's own `heldout`"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            checks.check(load_recipe(overrides=[setting]))
+    checks.check(load_recipe())

@@ -259,3 +259,36 @@ def test_every_grid_of_the_paper_is_one_recipe_and_a_level(
         run = prepare(recipe)
         assert run.plan.prompts_per_generation == 512 and run.plan.generation_batch_size == 2560 and run.risks == []
         assert run.tasks.train.label == "+".join(variants) and run.longest.images >= 1
+
+
+def _folder_of_scenes(folder: Path, count: int) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / f"{number:03}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        default_scenes().open(number).save(path)
+    return paths
+
+
+def test_one_truncated_photo_ends_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = _folder_of_scenes(tmp_path / "photos", 40)
+    paths[3].write_bytes(paths[3].read_bytes()[:-200])
+    settings = [*SMALL, "heldout.examples=0", "grpo.max_steps=1", "grpo.save_steps=1"]
+    recipe = load_recipe(overrides=settings, tasks=["rotation"], dataset=str(tmp_path / "photos"), side="vision")
+    with pytest.raises(UserError, match=r"1 of 40 in photos cannot be read, more than max_broken=0\.01"):
+        prepare(recipe)
+    run = train(recipe.model_copy(update={"max_broken": 0.05}), tmp_path / "run")
+    output = capsys.readouterr().out
+    assert run.finished and "1 of 40 in photos cannot be read and is passed over:" in output
+    assert f"{paths[3]} is broken" in output
+
+
+def test_a_photo_that_breaks_later_is_drawn_around(tmp_path: Path) -> None:
+    paths = _folder_of_scenes(tmp_path / "photos", 8)
+    task = ssl4rl.task("rotation", str(tmp_path / "photos"))
+    before = [task.example(index) for index in range(30)]
+    broken = before[0].meta["files"][0]
+    (tmp_path / "photos" / broken).write_bytes(paths[0].read_bytes()[:500])
+    after = [task.example(index) for index in range(30)]
+    assert all(broken not in example.meta["files"] for example in after)
+    assert all(a.id == b.id for a, b in zip(after, before, strict=True) if broken not in b.meta["files"])
+    assert any(broken in reason for reason in task.redrawn)

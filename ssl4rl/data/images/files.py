@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ssl4rl.data.images.cells import IMAGE_SUFFIXES
+from ssl4rl.data.images.check import find_broken
 from ssl4rl.data.images.folder import PATH_COLUMNS, list_folder, list_index, visible_files, walk
 from ssl4rl.data.images.kaggle import is_kaggle, list_kaggle
-from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
+from ssl4rl.data.images.store import LABEL_COLUMNS, Listing
 from ssl4rl.data.images.summary import summarise_images
 from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_columns, read_header
 from ssl4rl.data.tables import SPLIT_NAMES, Problems
@@ -33,7 +33,7 @@ METADATA = {"metadata.csv": "file_name", "index.csv": "path"}
 SUFFIXES = (".csv", ".tsv", *SHARDS)
 
 
-def load_images(path: str, skip_broken: bool = False) -> ImageSet:
+def load_images(path: str) -> ImageSet:
     """The images of a folder, an index csv, a parquet, Arrow or TSV file, or ``hub:owner/name``.
 
     - A folder: all images in it and below it. Class subfolders give labels; ``train``, ``val`` and ``test`` folders
@@ -45,16 +45,13 @@ def load_images(path: str, skip_broken: bool = False) -> ImageSet:
     - A parquet or Arrow file: a column of encoded images, optionally ``label`` and ``split``.
     - A TSV: a column ``image`` with base64, or with the ``index`` of the row that holds the image.
 
-    A broken image raises an error when it is opened. With ``skip_broken`` every image is decoded once, now; those that
-    cannot be are left out and named in ``skipped``.
+    Every image is decoded once, and never again; those that cannot be are left out and named in ``skipped``.
 
     Raises:
-        UserError: if there is no such file or it is malformed; the message names the file and the row.
+        UserError: if there is no such file, it is malformed (the message names the file and the row), or none of the
+            images can be read.
     """
     listing = list_images(path, Problems(strict=True))
-    if not skip_broken:
-        raise_first(listing.problems)
-        return _image_set(listing, {})
     broken = find_broken(listing)
     if len(broken) == len(listing.hashes):
         raise UserError(f"{listing.name}: none of the {len(broken):,} images can be read, e.g. {broken[0]}")
@@ -175,38 +172,3 @@ def _image_set(listing: Listing, broken: Mapping[int, str]) -> ImageSet:
         skipped=list(broken.values()),
         passed_over=listing.passed_over,
     )
-
-
-def raise_first(problems: Mapping[int, str]) -> None:
-    """Raises the first problem of a listing, if it has any.
-
-    Raises:
-        UserError: the problem; the message counts the others.
-    """
-    if problems:
-        first, others = next(iter(problems.values())), len(problems) - 1
-        raise UserError(first + (f" ({others:,} more images have such problems)" if others else ""))
-
-
-def find_broken(listing: Listing) -> dict[int, str]:
-    """What is wrong with each image that cannot be read or decoded, in order.
-
-    Each distinct image is decoded once. Which ones are broken is remembered, since finding out takes long.
-    """
-    memory = f"broken-{hashlib.sha256(' '.join(listing.hashes).encode()).hexdigest()[:32]}"
-    known = recall(memory).get("broken")
-    decodable: set[str] = set()
-    broken = dict(listing.problems)
-    undecodable = []
-    for index in range(len(listing.hashes)) if known is None else known:
-        if index in listing.problems or listing.hashes[index] in decodable:
-            continue
-        try:
-            listing.store.open(index, side=1)
-            decodable.add(listing.hashes[index])
-        except UserError as error:
-            broken[index] = str(error)
-            undecodable.append(index)
-    if known is None:
-        remember(memory, {"broken": undecodable})
-    return dict(sorted(broken.items()))

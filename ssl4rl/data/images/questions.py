@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.data.images.cells import images_in, plain_index
-from ssl4rl.data.images.files import find_broken, raise_first
+from ssl4rl.data.images.check import find_broken
 from ssl4rl.data.images.store import Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_questions
 from ssl4rl.data.images.tables import image_column, list_images_of, read_columns, read_rows
@@ -38,7 +38,8 @@ def load_questions(path: str) -> QuestionSet:
     Columns: ``index``, ``question``, ``image`` (one or a list, see ``list_images_of``), ``A``, ``B``, … (empty where a
     question has fewer options), and optionally ``answer`` (a letter; empty where it is not known), ``hint``,
     ``category``, ``l2-category`` and ``split``. A row whose image is that of another row which the table does not hold
-    is left out and named in ``left_out``: a part of a larger table has such rows.
+    is left out and named in ``left_out``: a part of a larger table has such rows. Every image is decoded once; rows
+    whose image is broken are left out and named in ``skipped``.
 
     Raises:
         UserError: if there is no such file or it is malformed; the message names the row and the field.
@@ -54,12 +55,7 @@ def load_questions(path: str) -> QuestionSet:
         remember(memory, {"rows": [asdict(question) for question in questions]})
     else:
         questions = [Question(**{**row, "more": tuple(row["more"])}) for row in rows]
-    listing = list_images_of(table)
-    absent = set(listing.absent)
-    raise_first(
-        {number: str(table.parent / problem) for number, problem in listing.problems.items() if number not in absent}
-    )
-    return _with_images(table, listing, questions)
+    return _with_images(table, list_images_of(table), questions)
 
 
 def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -> QuestionSet:
@@ -68,14 +64,21 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
     Raises:
         UserError: if no question is left.
     """
-    absent = set(listing.absent)
-    kept = [number for number in range(len(listing.hashes)) if number not in absent]
+    absent, broken = set(listing.absent), find_broken(listing)
+    kept = [number for number in range(len(listing.hashes)) if number not in broken]
     place = {number: n for n, number in enumerate(kept)}
-    whole = [each for each in questions if absent.isdisjoint(each.images)]
-    left_out = [each for each in questions if not absent.isdisjoint(each.images)]
-    named = [next(listing.problems[image] for image in each.images if image in absent) for each in left_out]
+    whole = [each for each in questions if broken.keys().isdisjoint(each.images)]
+    left_out, skipped = [], []
+    for each in questions:
+        elsewhere = [image for image in each.images if image in absent]
+        if elsewhere:
+            left_out.append(broken[elsewhere[0]])
+        elif not broken.keys().isdisjoint(each.images):
+            skipped.append(str(table.parent / next(broken[image] for image in each.images if image in broken)))
     if not whole:
-        raise UserError(f"{table.parent / named[0]} (so it is for all {len(named):,} rows)")
+        if skipped:
+            raise UserError(f"none of the {len(questions):,} rows has an image that can be read, e.g. {skipped[0]}")
+        raise UserError(f"{table.parent / left_out[0]} (so it is for all {len(left_out):,} rows)")
     return QuestionSet(
         listing.name,
         listing.store.take(np.array(kept)),
@@ -83,7 +86,8 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
         link_rotated_copies(
             [replace(each, image=place[each.image], more=tuple(place[image] for image in each.more)) for each in whole]
         ),
-        named,
+        left_out,
+        skipped,
     )
 
 
@@ -95,15 +99,12 @@ def check_questions(path: str) -> Report:
         questions = _questions(table, problems)
         if problems.messages:
             return Report(problems.messages, None, {"bad rows": len(problems.messages)})
-        listing = list_images_of(table)
-        found = _with_images(table, listing, questions)
+        found = _with_images(table, list_images_of(table), questions)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
     skipped = {LEFT_OUT: len(found.left_out)} if found.left_out else {}
-    broken = {number: problem for number, problem in find_broken(listing).items() if number not in listing.absent}
-    if broken:
-        named = [str(table.parent / problem) for problem in broken.values()]
-        return Report(named, None, {**skipped, "rows with broken or missing images": len(broken)})
+    if found.skipped:
+        return Report(found.skipped, None, {**skipped, "rows with broken or missing images": len(found.skipped)})
     return Report([], summarise_questions(found), skipped)
 
 

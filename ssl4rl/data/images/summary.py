@@ -52,6 +52,7 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         "options": {str(count): number for count, number in sorted(Counter(len(row.options) for row in rows).items())},
         "unanswered": sum(not row.answer for row in rows),
         "left_out": list(questions.left_out),
+        "skipped": {"rows with broken or missing images": len(questions.skipped)} if questions.skipped else {},
         "fingerprint": questions.fingerprint,
     }
     copies = facts["num_rows"] - facts["num_questions"]
@@ -62,6 +63,7 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         ("options", ", ".join(f"{number:,} rows with {count}" for count, number in facts["options"].items())),
         ("without answer", f"{facts['unanswered']:,} rows"),
         *([("left out", f"{len(questions.left_out):,} rows (below)")] if questions.left_out else []),
+        *([("not read", f"{len(questions.skipped):,} rows, broken images")] if questions.skipped else []),
         ("parts", ", ".join(f"{part} {number:,}" for part, number in facts["parts"].items()) or "none"),
     ]
     return Summary(facts, shown, [*_listed("categories", facts["categories"]), *questions.left_out])

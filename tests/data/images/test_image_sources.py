@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from ssl4rl.data.images.files import load_images
+from ssl4rl.data.images.folder import Files
 from ssl4rl.errors import UserError
+from ssl4rl.source import describe_broken
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -70,19 +72,39 @@ def test_hashes_are_taken_once(tmp_path, monkeypatch):
     assert load_images(str(folder)).fingerprint != before and taken == [str(folder / "a.png")]
 
 
-def test_broken_images_are_named_and_skipped_only_when_asked(tmp_path):
+def test_broken_images_are_named_and_passed_over(tmp_path):
     folder = write(tmp_path / "set", {"a.png": png(1), "b.jpg": png(2, "JPEG")[:-15], "c.png": b"", "d.png": png(4)})
-    images = load_images(str(folder))
-    assert len(images) == 4
-    with pytest.raises(UserError, match=r"set/b\.jpg is broken .*fix or remove it"):
-        images.open(1)
     for _ in range(2):  # found out, then remembered
-        kept = load_images(str(folder), skip_broken=True)
+        kept = load_images(str(folder))
         assert shades(kept) == [1, 4]
         assert [Path(problem.split(" is ")[0]).name for problem in kept.skipped] == ["b.jpg", "c.png"]
         assert kept.counts == {"images": 2, "duplicates": 0, "skipped": 2}
     with pytest.raises(UserError, match="none of the 1 images can be read"):
-        load_images(str(write(tmp_path / "bad", {"c.png": b"x"})), skip_broken=True)
+        load_images(str(write(tmp_path / "bad", {"c.png": b"x"})))
+
+
+def test_an_image_is_decoded_once_whatever_folder_it_is_in(tmp_path, monkeypatch):
+    folder = write(tmp_path / "set", {f"{number}.png": png(100 + number) for number in range(4)})
+    load_images(str(folder))
+    decoded = []
+    real = Files.open
+    monkeypatch.setattr(
+        Files, "open", lambda self, index, side: decoded.append(self.paths[index]) or real(self, index, side)
+    )
+    write(folder, {"4.png": png(104), "again.png": png(101)})
+    folder.rename(tmp_path / "moved")
+    load_images(str(tmp_path / "moved"))
+    assert decoded == ["4.png"]
+
+
+def test_more_broken_images_than_are_allowed_are_refused(tmp_path):
+    images = {f"{number}.png": png(number) for number in range(9)}
+    source = load_images(str(write(tmp_path / "set", {**images, "torn.png": png(1)[:40]})))
+    first, second = describe_broken(source, 0.1)
+    assert first == "1 of 10 in set cannot be read and is passed over:" and "torn.png is not an image" in second
+    with pytest.raises(UserError, match=r"1 of 10 in set cannot be read, more than max_broken=0\.09 .*\n.*torn\.png"):
+        describe_broken(source, 0.09)
+    assert describe_broken(load_images(str(write(tmp_path / "whole", images))), 0.0) == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +139,6 @@ def test_an_index_csv(tmp_path):
     ("text", "message"),
     [
         ("picture,label\na.png,x\n", r"index\.csv: there is no column 'path' or .*; its columns are picture, label"),
-        ("path\na.png\nb.png\n", r"index\.csv, row 3, field path: cannot read .*b\.png \(there is no such file\)"),
         ("path,split\na.png,trian\n", r"index\.csv, row 2, field split: 'trian' is not train, val or test"),
         ("path,label\n,x\n", r"index\.csv, row 2, field path: the file name is missing"),
     ],
@@ -128,10 +149,11 @@ def test_a_bad_index_csv(tmp_path, text, message):
         load_images(str(tmp_path / "index.csv"))
 
 
-def test_a_missing_file_can_be_skipped(tmp_path):
+def test_a_missing_file_is_passed_over(tmp_path):
     write(tmp_path, {"a.png": png(1), "index.csv": b"path\nb.png\na.png\n"})
-    images = load_images(str(tmp_path / "index.csv"), skip_broken=True)
-    assert shades(images) == [1] and len(images.skipped) == 1
+    images = load_images(str(tmp_path / "index.csv"))
+    assert shades(images) == [1]
+    assert "index.csv, row 2, field path: cannot read" in images.skipped[0] and "no such file" in images.skipped[0]
 
 
 # TSV with base64
@@ -159,10 +181,7 @@ def test_cells_hold_images_or_refer_to_rows(tmp_path):
     [
         (["1\tIMAGE*\tx"], r"bench\.tsv, row 2, field image: this is not base64"),
         (["1\t\tx"], r"bench\.tsv, row 2, field image: the image is missing"),
-        (
-            ["1\tIMAGE\tx", "2\t5\tx"],
-            r"row 3: it refers to the image of index 5, but no row has that index",
-        ),
+        (["2\t5\tx"], r"row 2: it refers to the image of index 5, but no row has that index"),
         (["1\t2\tx", "2\t1\tx"], r"row 2: it refers to the image of index 2, but bench\.tsv, row 3 holds no image"),
         (["1\tIMAGE\tx", "1\tIMAGE\tx"], r"row 3, field index: 1 is a duplicate of bench\.tsv, row 2"),
         (["1\tIMAGE"], r"row 2: the header has 3 cells, this row 2"),
@@ -176,11 +195,11 @@ def test_a_bad_tsv(tmp_path, rows, message):
         load_images(tsv(tmp_path / "other.tsv", ["1\tx"], "index\tpicture"))
 
 
-def test_bad_cells_can_be_skipped(tmp_path):
+def test_bad_cells_are_passed_over(tmp_path):
     image = base64.b64encode(png(1)).decode()
     broken = base64.b64encode(b"not an image" * 9).decode()
     path = tsv(tmp_path / "bench.tsv", ["1\t9\tx", f"2\t{image}\tx", f"3\t{broken}\tx", f"4\t{image}*\tx"])
-    images = load_images(path, skip_broken=True)
+    images = load_images(path)
     assert shades(images) == [1] and images.describe(0) == "bench.tsv, row 3"
     assert ["row 2" in images.skipped[0], "row 4" in images.skipped[1], "row 5" in images.skipped[2]] == [True] * 3
 
@@ -234,8 +253,7 @@ def test_bad_tables(tmp_path):
     with pytest.raises(UserError, match=r"several columns hold bytes \(a, b\); call the right one `image`"):
         load_images(path)
     pq.write_table(pa.table({"image": [{"bytes": png(1), "path": ""}, {"bytes": None, "path": "/etc/passwd"}]}), path)
-    with pytest.raises(UserError, match=r"row 2, field image: there are no bytes of an image but only the path /etc"):
-        load_images(path)
+    assert "row 2, field image: there are no bytes of an image but only the path /etc" in load_images(path).skipped[0]
     Path(path).write_bytes(b"PAR1 or not")
     with pytest.raises(UserError, match="is not a parquet file that can be read"):
         load_images(path)
@@ -259,7 +277,7 @@ def test_a_hub_dataset(tmp_path, monkeypatch):
 
 
 def test_real_images_open_quickly(real_data):
-    photos = load_images(str(real_data / "photos" / "clothing"), skip_broken=True)
+    photos = load_images(str(real_data / "photos" / "clothing"))
     assert photos.counts == {"images": 372, "duplicates": 0, "skipped": 0} and len(photos.label_names) == 10
     assert min(photos.open(index, 224).mode == "RGB" for index in range(20))
     imagenet = load_images(str(real_data / "imagenet" / "index.csv"))

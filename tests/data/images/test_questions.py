@@ -47,8 +47,8 @@ def test_rotated_copies_are_known_by_their_index(question_table):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{}, {"image": "/9j/4AAQSkZJRgABAQAAAQABAAD*" * 4}], "row 3, field image: this is not base64"),
-        ([{}, {"image": ""}], "row 3, field image: the image is missing"),
+        ([{"image": "/9j/4AAQSkZJRgABAQAAAQABAAD*" * 4}], "row 2, field image: this is not base64"),
+        ([{"image": ""}], "row 2, field image: the image is missing"),
         ([{}, {"image": "3"}, {"image": "1"}], "row 2: .* holds no image itself"),
         ([{}, {"index": 1}], "row 3, field index: 1 is a duplicate of made_up.tsv, row 2"),
         ([{}, {"index": ""}], "row 3, field index: every row needs"),
@@ -90,10 +90,18 @@ def test_bad_files(question_table, tmp_path):
         load_questions(str(tmp_path / "notes.csv"))
 
 
-def test_a_cell_that_is_base64_but_no_image_is_named_when_it_is_opened(question_table):
-    questions = load_questions(str(question_table({"image": "bm90IGEgcGlj" * 9})))
-    with pytest.raises(UserError, match=r"made_up\.tsv, row 2 is not an image that can be read"):
-        questions.open(questions.questions[0])
+def test_rows_with_a_broken_image_are_left_out_and_named(question_table):
+    broken = {"image": "bm90IGEgcGlj" * 9}
+    questions = load_questions(str(question_table({}, broken, {"image": "2"}, {"image": "1"})))
+    assert [question.index for question in questions.questions] == ["1", "4"] and not questions.left_out
+    assert ["row 3 is not an image" in questions.skipped[0], "row 4 is not an image" in questions.skipped[1]] == [
+        True,
+        True,
+    ]
+    assert len(ssl4rl.benchmark("choice", questions).example(1).images) == 1
+    assert QUESTIONS.summarise(questions).facts["skipped"] == {"rows with broken or missing images": 2}
+    with pytest.raises(UserError, match=r"none of the 1 rows has an image that can be read, e\.g\. .*row 2 is not"):
+        load_questions(str(question_table(broken)))
 
 
 def png(shade: int) -> bytes:

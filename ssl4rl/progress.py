@@ -1,0 +1,55 @@
+"""How far something is that takes long: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EVERY_SECONDS = 30.0
+"""Between two lines where there is no terminal; what takes less prints none."""
+
+
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Leaves out progress and remarks from now on, or no longer."""
+    global _quiet
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether progress and remarks are left out."""
+    return _quiet
+
+
+@contextmanager
+def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Shows on standard error how many of ``total`` are done; what it yields is called with how many more are."""
+    if done >= total or _quiet:
+        yield lambda more: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=total, completed=done)
+            yield lambda more: bar.advance(task, more)
+        return
+    last = time.monotonic()
+
+    def advance(more: int) -> None:
+        nonlocal done, last
+        done += more
+        if time.monotonic() - last >= EVERY_SECONDS:
+            last = time.monotonic()
+            sys.stderr.write(f"{title}: {done:,} of {total:,}\n")
+            sys.stderr.flush()
+
+    yield advance

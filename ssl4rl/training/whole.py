@@ -1,0 +1,52 @@
+"""What TRL's trainer needs so that its checkpoints are whole or absent, and its processes stop together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+from transformers.trainer_utils import rotate_checkpoints
+
+from ssl4rl.checkpoints import PREFIX, STAGING, place, writing
+
+
+class WholeCheckpoints(Trainer):  # type: ignore[misc]
+    """A trainer that writes a checkpoint into another folder, and moves it to its place when it is whole.
+
+    transformers (5.17) writes it in place, file by file, and deletes an older one before TRL has written its last file.
+    """
+
+    _staging = False
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Writes none: the run says how the model was made."""
+
+    def agree(self, own: bool) -> bool:
+        """Whether any process says so, the same answer on all of them; all have to ask."""
+        if self.accelerator.num_processes == 1:
+            return own
+        said = self.accelerator.reduce(torch.tensor(float(own), device=self.accelerator.device), "sum")
+        return bool(said.item())
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder: str = super()._get_output_dir(trial)
+        return str(Path(folder) / STAGING) if self._staging else folder
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        run, name = Path(self.args.output_dir), f"{PREFIX}{self.state.global_step}"
+        with writing(run):
+            try:
+                self._staging = True
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if self.accelerator.is_main_process:
+                    place(run / STAGING / name, run / name)
+            finally:
+                self._staging = False
+                if self.accelerator.is_main_process:
+                    shutil.rmtree(run / STAGING, ignore_errors=True)
+        if self.accelerator.is_main_process:
+            rotate_checkpoints(str(run), self.args.save_total_limit, self.state.best_model_checkpoint, use_mtime=True)
