@@ -38,7 +38,7 @@ class ConnectionsKnobs(SeamKnobs):
     """Pieces to choose from."""
     num_sides: int = Field(2, ge=1, le=4)
     """Sides that are asked about."""
-    gap: float = Field(0.2, ge=0, le=0.5)
+    gap: float = Field(0.25, ge=0, le=0.5)
     """Share of a piece's side that is cut away (half of it at either end)."""
 
     @model_validator(mode="after")

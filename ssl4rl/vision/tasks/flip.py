@@ -35,7 +35,7 @@ class FlipKnobs(SeamKnobs):
     """Pieces a side of the grid."""
     num_candidates: int = Field(4, ge=2, le=9)
     """Pieces to choose from."""
-    gap: float = Field(0.2, ge=0, le=0.5)
+    gap: float = Field(0.25, ge=0, le=0.5)
     """Share of a piece's side that is cut away (half of it at either end), and shown grey."""
 
     @model_validator(mode="after")

@@ -37,12 +37,12 @@ def test_the_right_patch_is_what_was_in_the_frame_and_all_are_missing_from_the_i
 def test_the_right_patch_has_each_rank_equally_often_unless_edges_may_tell():
     task = Patch(SOURCE)
     counts = Counter()
-    for example in map(task.example, range(64)):
+    for example in map(task.example, range(32)):
         whole = task.whole(example.meta["images"][0]).image
         place = tuple(example.meta["places"][example.meta["asked"]])
         costs = [hole_cost(whole, tuple(example.meta["hole"]), place, patch) for patch in example.images[1:]]
         counts[rank_of(costs, "ABCD".index(example.gold)), example.gold] += 1
-    assert set(counts.values()) == {4} and len(counts) == 16
+    assert set(counts.values()) == {2} and len(counts) == 16
     unmatched = Patch(SOURCE, level="easy")
     assert len({unmatched.example(index).meta["rank"] for index in range(8)}) == 2
     assert np.mean([unmatched.example(index).gold == "A" for index in range(8)]) == 0.5
