@@ -144,6 +144,12 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "jigsaw": "ssl4rl.vision.tasks.jigsaw:Jigsaw",
         "contrastive": "ssl4rl.vision.tasks.contrastive:Contrastive",
         "position": "ssl4rl.vision.tasks.position:Position",
+        "patch": "ssl4rl.vision.tasks.patch:Patch",
+        "pair": "ssl4rl.vision.tasks.pair:Pair",
+        "connections": "ssl4rl.vision.tasks.connections:Connections",
+        "flip": "ssl4rl.vision.tasks.flip:Flip",
+        "match": "ssl4rl.vision.tasks.match:Match",
+        "count": "ssl4rl.vision.tasks.count:Count",
     },
 )
 BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(

@@ -82,8 +82,8 @@ def test_the_wheel_holds_its_own_package_and_ssl4rl_knows_nothing_of_it(wheel):
 def test_show(ssl4rl):
     shown = ssl4rl("graph", "show", "--task", "common", "--dataset", "dishes", "--level", "easy")
     assert "Which of these is linked with both" in shown and "dishes/train/common@easy/0/0#" in shown
-    shown = ssl4rl("vision", "show", "--task", "flip", "--dataset", "flags", "--level", "easy")
-    assert "flags/train/flip@easy/0/0#" in shown
+    shown = ssl4rl("vision", "show", "--task", "mirror", "--dataset", "flags", "--level", "easy")
+    assert "flags/train/mirror@easy/0/0#" in shown
 
 
 def test_data_list_and_info(ssl4rl):
@@ -107,7 +107,7 @@ def test_train_on_its_graph_task_with_its_reward(ssl4rl, tmp_path):
     assert completions and all(line["reward"] in (line["score"], line["score"] / 2) for line in completions)
 
 
-@pytest.mark.parametrize(("task", "dataset"), [("common", "dishes"), ("flip", "flags")])
+@pytest.mark.parametrize(("task", "dataset"), [("common", "dishes"), ("mirror", "flags")])
 def test_its_tasks_are_exported(ssl4rl, tmp_path, task, dataset):
     output = tmp_path / "rows"
     ssl4rl("export", "--to", "verl", "--task", task, "--dataset", dataset, "-n", 8, "--output", output)
@@ -117,8 +117,8 @@ def test_its_tasks_are_exported(ssl4rl, tmp_path, task, dataset):
 def test_train_on_its_vision_task(ssl4rl, tmp_path):
     output = tmp_path / "run"
     sets = [word for key, value in {**SMALL, "grpo.max_steps": 1}.items() for word in ("--set", f"{key}={value}")]
-    ssl4rl("vision", "train", "--task", "flip", "--dataset", "flags", "--output", output, *sets)
-    assert all(line["id"].startswith("flags/train/flip@medium") for line in read_lines(output / "completions.jsonl"))
+    ssl4rl("vision", "train", "--task", "mirror", "--dataset", "flags", "--output", output, *sets)
+    assert all(line["id"].startswith("flags/train/mirror@medium") for line in read_lines(output / "completions.jsonl"))
 
 
 def test_evaluate_its_benchmark_with_its_engine(ssl4rl, tmp_path):
@@ -134,7 +134,7 @@ from ssl4rl.audit.contract import check_contract
 from ssl4rl.registry import BENCHMARKS, TASKS
 
 for registry, name, source, count in (
-    (TASKS, "common", "dishes", 1000), (TASKS, "flip", "flags", 500), (BENCHMARKS, "same-class", "dishes", 1000)
+    (TASKS, "common", "dishes", 1000), (TASKS, "mirror", "flags", 500), (BENCHMARKS, "same-class", "dishes", 1000)
 ):
     build = ssl4rl.task if registry is TASKS else ssl4rl.benchmark
     for level in registry.get(name).levels:
@@ -154,9 +154,9 @@ def test_audit_and_reference_meet_its_tasks_and_benchmark(run):
         "print(*(kind.name for source in ('graph', 'images') for split in ('train', 'test')"
         " for kind in kinds_on(source, split)))"
     )
-    assert {"common", "flip", "same-class"} <= set(run("-c", audit).split())
+    assert {"common", "mirror", "same-class"} <= set(run("-c", audit).split())
     page = run("-c", f"from ssl4rl.report.reference import write_page; print(write_page({PACKAGE!r}))")
-    for heading in ("### Task `common`", "### Task `flip`", "### Benchmark `same-class`"):
+    for heading in ("### Task `common`", "### Task `mirror`", "### Benchmark `same-class`"):
         assert heading in page
     assert "How many changes there are to choose from." in page and "citations/train/common@medium/0/0#" in page
 

@@ -13,7 +13,7 @@ Noise that was a JPEG has blocks as well: what was cut out of it shows by how fa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ssl4rl import answers
+from ssl4rl.example import Example
 from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import Task
 from ssl4rl.vision.image_set import ImageSet, IntArray
@@ -85,7 +87,7 @@ def noise(count: int = 1000, quality: int | None = None) -> ImageSet:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """Held-out accuracy of the classifiers, and what guessing earns."""
+    """What the classifiers earn on held-out examples, and what guessing does."""
 
     source: str
     task: str
@@ -107,33 +109,38 @@ def find_shortcuts(
 ) -> list[Shortcut]:
     """Trains the classifiers on ``count`` examples of ``tasks`` and tests them on as many of ``held_out``.
 
-    Examples are taken in turn from tasks that differ in their images alone, and that score an answer 1 or 0. Each of
-    ``views`` is a row.
+    Examples are taken in turn from tasks that differ in their images alone. Each of ``views`` is a row.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    (train, golds), (test, right) = features(tasks, count, views), features(held_out, count, views)
+    (train, fitted_on), (test, asked) = features(tasks, count, views), features(held_out, count, views)
+    golds = np.array([example.gold for example in fitted_on])
     task = tasks[0]
     rows = []
     for sees in views:
         forest = RandomForestClassifier(100, min_samples_leaf=10, random_state=0)
         logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
         fitted = [model.fit(train[sees], golds) for model in (forest, logistic)]
-        accuracy = [float((model.predict(test[sees]) == right).mean()) for model in fitted]
-        rows.append(Shortcut(task.source.name, task.label, sees, count, task.example(0).chance, *accuracy))
+        earned = [_mean_score(model.predict(test[sees]).tolist(), asked) for model in fitted]
+        rows.append(Shortcut(task.source.name, task.label, sees, count, task.example(0).chance, *earned))
     return rows
 
 
-def features(tasks: Sequence[ImageTask], count: int, views: Sequence[str]) -> tuple[dict[str, Array], NDArray[np.str_]]:
-    """What the classifier sees of ``count`` examples in each of ``views``, [N, F], and their answers, [N].
+def _mean_score(replies: Sequence[str], examples: Sequence[Example]) -> float:
+    pairs = zip(replies, examples, strict=True)
+    return float(np.mean([answers.score(each.reply_with(reply), each.scoring).value for reply, each in pairs]))
 
-    Of every image, and of its difference from the example's first. No image is kept.
+
+def features(tasks: Sequence[ImageTask], count: int, views: Sequence[str]) -> tuple[dict[str, Array], list[Example]]:
+    """What the classifier sees of ``count`` examples in each of ``views``, [N, F], and the examples without images.
+
+    Of every image, and of its difference from the example's first.
     """
     rows: dict[str, list[list[float]]] = {view: [] for view in views}
-    plain, golds = [], []
+    plain, examples = [], []
     for index in range(count):
         example = tasks[index % len(tasks)].example(index // len(tasks))
         words = example.text.lower().split()
@@ -145,13 +152,13 @@ def features(tasks: Sequence[ImageTask], count: int, views: Sequence[str]) -> tu
             rows[SHARP].append([*_compared(sharp), *map(float, ranks)])
         if GRID in rows:
             rows[GRID].append(_compared([grid_offset(image) for image in example.images]))
-        golds.append(example.gold)
+        examples.append(replace(example, parts=(example.text,)))
     width = max(map(len, plain))
     without = np.array([row + [0.0] * (width - len(row)) for row in plain], dtype=np.float64)
     seen = {
         view: np.hstack([without, np.array(own, dtype=np.float64)]) if own else without for view, own in rows.items()
     }
-    return seen, np.array(golds)
+    return seen, examples
 
 
 def grid_offset(image: Image.Image) -> list[float]:

@@ -99,6 +99,11 @@ class VisionTask(Task[ImageSet, VK]):
         return {"images": list(images), "files": files, **more}
 
 
+def labelled(labels: Sequence[str], images: Sequence[ShownImage]) -> list[str | ShownImage]:
+    """Images to choose from, each after its label."""
+    return [part for label, image in zip(labels, images, strict=True) for part in (f"{label}:", image)]
+
+
 def derive(original: ShownImage, image: Image.Image, **changes: Any) -> ShownImage:
     """``image``, which was made from ``original``; ``changes`` is how, in JSON, so that its pixels follow from it."""
     return ShownImage(image, {**original.content, **changes})

@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from ssl4rl.drafts import Redraw
 from ssl4rl.rng import moved
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
+PixelBox = tuple[int, int, int, int]
+"""The same in pixels."""
 
 BICUBIC = Image.Resampling.BICUBIC
 QUARTERS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
@@ -48,6 +51,7 @@ LEAST_DIFFERENCE = 3.0
 """Mean difference of two images' pixels, of 255, below which nobody can tell them apart."""
 SEEN = 32
 """Pixels a side at which images are compared: what is finer than that is noise as often as not."""
+APART_DRAWS = 500
 ASPECTS = (3 / 4, 4 / 3)
 """Width over height of a random crop (Szegedy et al. 2015, §6; torchvision's default)."""
 
@@ -94,6 +98,30 @@ def within(image: Image.Image, side: int) -> Image.Image:
     if scale >= 1:
         return image
     return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), BICUBIC)
+
+
+def apart(
+    rng: np.random.Generator, count: int, side: int, size: tuple[int, int], distance: float = 1.0
+) -> list[PixelBox]:
+    """So many squares of ``side`` pixels at random places of an image of that width and height.
+
+    Any two are at least ``distance`` times their side apart, from corner to corner, across or down: with 1 none lies
+    over another.
+
+    Raises:
+        Redraw: if they are not found.
+    """
+    for _ in range(APART_DRAWS):
+        left, top = (rng.integers(edge - side + 1, size=count) for edge in size)
+        far = np.maximum(np.abs(left[:, None] - left), np.abs(top[:, None] - top)) >= distance * side
+        if far[np.triu_indices(count, 1)].all():
+            return [(x, y, x + side, y + side) for x, y in zip(left.tolist(), top.tolist(), strict=True)]
+    raise Redraw("there is no room for the pieces")
+
+
+def trimmed(side: int, gap: float) -> int:
+    """Pixels cut away along a piece's side: an even number, so that both ends lose the same."""
+    return 2 * round(gap * side / 2)
 
 
 def cut(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:

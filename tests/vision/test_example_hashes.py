@@ -1,11 +1,15 @@
 """The hash in an id covers which image an example shows and how it was changed, and nothing else."""
 
+from contextlib import suppress
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from ssl4rl.drafts import ShownImage, content_hash
+from ssl4rl.drafts import Draft, Redraw, ShownImage, content_hash
 from ssl4rl.registry import BENCHMARKS, TASKS
+from ssl4rl.tasks import Task
 from ssl4rl.vision.benchmarks.imagenet import ImageNet
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import ImageSet
@@ -73,6 +77,14 @@ def test_a_view_is_its_image_and_its_turn():
     assert "-0.0" not in str([part.content for part in quarter.parts if isinstance(part, ShownImage)])
 
 
+def drawn(task: Task[Any, Any], index: int, seed: int) -> Draft:
+    """The first draft from that seed on that can be used."""
+    for number in range(400):
+        with suppress(Redraw):
+            return task.draft(index, np.random.default_rng([seed, number]))
+    raise AssertionError(f"no draft of {task.label} can be used")
+
+
 @pytest.mark.parametrize("name", VISION_TASKS)
 def test_every_image_of_every_level_says_what_it_shows(name):
     kind = TASKS.get(name)
@@ -80,15 +92,15 @@ def test_every_image_of_every_level_says_what_it_shows(name):
     for level in kind.levels:
         task = kind(source, level=level)
         for index in range(5):
-            draft = task.draft(index, np.random.default_rng(index))
+            draft = drawn(task, index, index)
             shown = [part for part in draft.parts if isinstance(part, ShownImage)]
             images = dict.fromkeys(part.content["image"] for part in shown)
             assert tuple(f"image:{content[:16]}" for content in images) == draft.source_items
             # Each view has its own content, unless it is turned by 0 degrees.
             assert len({str(part.content) for part in shown}) == len(shown) or draft.gold == "0"
-            again = task.draft(index, np.random.default_rng(index))
+            again = drawn(task, index, index)
             assert content_hash(again) == content_hash(draft)
-            changed = task.draft(index, np.random.default_rng(index + 1000))
+            changed = drawn(task, index, index + 1000)
             assert content_hash(changed) != content_hash(draft)
 
 

@@ -1,9 +1,9 @@
-"""Jigsaw: an image is cut into n×n pieces, which are shown in shuffled order; which piece belongs where?"""
+"""Jigsaw: an image is cut into n×n or n×m pieces, which are shown in shuffled order; which piece belongs where?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import factorial
+from math import factorial, lcm
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring
 from ssl4rl.drafts import Draft, Redraw, ShownImage
 from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
-from ssl4rl.vision.transforms import GREY, look_alike
+from ssl4rl.vision.transforms import GREY, look_alike, trimmed
 
 
 class JigsawKnobs(VisionKnobs):
@@ -21,6 +21,8 @@ class JigsawKnobs(VisionKnobs):
 
     n: int = Field(2, ge=2, le=6)
     """Pieces a side: the image is cut into n×n of them."""
+    columns: int | None = Field(None, ge=1, le=6)
+    """Pieces across, where they are to be others than ``n``, which are then those down."""
     layout: Literal["separate", "mosaic"] = "separate"
     """``separate``: every piece is an image of its own; ``mosaic``: one image of all pieces in their new places."""
     gap: float = Field(0.1, ge=0, le=0.5)
@@ -33,13 +35,20 @@ class JigsawKnobs(VisionKnobs):
 
     @model_validator(mode="after")
     def _fits(self) -> JigsawKnobs:
-        shown = self.size // self.n - trimmed(self.size // self.n, self.gap)
+        rows, columns = self.grid
+        side = self.size // max(rows, columns)
+        shown = side - trimmed(side, self.gap)
         if shown < self.min_patch:
             raise ValueError(
-                f"size={self.size} cut into {self.n}×{self.n} with gap={self.gap:g} gives pieces of {shown} px, under "
+                f"size={self.size} cut into {rows}×{columns} with gap={self.gap:g} gives pieces of {shown} px, under "
                 f"min_patch={self.min_patch}: raise task.size, or lower task.n or task.min_patch"
             )
         return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of pieces."""
+        return self.n, self.columns or self.n
 
 
 class Jigsaw(VisionTask[JigsawKnobs]):
@@ -52,6 +61,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         "easy": {"gap": 0.0},
         "medium": {},
         "mosaic": {"layout": "mosaic"},
+        "2x3": {"columns": 3, "size": 336, "reward": "partial"},
         "hard": {"n": 3, "size": 336},
         "4x4": {"n": 4, "size": 448, "reward": "partial"},
         "5x5": {"n": 5, "size": 560, "reward": "partial"},
@@ -69,9 +79,9 @@ class Jigsaw(VisionTask[JigsawKnobs]):
     )
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        n, image = self.knobs.n, self.pick(rng)
-        places = n * n
-        whole = self.whole(image, self.knobs.size // n * n, least=n * self.knobs.min_patch)
+        (rows, columns), image = self.knobs.grid, self.pick(rng)
+        places, step = rows * columns, lcm(rows, columns)
+        whole = self.whole(image, self.knobs.size // step * step, least=max(rows, columns) * self.knobs.min_patch)
         order = [int(place) for place in rng.permutation(places)]
         # The answer is the inverse of the order of showing: not where a piece goes, but which piece a place gets.
         answer = [order.index(place) + 1 for place in range(places)]
@@ -80,7 +90,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
             parts=(*self._shown(whole, order), self._question(), form),
             scoring=Scoring("score_permutation", {"gold": answer, "reward": self.knobs.reward}),
             gold=", ".join(map(str, answer)),
-            # Of any fixed answer, one permutation in (n²)! is right; in shares, every place is right once in n².
+            # Of any fixed answer, one permutation in places! is right; in shares, each place is right once in so many.
             chance=1 / factorial(places) if self.knobs.reward == "exact" else 1 / places,
             source_items=self.items([image]),
             meta=self.meta([image], order=[place + 1 for place in order]),
@@ -92,27 +102,29 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         Raises:
             Redraw: if two of them cannot be told apart.
         """
-        n, gap = self.knobs.n, self.knobs.gap
-        pieces = cut_into(whole.image, n, gap)
+        (rows, columns), gap = self.knobs.grid, self.knobs.gap
+        how = {"n": rows, "gap": gap, **({} if self.knobs.columns is None else {"columns": columns})}
+        pieces = cut_into(whole.image, rows, gap, columns)
         if look_alike(pieces):
             raise Redraw("two pieces look alike")
         if self.knobs.layout == "mosaic":
-            image = mosaic([pieces[place] for place in order], n, trimmed(whole.image.width // n, gap))
-            yield derive(whole, image, n=n, gap=gap, order=list(order))
+            image = mosaic([pieces[place] for place in order], columns, trimmed(whole.image.width // columns, gap))
+            yield derive(whole, image, **how, order=list(order))
             return
         for number, place in enumerate(order, 1):
             yield f"Piece {number}:"
-            yield derive(whole, pieces[place], n=n, gap=gap, piece=place)
+            yield derive(whole, pieces[place], **how, piece=place)
 
     def _question(self) -> str:
-        n = self.knobs.n
+        rows, columns = self.knobs.grid
         if self.knobs.layout == "mosaic":
             pieces = (
-                f"An image was cut into {n}×{n} pieces, and the pieces were put back in random places, none of them "
-                f"turned. Number the pieces of the image shown from 1 to {n * n}, row by row from the top left."
+                f"An image was cut into {rows}×{columns} pieces, and the pieces were put back in random places, none "
+                f"of them turned. Number the pieces of the image shown from 1 to {rows * columns}, row by row from the "
+                "top left."
             )
         else:
-            pieces = f"These are the {n}×{n} pieces of one image in random order, none of them turned."
+            pieces = f"These are the {rows}×{columns} pieces of one image in random order, none of them turned."
         if self.knobs.gap:
             pieces += " A strip was cut off at every edge of each piece."
         return (
@@ -121,28 +133,28 @@ class Jigsaw(VisionTask[JigsawKnobs]):
         )
 
 
-def trimmed(side: int, gap: float) -> int:
-    """Pixels cut away along a piece's side: an even number, so that both ends lose the same."""
-    return 2 * round(gap * side / 2)
+def cut_into(image: Image.Image, rows: int, gap: float, columns: int | None = None) -> list[Image.Image]:
+    """The pieces row by row, all of one size, in as many columns as rows if not given.
 
-
-def cut_into(image: Image.Image, n: int, gap: float) -> list[Image.Image]:
-    """The n×n pieces row by row, all of one size: pixels beyond a multiple of n are cut off first, at both ends."""
-    width, height = image.width // n, image.height // n
-    left, top = (image.width - n * width) // 2, (image.height - n * height) // 2
+    Pixels beyond a multiple of their number are cut off first, at both ends.
+    """
+    columns = columns or rows
+    width, height = image.width // columns, image.height // rows
+    left, top = (image.width - columns * width) // 2, (image.height - rows * height) // 2
     across, down = trimmed(width, gap) // 2, trimmed(height, gap) // 2
     return [
         image.crop((x + across, y + down, x + width - across, y + height - down))
-        for y in range(top, top + n * height, height)
-        for x in range(left, left + n * width, width)
+        for y in range(top, top + rows * height, height)
+        for x in range(left, left + columns * width, width)
     ]
 
 
-def mosaic(pieces: list[Image.Image], n: int, gap: int) -> Image.Image:
+def mosaic(pieces: list[Image.Image], columns: int, gap: int) -> Image.Image:
     """The pieces row by row in one image, ``gap`` grey pixels apart."""
     width, height = pieces[0].size
-    whole = Image.new("RGB", (n * (width + gap) - gap, n * (height + gap) - gap), GREY)
+    rows = len(pieces) // columns
+    whole = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), GREY)
     for place, piece in enumerate(pieces):
-        row, column = divmod(place, n)
+        row, column = divmod(place, columns)
         whole.paste(piece, (column * (width + gap), row * (height + gap)))
     return whole

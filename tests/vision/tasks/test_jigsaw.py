@@ -1,5 +1,7 @@
 """Jigsaw: putting the pieces where the answer says gives the image back."""
 
+from math import lcm
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,12 +38,12 @@ def shown_pieces(task: Jigsaw, images: list[Image.Image]) -> list[Image.Image]:
 @pytest.mark.parametrize("level", Jigsaw.levels)
 def test_the_answer_puts_the_image_together_again(level):
     task = Jigsaw(SOURCE, level=level)
-    n = task.knobs.n
+    rows, columns = task.knobs.grid
     for example in map(task.example, range(6)):
         pieces = shown_pieces(task, example.images)
-        assert len(pieces) == n * n and len({piece.size for piece in pieces}) == 1
-        image = task.whole(example.meta["images"][0], task.knobs.size // n * n).image
-        for number, place in zip(answer_of(example), cut_into(image, n, task.knobs.gap), strict=True):
+        assert len(pieces) == rows * columns and len({piece.size for piece in pieces}) == 1
+        image = task.whole(example.meta["images"][0], task.knobs.size // lcm(rows, columns) * lcm(rows, columns)).image
+        for number, place in zip(answer_of(example), cut_into(image, rows, task.knobs.gap, columns), strict=True):
             assert np.array_equal(np.asarray(pieces[number - 1]), np.asarray(place))
 
 
@@ -66,6 +68,16 @@ def test_the_gap_is_cut_off_every_piece():
     assert bare.example(0).images[0].size == (112, 112)
     assert gapped.example(0).images[0].size == (84, 84)
     assert "strip" in gapped.example(0).text and "strip" not in bare.example(0).text
+
+
+def test_a_grid_may_have_more_columns_than_rows():
+    task = Jigsaw(SOURCE, knobs={"columns": 3, "size": 240, "gap": 0.0})
+    example = task.example(0)
+    assert [piece.size for piece in example.images] == [(80, 120)] * 6
+    assert "2×3 pieces" in example.text and len(answer_of(example)) == 6
+    assert example.chance == 1 / 720 and Jigsaw(SOURCE, level="2x3").example(0).chance == 1 / 6
+    (whole,) = Jigsaw(SOURCE, level="mosaic", knobs={"columns": 3, "size": 240, "gap": 0.0}).example(0).images
+    assert whole.size == (240, 240)
 
 
 def test_every_order_occurs_and_none_is_an_example():

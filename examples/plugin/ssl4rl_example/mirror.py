@@ -1,4 +1,4 @@
-"""Flip: an image is shown twice, the second time mirrored, turned upside down, or as it was. Which?"""
+"""Mirror: an image is shown twice, the second time mirrored, turned upside down, or as it was. Which?"""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ LEAST_DIFFERENCE = 4.0
 """Mean difference of two images, out of 255, below which nobody could tell one from the other."""
 
 
-class FlipKnobs(VisionKnobs):
-    """Settings of flip. Those of all vision tasks come with the base class."""
+class MirrorKnobs(VisionKnobs):
+    """Settings of mirror. Those of all vision tasks come with the base class."""
 
     num_changes: int = Field(3, ge=2, le=len(CHANGES))
     """How many changes there are to choose from."""
 
 
-class Flip(VisionTask[FlipKnobs]):
+class Mirror(VisionTask[MirrorKnobs]):
     """How was the second image made from the first? All changes are equally likely."""
 
-    name: ClassVar[str] = "flip"
-    knobs_type = FlipKnobs
+    name: ClassVar[str] = "mirror"
+    knobs_type = MirrorKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_changes": 2},
         "medium": {},
