@@ -27,8 +27,6 @@ from ssl4rl.example import Example
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.registry import TASKS
 from ssl4rl.vision.seams import OPPOSITE, SIDES
-from ssl4rl.vision.tasks.flip import FlipKnobs
-from ssl4rl.vision.transforms import trimmed
 
 Array = NDArray[np.float64]
 Rule = Callable[[Array, Array, str, float], float]
@@ -97,31 +95,6 @@ def of_patch(example: Example, gap: float, rule: Rule) -> str:
     return OPTION_LETTERS[int(np.argmin(costs))]
 
 
-def of_flip(example: Example, gap: float, rule: Rule) -> str:
-    grid, n = pixels(example.images[0]), FlipKnobs.model_fields["n"].default
-    step = FlipKnobs.model_fields["size"].default // n
-    side = step - trimmed(step, gap)
-    pieces = {
-        (row, column): grid[row * step : row * step + side, column * step : column * step + side]
-        for row in range(n)
-        for column in range(n)
-    }
-
-    def gain(number: int) -> float:
-        row, column = divmod(number, n)
-        piece = pieces[row, column]
-        beside = {name: pieces.get((row + y, column + x)) for name, (x, y) in SIDES.items()}
-        costs = [
-            rule(piece, other, name, step - side) - rule(piece[:, ::-1], other, name, step - side)
-            for name, other in beside.items()
-            if other is not None
-        ]
-        return float(np.mean(costs))
-
-    gains = list(map(gain, example.meta["options"]))
-    return OPTION_LETTERS[int(np.argmax(gains))]
-
-
 def of_jigsaw(example: Example, gap: float, rule: Rule) -> str:
     pieces = list(map(pixels, example.images))
     distance = gap * len(pieces[0]) / (1 - gap)
@@ -141,7 +114,6 @@ SOLVERS: Mapping[str, Callable[[Example, float, Rule], str]] = {
     "pair": of_pair,
     "connections": of_connections,
     "patch": of_patch,
-    "flip": of_flip,
     "jigsaw": of_jigsaw,
 }
 

@@ -147,7 +147,6 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "patch": "ssl4rl.vision.tasks.patch:Patch",
         "pair": "ssl4rl.vision.tasks.pair:Pair",
         "connections": "ssl4rl.vision.tasks.connections:Connections",
-        "flip": "ssl4rl.vision.tasks.flip:Flip",
         "match": "ssl4rl.vision.tasks.match:Match",
         "count": "ssl4rl.vision.tasks.count:Count",
     },
