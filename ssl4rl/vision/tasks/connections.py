@@ -69,7 +69,7 @@ class Connections(VisionTask[ConnectionsKnobs]):
     @property
     def num_slots(self) -> int:
         # The place of the first right piece, and for each side the rank of the right one by how well its edge matches.
-        return self.knobs.num_candidates ** (1 + self.knobs.num_sides)
+        return int(self.knobs.num_candidates ** (1 + self.knobs.num_sides))
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         n, count, image = self.knobs.n, self.knobs.num_candidates, self.pick(rng)

@@ -147,7 +147,9 @@ class Match(VisionTask[MatchKnobs]):
         coarse = round(COARSE * self.knobs.zoom)
         small = [pixels(piece, COARSE).transpose(2, 0, 1) for piece in pieces]
         for number, view in enumerate(views):
-            windows = np.lib.stride_tricks.sliding_window_view(pixels(view, coarse), (COARSE, COARSE), axis=(0, 1))
+            windows = np.lib.stride_tricks.sliding_window_view(  # type: ignore[call-overload]
+                pixels(view, coarse), (COARSE, COARSE), axis=(0, 1)
+            )
             for other, piece in enumerate(small):
                 if other != number and np.abs(windows - piece).mean(axis=(2, 3, 4)).min() < LEAST_APART:
                     return True
