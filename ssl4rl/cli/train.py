@@ -62,6 +62,15 @@ def train(
         typer.Option("--from-start", help="With --resume: throw away what the run has done and begin at step 0."),
     ] = False,
     max_time: MaxTimeOption = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="With --dry-run: plan the run for so many processes.")
+    ] = None,
+    keep_global_batch: Annotated[
+        bool,
+        typer.Option(
+            "--keep-global-batch", help="As many completions an optimiser step on several processes as on one."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check recipe, model and a few replies; write nothing. 2: none is valid.")
     ] = False,
@@ -89,19 +98,14 @@ def train(
     if not resume:
         say_embedded(defaults, recipe.model.path)
 
+    if processes is not None and not dry_run:
+        raise UserError("--processes plans a run of so many with --dry-run; a launcher such as torchrun starts them")
+    if keep_global_batch:
+        if resume:
+            raise UserError("--keep-global-batch: a run that is resumed keeps its own batches; leave it out")
+        recipe = _kept(recipe, processes)
     if dry_run:
-        from ssl4rl.training.preparation import prepare
-        from ssl4rl.training.probe import probe_prepared
-        from ssl4rl.training.summary import describe_plan
-
-        prepared = prepare(recipe)
-        for line in describe_plan(prepared):
-            typer.echo(line)
-        found = probe_prepared(prepared)
-        for line in found.lines:
-            typer.echo(line)
-        if not found.valid:
-            raise typer.Exit(2)
+        _dry_run(recipe, processes)
         return
 
     from ssl4rl.training.preparation import is_main_process
@@ -118,3 +122,26 @@ def train(
         raise typer.Exit(OUT_OF_TIME)
     for line in describe_result(run.summary, run.path):
         typer.echo(line)
+
+
+def _kept(recipe: Recipe, processes: int | None) -> Recipe:
+    from ssl4rl.training.checks import keep_global_batch
+    from ssl4rl.training.preparation import num_processes
+
+    return keep_global_batch(recipe, processes or num_processes())
+
+
+def _dry_run(recipe: Recipe, processes: int | None) -> None:
+    """Prints what training would do and a few replies; exits with 2 if none is valid."""
+    from ssl4rl.training.preparation import prepare
+    from ssl4rl.training.probe import probe_prepared
+    from ssl4rl.training.summary import describe_plan
+
+    prepared = prepare(recipe, processes=processes)
+    for line in describe_plan(prepared):
+        typer.echo(line)
+    found = probe_prepared(prepared)
+    for line in found.lines:
+        typer.echo(line)
+    if not found.valid:
+        raise typer.Exit(2)

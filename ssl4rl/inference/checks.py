@@ -124,8 +124,10 @@ def end_of_turn(encoder: Encoder) -> int | None:
     return None
 
 
-def check_weights(files: ModelFiles, *, by_transformers: bool = True) -> None:
-    """Checks that all weights are there, whole and of the right shapes, without reading them.
+def check_weights(files: ModelFiles, *, by_transformers: bool = True) -> int | None:
+    """Checks that all weights are there, whole and of the right shapes, without reading them, and counts them.
+
+    None stands for quantised weights, which are not counted.
 
     Where another program loads the model, it brings what quantised weights need, so those are not checked.
 
@@ -136,10 +138,10 @@ def check_weights(files: ModelFiles, *, by_transformers: bool = True) -> None:
     if quantised is not None:
         if by_transformers:
             _check_quantisation(files, quantised)
-        return
+        return None
     with one_line(files.name):
         # On this device weights are compared by name and shape only.
-        _, report = auto_class(files).from_pretrained(
+        model, report = auto_class(files).from_pretrained(
             files.path,
             device_map="meta",
             output_loading_info=True,
@@ -151,6 +153,7 @@ def check_weights(files: ModelFiles, *, by_transformers: bool = True) -> None:
     if report["mismatched_keys"]:
         wrong = [f"{key} is {list(found)} instead of {list(asked)}" for key, found, asked in report["mismatched_keys"]]
         raise UserError(f"weights of model {files.name!r} do not fit its config.json: {_some(sorted(wrong))}")
+    return int(model.num_parameters())
 
 
 def _some(names: list[str]) -> str:

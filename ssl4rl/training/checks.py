@@ -47,6 +47,11 @@ class BatchPlan:
     """Optimiser steps of the run."""
 
     @property
+    def completions_per_step(self) -> int:
+        """Completions that an optimiser step learns from."""
+        return self.generation_batch_size // self.steps_per_generation * self.gradient_accumulation_steps
+
+    @property
     def prompts_per_generation(self) -> int:
         return self.generation_batch_size // self.num_generations
 
@@ -121,6 +126,32 @@ def plan_batches(recipe: Recipe, processes: int = 1) -> BatchPlan:
             f"steps_per_generation) is not divisible by groups of grpo.num_generations={group}; {nearest} would be"
         )
     return BatchPlan(group, completions, steps, accumulation, _integer(grpo, "num_iterations", 1), grpo["max_steps"])
+
+
+def keep_global_batch(recipe: Recipe, processes: int) -> Recipe:
+    """The recipe with as many completions an optimiser step on ``processes`` devices as it has on one.
+
+    Raises:
+        UserError: if they do not divide.
+    """
+    grpo = dict(recipe.grpo)
+    left = processes
+    for name in ("gradient_accumulation_steps", "per_device_train_batch_size"):
+        value = _integer(grpo, name)
+        shared = math.gcd(value, left)
+        grpo[name], left = value // shared, left // shared
+    if grpo.pop("steps_per_generation", None) is not None:
+        # That counts the micro-batches of a process; this counts completions, whoever samples them.
+        grpo["generation_batch_size"] = plan_batches(recipe).generation_batch_size
+    if left > 1:
+        completions = _integer(recipe.grpo, "per_device_train_batch_size") * _integer(
+            recipe.grpo, "gradient_accumulation_steps"
+        )
+        raise UserError(
+            f"--keep-global-batch: the {completions} completions of an optimiser step cannot be divided among "
+            f"{processes} processes; change grpo.per_device_train_batch_size or grpo.gradient_accumulation_steps"
+        )
+    return recipe.model_copy(update={"grpo": grpo})
 
 
 def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:

@@ -67,16 +67,23 @@ class Prepared:
     """The longest of the measured prompts."""
     notes: list[str]
     """What else to tell the user, a line each."""
+    processes: int
+    """That the run is made for."""
+    num_weights: int | None
+    """Of the model; None for quantised ones."""
 
 
-def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
+def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = None) -> Prepared:
     """Checks the recipe, builds its tasks and measures prompts; ``tasks`` replaces those that the recipe names.
+
+    It is prepared for so many ``processes``, by default those that a launcher started.
 
     Raises:
         UserError: for everything that the user can fix.
     """
     environment.prepare_environment()
-    plan, risks = check(recipe, num_processes())
+    processes = processes or num_processes()
+    plan, risks = check(recipe, processes)
     tasks = tasks or build_tasks(recipe)
     used = {id(part.source): part.source for part in (*parts_of(tasks.train), *parts_of(tasks.heldout))}
     broken = [line for source in used.values() for line in describe_broken(source, recipe.max_broken)]
@@ -95,13 +102,13 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None) -> Prepared:
         for name in ("freeze_vision", "min_pixels", "max_pixels"):
             if getattr(model, name):
                 raise UserError(f"model.{name}: model {model.path!r} reads no images")
-    check_weights(files)
+    num_weights = check_weights(files)
     if getattr(files.config, "quantization_config", None) is not None and model.lora is None:
         raise UserError(f"the weights of model {model.path!r} are quantised and cannot be trained; set model.lora.r=16")
     longest = _longest_prompt(recipe, files, tasks)
     sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
     notes = [*broken, *(line for line in (*files.notes, unfamiliar(model.path, sources)) if line)]
-    return Prepared(recipe, plan, tasks, files, risks, longest, notes)
+    return Prepared(recipe, plan, tasks, files, risks, longest, notes, processes, num_weights)
 
 
 def _longest_prompt(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured:

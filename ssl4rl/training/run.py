@@ -307,8 +307,12 @@ class Training:
 
     def _on_generation(self, step: int, records: Sequence[Completion]) -> None:
         every = self.recipe.log_completions_every
-        if self.main and (step == 1 or any(used % every == 0 for used in self.plan.steps_of_generation(step))):
-            self.run.append(COMPLETIONS, *records)
+        if step == 1 or any(used % every == 0 for used in self.plan.steps_of_generation(step)):
+            from accelerate.utils import gather_object
+
+            everything = gather_object(list(records))
+            if self.main:
+                self.run.append(COMPLETIONS, *everything)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.started, 3)

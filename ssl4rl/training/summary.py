@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssl4rl.training.preparation import Prepared
 
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CLEAR = 0.05
 """A paired p below this is called a change."""
 
@@ -43,7 +44,34 @@ def describe_plan(run: Prepared) -> list[str]:
         f"{plan.max_steps} optimiser steps; {plan.prompts_per_generation} prompts x {plan.num_generations} completions "
         f"are sampled at once, {plan.num_prompts} prompts in all",
         f"longest prompt measured: {run.longest}",
+        *_describe_scale(run),
     ]
+
+
+def _describe_scale(run: Prepared) -> list[str]:
+    """What an optimiser step costs, and how several processes divide it."""
+    plan, grpo = run.plan, run.recipe.grpo
+    completions = plan.completions_per_step
+    lines = []
+    if run.processes > 1:
+        lines.append(
+            f"{run.processes} processes: {completions:,} completions an optimiser step; one process would have "
+            f"{completions // run.processes:,}, and --keep-global-batch keeps to that"
+        )
+    tokens = completions * grpo.get("max_completion_length", 256)
+    tokens += completions // plan.num_generations * run.longest.tokens
+    lines.append(f"at most {tokens:,} tokens an optimiser step, each prompt counted once a group")
+    if run.num_weights is not None:
+        size = WEIGHT_BYTES.get(run.recipe.model.dtype, 2)
+        weights = run.num_weights * size / 2**30
+        # Adam keeps two numbers a weight, in the weight's own type.
+        trained = 0.0 if run.recipe.model.lora else 3 * weights
+        more = "and adapters" if run.recipe.model.lora else "gradients and Adam's moments"
+        lines.append(
+            f"memory of each process: {weights + trained:.2f} GiB for {run.num_weights / 1e6:,.1f} million weights, "
+            f"{more}, before activations, and less where FSDP or DeepSpeed shard them"
+        )
+    return lines
 
 
 def describe_estimate(estimate: Mapping[str, Any]) -> str:
