@@ -74,11 +74,21 @@ def find_violations(root: Path) -> list[str]:
     """One line for each violation in the tree below ``root``, in the order of the files."""
     modules = read_modules(root)
     lines = [*check_circles(modules), *check_layers(modules), *check_standalone(root), *check_contents(root)]
+    lines += check_test_names(root)
     commands = command_names(root)
     for folder in LIMITED:
         for path in sorted((root / folder).rglob("*.py")):
             lines.extend(check_sizes(root, path, commands))
     return sorted(lines, key=_place)
+
+
+def check_test_names(root: Path) -> Iterator[str]:
+    """One line for each test module that is called like another: pytest would import only one of them."""
+    first: dict[str, Path] = {}
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        other = first.setdefault(path.name, path)
+        if other != path:
+            yield f"{path.relative_to(root)}:1: has the name of {other.relative_to(root)}"
 
 
 def _place(line: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ssl4rl.checkpoints import STAGING, checkpoints, last_whole
 from ssl4rl.errors import UserError
+from ssl4rl.mixture import parts_of
 from ssl4rl.provenance import Provenance, changed_settings
 from ssl4rl.runs import COMPLETIONS, CONFIG, HELDOUT, METRICS, SUMMARY, Run
 from ssl4rl.training.preparation import Prepared, num_processes
@@ -35,7 +36,7 @@ def provenance(prepared: Prepared) -> Provenance:
 
 def resume_command(prepared: Prepared, run: Path, max_time: float | None = None) -> str:
     """What to type to go on with a run."""
-    side = prepared.tasks.train.source_kind.side
+    side = parts_of(prepared.tasks.train)[0].source_kind.side
     limit = f" --max-time {max_time:g}" if max_time is not None else ""
     command = f"ssl4rl {side} train --resume --output {shlex.quote(str(run))}{limit}"
     processes = num_processes()

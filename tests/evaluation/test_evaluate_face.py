@@ -68,7 +68,7 @@ def test_a_benchmark_brings_its_own_source_level_knobs_and_seed(tmp_path):
     assert again.scores["n"] == 4
     (tmp_path / "run" / "scores.json").unlink()
     other = ssl4rl.benchmark("link", replace(graph, texts=graph.texts[::-1]), "no-graph", seed=3, negatives="random")
-    with pytest.raises(ssl4rl.UserError, match="the dataset changed after"):
+    with pytest.raises(ssl4rl.UserError, match=r"the dataset mine .* changed after"):
         ssl4rl.evaluate(other, always("no"), tmp_path / "run", resume=True, **settings)
 
 

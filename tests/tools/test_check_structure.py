@@ -38,6 +38,11 @@ def plant(root: Path, **changes: str) -> Path:
     return root
 
 
+def test_two_test_modules_of_one_name_are_found(tmp_path):
+    plant(tmp_path, **{"tests/cli/test_export.py": "", "tests/export/test_export.py": "", "tests/test_tasks.py": ""})
+    assert find_violations(tmp_path) == ["tests/export/test_export.py:1: has the name of tests/cli/test_export.py"]
+
+
 def test_a_clean_tree_passes(tmp_path, capsys):
     assert main(plant(tmp_path)) == 0
     assert capsys.readouterr().out == ""

@@ -60,7 +60,7 @@ class Match(VisionTask[MatchKnobs]):
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"same_image": False},
         "medium": {},
-        "hard": {"num_candidates": 6, "view": 0.25, "zoom": 3.0},
+        "hard": {"num_candidates": 5, "view": 0.25, "zoom": 2.5},
     }
     ladder: ClassVar[Sequence[Mapping[str, Any]]] = (
         {"level": "easy"},
