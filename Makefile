@@ -35,7 +35,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format .
 
 docs: .venv/.installed-dev
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m mkdocs build --strict
 
 # Timings: one command per figure, hours on two cores in all. The last two and a part of `step` need vLLM.
 bench: .venv/.installed-dev

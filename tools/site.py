@@ -10,11 +10,14 @@ import io
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 
+from experiments.audit import read_cells
+from ssl4rl.audit.fairness import Cell, judge
 from ssl4rl.audit.registered import every_task, kinds_on
 from ssl4rl.example import Example
 from ssl4rl.tasks import Task
@@ -62,6 +65,7 @@ def gallery(kind: str, files: Files, config: Any) -> Iterator[str]:
         if task.level == next(iter(task.levels)):
             yield f"## {task.name}\n\n{_summary(task)}\n"
         yield f"### {task.label}\n"
+        yield from _audited(task)
         examples = [task.example(index) for index in range(SHOWN)]
         if kind == "images":
             sheet = f"gallery/{task.name}-{task.level}.png"
@@ -77,6 +81,26 @@ def gallery(kind: str, files: Files, config: Any) -> Iterator[str]:
 
 def _summary(task: Task[Any, Any]) -> str:
     return (type(task).__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
+
+
+@cache
+def _cells(source: str) -> list[Cell]:
+    """What ``experiments.audit`` measured on a source; empty if it has not."""
+    path = ROOT / "experiments" / "results" / "audit" / f"{source}.csv"
+    return judge(read_cells(path)) if path.is_file() else []
+
+
+def _audited(task: Task[Any, Any]) -> Iterator[str]:
+    """What rules that skip the task earn, where that was measured."""
+    cells = [cell for cell in _cells(task.source.name) if cell.task == task.label and not cell.need]
+    if cells:
+        best = max(cells, key=lambda cell: cell.excess / max(cell.error, 1e-9))
+        found = sum(cell.verdict == "finding" for cell in cells)
+        yield (
+            f"Audit: {len(cells)} rules that skip the task, on {best.examples:,} examples each of train and val; "
+            f"{found} of them earn more than chance. The best: {best.rule}, {best.score:.3f} where chance is "
+            f"{best.chance:.3f}.\n"
+        )
 
 
 def _written(example: Example) -> str:
