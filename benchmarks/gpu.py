@@ -31,10 +31,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PrinterCallback
 
 from benchmarks.common import RESULTS
 from benchmarks.prompts import SMOLLM2, Exactly, group, link_task, save_model
-from benchmarks.step import Shape, Timed, ours, stock
+from benchmarks.step import Shape, ours, stock
 from ssl4rl.environment import environment
 
 GPU = torch.cuda.is_available()
@@ -58,13 +59,8 @@ WITHIN = 1.5
 Rows = list[dict[str, Any]]
 
 
-def attention_of(name: str) -> str:
-    return {"SDPA": "sdpa", "FlashAttention": "flash_attention_2"}[name]
-
-
-def attentions() -> list[str]:
-    """What TRL's method can be timed with here."""
-    return ["SDPA", *(["FlashAttention"] if GPU and find_spec("flash_attn") else [])]
+ATTENTION = {"SDPA": "sdpa"} | ({"FlashAttention": "flash_attention_2"} if GPU and find_spec("flash_attn") else {})
+"""What TRL's method can be timed with here, and what transformers calls it."""
 
 
 class Sides:
@@ -92,7 +88,7 @@ class Sides:
                 shared_prompt.prepare(self.model)
                 logps, _ = shared_prompt.logps_and_entropies(self.model, *inputs, temperature=1.0)
             else:
-                self.model.config._attn_implementation = attention_of(side)
+                self.model.config._attn_implementation = ATTENTION[side]
                 method = self.trainer._get_per_token_logps_and_entropies
                 logps, _, _ = method(self.model, *inputs, compute_entropy=True)
         weights = torch.linspace(-1, 1, logps.numel(), device=logps.device).view_as(logps)
@@ -143,7 +139,7 @@ def passes(small: bool) -> Rows:
             for count in counts:
                 inputs = sides.inputs(prompt, 8 if small else 64, count)
                 row: dict[str, Any] = {"prompt": prompt, "group": count}
-                for side in ("ours", *attentions()):
+                for side in ("ours", *ATTENTION):
                     row[side] = measured(lambda side=side, inputs=inputs: sides.run(side, inputs))
                 rows.append(row)
                 print(json.dumps(row), file=sys.stderr, flush=True)
@@ -187,7 +183,7 @@ def steps(small: bool) -> Rows:
             more = {"bf16": not small, "model_init_kwargs": {"dtype": str(dtype).removeprefix("torch.")}}
             for side, make in (("ours", ours), ("TRL", stock)):
                 trainer = make(model, exact, size, lora=Lora(r=16), **more)
-                Timed(trainer)
+                trainer.remove_callback(PrinterCallback)
                 found = measured(trainer.train, runs=2)
                 row[side] = found if isinstance(found, str) else {**found, "an hour": 3600 / found["seconds"]}
                 del trainer

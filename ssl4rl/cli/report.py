@@ -12,7 +12,7 @@ import typer
 from ssl4rl.errors import UserError
 
 REPLIES = 5000
-"""Most replies on a page, unless it is told otherwise: a browser still filters them at once."""
+"""Most replies on a page by default; a browser filters this many without a pause."""
 
 
 class Form(StrEnum):

@@ -1,4 +1,4 @@
-"""What stands beside a model's score: baselines, and the model itself without what an answer should rest on."""
+"""What a model's score is compared with: baselines, and the same model with part of each question taken away."""
 
 from __future__ import annotations
 

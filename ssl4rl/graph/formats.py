@@ -171,21 +171,22 @@ def _adjacency_list(page: _Page) -> str:
 
 
 def _adjacent(page: _Page, number: int) -> str:
-    """The edges of a node, one kind of arrow a line; each edge stands at both its ends, and its text at the first."""
-    lines: dict[str, list[str]] = {}
-    for place, edge in enumerate(page.edges):
+    """The edges of a node, one a line, or one kind of arrow a line where an edge is no more than its ends.
+
+    Each edge stands at both its ends, and its text at the first.
+    """
+    found = []
+    for edge in page.edges:
         if number == edge.source:
-            _add(lines, page, edge, place, backwards=False)
+            found.append((_arrow(edge.relation, page.directed), f"[{edge.target}]" + _after_colon(edge)))
         if number == edge.target and (page.directed or edge.source != edge.target):
-            _add(lines, page, edge, place, backwards=True)
-    return "".join(f"\n  {arrow.partition(' ')[2]} {', '.join(others)}" for arrow, others in lines.items())
-
-
-def _add(lines: dict[str, list[str]], page: _Page, edge: Edge, place: int, backwards: bool) -> None:
-    arrow = _arrow(edge.relation, page.directed, backwards)
-    other = f"[{edge.source}]" if backwards else f"[{edge.target}]" + _after_colon(edge)
-    # What has a relation or a text has a line of its own.
-    lines.setdefault(f"{'' if page.plain else place} {arrow}", []).append(other)
+            found.append((_arrow(edge.relation, page.directed, backwards=True), f"[{edge.source}]"))
+    if not page.plain:
+        return "".join(f"\n  {arrow} {other}" for arrow, other in found)
+    others: dict[str, list[str]] = {}
+    for arrow, other in found:
+        others.setdefault(arrow, []).append(other)
+    return "".join(f"\n  {arrow} {', '.join(each)}" for arrow, each in others.items())
 
 
 def _outline(page: _Page) -> str:

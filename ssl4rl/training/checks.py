@@ -144,9 +144,7 @@ def keep_global_batch(recipe: Recipe, processes: int) -> Recipe:
         # That counts the micro-batches of a process; this counts completions, whoever samples them.
         grpo["generation_batch_size"] = plan_batches(recipe).generation_batch_size
     if left > 1:
-        completions = _integer(recipe.grpo, "per_device_train_batch_size") * _integer(
-            recipe.grpo, "gradient_accumulation_steps"
-        )
+        completions = plan_batches(recipe).completions_per_step
         raise UserError(
             f"--keep-global-batch: the {completions} completions of an optimiser step cannot be divided among "
             f"{processes} processes; change grpo.per_device_train_batch_size or grpo.gradient_accumulation_steps"
