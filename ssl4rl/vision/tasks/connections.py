@@ -20,7 +20,7 @@ from ssl4rl.prompts import label_noun, option_labels
 from ssl4rl.vision.seams import SIDES, SeamKnobs, edge_costs
 from ssl4rl.vision.task import VisionTask, derive, labelled
 from ssl4rl.vision.tasks.jigsaw import cut_into
-from ssl4rl.vision.transforms import look_alike
+from ssl4rl.vision.transforms import is_plain, look_alike
 
 TRIES, CHOICES = 60, 40
 """Pieces with their sides that are tried in each image, and choices of wrong pieces for each."""
@@ -107,7 +107,9 @@ class Connections(VisionTask[ConnectionsKnobs]):
             Redraw: if none are found.
         """
         costs = {side: edge_costs(pieces, pieces, side) for side in SIDES}
-        every = [(piece, sides) for piece in range(len(pieces)) for sides in self._sides(piece)]
+        # Nobody can say what a piece of one colour joins.
+        seen = [piece for piece, image in enumerate(pieces) if not is_plain(image)]
+        every = [(piece, sides) for piece in seen for sides in self._sides(piece) if set(sides.values()) <= set(seen)]
         for number in rng.permutation(len(every))[:TRIES].tolist():
             asked, around = every[number]
             right = list(around.values())

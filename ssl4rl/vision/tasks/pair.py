@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.vision.seams import SIDES, SeamKnobs, edge_costs, rank_of
 from ssl4rl.vision.task import VisionTask, derive
-from ssl4rl.vision.transforms import PixelBox, look_alike
+from ssl4rl.vision.transforms import PixelBox, is_plain, look_alike
 
 TRIES = 30
 """Places that are tried in each image."""
@@ -89,7 +89,7 @@ class Pair(VisionTask[PairKnobs]):
         The piece has room for a neighbour on every side, whichever is asked about.
 
         Raises:
-            Redraw: if none is found that looks different from all its neighbours.
+            Redraw: if none is found that looks different from all its neighbours, and neither is of one colour.
         """
         edge = round(self.knobs.piece * min(image.size))
         step = edge + round(self.knobs.gap * edge)
@@ -101,7 +101,8 @@ class Pair(VisionTask[PairKnobs]):
             }
             pieces = {name: image.crop(box) for name, box in boxes.items()}
             costs = [edge_costs([pieces[""]], [pieces[side]], name)[0, 0] for name in SIDES]
-            matches = not self.knobs.matched or rank_of(costs, list(SIDES).index(side)) == rank
-            if matches and not look_alike(list(pieces.values())):
+            if self.knobs.matched and rank_of(costs, list(SIDES).index(side)) != rank:
+                continue
+            if not (is_plain(pieces[""]) or is_plain(pieces[side]) or look_alike(list(pieces.values()))):
                 return boxes[""], boxes[side]
         raise Redraw("no pieces that look different match equally well at their edges")
