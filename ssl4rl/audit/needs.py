@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _shuffled(offers: Sequence[Offer]) -> list[Offer]:
 def _weights(texts: Sequence[str]) -> Callable[[str], float]:
     """Inverse document frequency: a word that few of the texts have says more."""
     having = Counter(word for text in texts for word in set(words(text)))
-    return lambda word: math.log((len(texts) + 1) / (having[word] + 1))
+    return cache(lambda word: math.log((len(texts) + 1) / (having[word] + 1)))
 
 
 def _words_of_the_context(train: Sequence[Offer]) -> Weights:
@@ -157,9 +158,10 @@ def _incoherent(train: Sequence[Offer]) -> Weights:
 
 def _shared_words(graph: TextAttributedGraph, train: Sequence[Offer]) -> Callable[[int, int], float]:
     weight = _weights([graph.texts[node] for offer in train for node in offer.asked])
+    used = cache(lambda node: set(words(graph.texts[node])))
 
     def shared(one_node: int, other_node: int) -> float:
-        one, other = (set(words(graph.texts[node])) for node in (one_node, other_node))
+        one, other = used(one_node), used(other_node)
         return sum(map(weight, one & other)) / (sum(map(weight, one | other)) + 1)
 
     return shared

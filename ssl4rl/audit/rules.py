@@ -176,7 +176,12 @@ def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
     right: dict[Hashable, Counter[str]] = defaultdict(Counter)
     for offer in train:
         right[key(offer)].update(right_texts(offer))
-    return lambda offer: [right[key(offer)][text] for text in offer.texts]
+
+    def weights(offer: Offer) -> list[float]:
+        answers = right[key(offer)]
+        return [answers[text] for text in offer.texts]
+
+    return weights
 
 
 def by_part(train: Sequence[Offer], value: Callable[[Offer], float]) -> Weights:
