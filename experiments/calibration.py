@@ -4,7 +4,7 @@
 
 Each of three tasks at three levels is calibrated, and then trained for 20 steps with a learning rate of 0 on the same
 model: the share of groups with a gradient has to lie in the interval that was stated. With --model, the same for
-`neighbor`, answer only, with the recipe of configs/laptop-graph.yaml.
+`neighbor`, answer only, with the recipe of configs/laptop-graph.yaml. Cells that the output holds are kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +63,29 @@ def compare(recipe: Recipe, label: str) -> dict[str, Any]:
     return row
 
 
+def recipes(model: str | None, data: Path) -> Iterator[tuple[str, Recipe]]:
+    """Each cell's name and recipe."""
+    for task, level in CELLS:
+        yield f"tiny, {task}@{level}", load_recipe(tasks=[task], level=level)
+    if model:
+        if not graph_folder("cora").is_dir():
+            fetch("cora", data / "taglas")
+        for level in ("easy", "medium", "hard"):
+            name = f"Qwen2.5-Coder-0.5B-Instruct, neighbor@{level}, answer only"
+            yield name, load_recipe(LAPTOP, level=level, model=model)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/calibration.json"))
     options = parser.parse_args()
-    rows = []
-    for task, level in CELLS:
-        rows.append(compare(load_recipe(tasks=[task], level=level), f"tiny, {task}@{level}"))
-        options.output.write_text(json.dumps({"environment": environment(), "cells": rows}, indent=1) + "\n")
-    if options.model:
-        if not graph_folder("cora").is_dir():
-            fetch("cora", options.data / "taglas")
-        for level in ("easy", "medium", "hard"):
-            recipe = load_recipe(LAPTOP, level=level, model=options.model)
-            rows.append(compare(recipe, f"Qwen2.5-Coder-0.5B-Instruct, neighbor@{level}, answer only"))
+    rows = json.loads(options.output.read_text())["cells"] if options.output.is_file() else []
+    there = {row["cell"] for row in rows}
+    for label, recipe in recipes(options.model, options.data):
+        if label not in there:
+            rows.append(compare(recipe, label))
             options.output.write_text(json.dumps({"environment": environment(), "cells": rows}, indent=1) + "\n")
 
 
