@@ -1,0 +1,213 @@
+"""What a self-supervised reward on a text graph teaches a real language model, beside its controls.
+
+    python experiments/make_qwen.py --output QWEN
+    python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS]
+    python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
+
+An arm is configs/laptop-graph.yaml for 80 steps with one reward, one seed and one kind of prompts, or a reference:
+`sft` trains on the same golds (supervised), `labels` is rewarded for the labels of the node benchmark's train split.
+Every model, before and after (the best by held-out score, and the last), is asked the same questions: the held-out ones
+of seed 0, the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
+Every answer is stored in experiments/results/evidence/ARM.jsonl, and what else is known of the arm in ARM.json.
+
+Arms that are stored are not run again, and unfinished runs are resumed. Weights are dequantised from Q4_K_M.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import ssl4rl
+from ssl4rl.data.graphs.fetch import fetch
+from ssl4rl.data.graphs.store import graph_folder
+from ssl4rl.drafts import Draft
+from ssl4rl.environment import environment
+from ssl4rl.example import Example
+from ssl4rl.graph.benchmarks.base import LEVELS
+from ssl4rl.graph.benchmarks.node import NodeClassification, NodeKnobs
+from ssl4rl.graph.task import GraphTask
+from ssl4rl.graph.text import EMPTY
+from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.registry import TASKS
+from ssl4rl.runs import CONFIG, Run, open_run
+from ssl4rl.tasks import AnyTask
+from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.saving import LAST, MODEL
+from ssl4rl.training.warmup import Settings, warm_up
+
+RECIPE = Path(__file__).parents[1] / "configs" / "laptop-graph.yaml"
+RESULTS = Path(__file__).parent / "results" / "evidence"
+STEPS, ITEMS = 80, 300
+PROMPTS = 8
+"""Prompts of a step, and so examples of a supervised step."""
+REWARDS = ("task", "random", "format", "incorrect")
+CORRUPTED = ("text", "edges")
+REFERENCES = ("sft", "labels")
+ARMS = ("task-0", "task-1", "task-2", "random-0", "format-0", "incorrect-0", "text-0", "edges-0", "sft-0", "labels-0")
+BASE = "base"
+ANSWER: dict[str, Any] = {"reasoning": False, "text_budget": 140}
+ANSWER_TOKENS = 4
+UNRELATED_TEXTS, UNRELATED_TOKENS = 100, 128
+METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
+"""What is kept of each step's metrics."""
+
+
+@TASKS.register("labels")
+class Labels(GraphTask[NodeKnobs]):
+    """The labels of the node benchmark as the reward: a reference, for nothing about it is self-supervised."""
+
+    name: ClassVar[str] = "labels"
+    knobs_type = NodeKnobs
+    levels = LEVELS
+    default_level: ClassVar[str] = "one-hop"
+
+    def prepare(self) -> None:
+        super().prepare()
+        knobs = self.knobs.model_dump(exclude_unset=True)
+        self.items = NodeClassification(self.source, split=self.split, level=self.level, knobs=knobs, seed=self.seed)
+
+    def draft(self, index: int, rng: np.random.Generator) -> Draft:
+        return self.items.draft(index % self.items.size, rng)
+
+
+def recipe_of(arm: str, model: str) -> Recipe:
+    """The recipe of an arm."""
+    kind, seed = arm.split("-")
+    recipe = load_recipe(RECIPE, model=model).model_dump()
+    recipe["seed"], recipe["grpo"]["max_steps"] = int(seed), STEPS
+    recipe["heldout"]["every"] = STEPS // 2
+    if kind in REWARDS:
+        recipe["reward"]["kind"] = kind
+    elif kind in CORRUPTED:
+        recipe["corrupt"] = kind
+    elif kind == "labels":
+        recipe["tasks"][0].update(name="labels", level=None, knobs=ANSWER)
+    elif kind != "sft":
+        raise SystemExit(f"{arm}: an arm is one of {', '.join((*REWARDS, *CORRUPTED, *REFERENCES))}, and a seed")
+    return Recipe.model_validate(recipe)
+
+
+def train(arm: str, model: str, runs: Path) -> Run:
+    """The arm's run, trained as far as it is not."""
+    path = runs / arm
+    started = (path / CONFIG).is_file()
+    if started and open_run(path).finished:
+        return open_run(path)
+    recipe = recipe_of(arm, model)
+    if arm.startswith("sft"):
+        return warm_up(recipe, path, Settings(STEPS, PROMPTS, recipe.grpo["learning_rate"]))
+    return ssl4rl.train(recipe, path, resume=started)
+
+
+def blanked(example: Example) -> Example:
+    """The example with the texts of all shown nodes blanked; options stay."""
+    above, edges, below = example.text.partition("\nEdges:")
+    hidden = re.sub(r"(?m)^(\[\d+\]) .*$", rf"\1 {EMPTY}", above)
+    return replace(example, parts=(hidden + edges + below,))
+
+
+def questions(model: str, data: Path) -> Iterator[tuple[str, AnyTask, list[Example]]]:
+    """What every model is asked: a name, the task or benchmark that scores the replies, and the examples."""
+    entry = load_recipe(RECIPE, model=model).tasks[0]
+    task = ssl4rl.task(entry.name, entry.dataset, level=entry.level, split="val", **entry.knobs)
+    held_out = [task.example(index) for index in range(ITEMS)]
+    yield "held out", task, held_out
+    yield "held out, no texts", task, list(map(blanked, held_out))
+    for name, graph in (("node", "cora"), ("link", "cora"), ("relation", str(data / "graphs" / "umls"))):
+        benchmark = ssl4rl.benchmark(name, graph, **ANSWER)
+        yield name, benchmark, [benchmark.example(index) for index in range(min(ITEMS, benchmark.size))]
+
+
+def ask(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
+    """The answers of one model, a line each."""
+    engine = open_engine("transformers", model, dtype="bfloat16", batch_size=16)
+    for name, task, examples in questions(model, data):
+        replies = generate(engine, [example.messages() for example in examples], Sampling(ANSWER_TOKENS))
+        for example, reply in zip(examples, replies, strict=True):
+            score = task.score(reply.text, example)
+            line = {"asked": name, "model": which, "id": str(example.id), "items": list(example.source_items)}
+            yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
+
+
+def divergence(model: str, base: str, data: Path) -> dict[str, float]:
+    """How far a model has moved from its base: KL(model ‖ base) of the next token, in nats, the mean over tokens.
+
+    Of the answer's first token on the held-out prompts, and of texts that have nothing to do with them: descriptions
+    of software packages.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    _, _, examples = next(questions(base, data))
+    prompts = [tokenizer.apply_chat_template(each.messages(), add_generation_prompt=True) for each in examples]
+    prompts = [prompt["input_ids"] if isinstance(prompt, Mapping) else prompt for prompt in prompts]
+    package_graph = ssl4rl.load(str(data / "graphs" / "spack"))
+    texts = [tokenizer(text).input_ids[:UNRELATED_TOKENS] for text in package_graph.texts if len(text) > 200]
+    pair = [AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval() for path in (model, base)]
+
+    def mean(sequences: list[list[int]], last: bool) -> float:
+        total, count = 0.0, 0
+        for ids in sequences:
+            with torch.no_grad():
+                both = [
+                    each(torch.tensor([ids])).logits[0, -1 if last else 0 :].float().log_softmax(-1) for each in pair
+                ]
+            divergences = (both[0].exp() * (both[0] - both[1])).sum(-1)
+            total, count = total + float(divergences.sum()), count + len(divergences)
+        return total / count
+
+    return {"held out": mean(prompts, True), "unrelated texts": mean(texts[:UNRELATED_TEXTS], False)}
+
+
+def measure(arm: str, model: str, runs: Path, data: Path) -> None:
+    """Trains an arm and stores its answers; of the base, its answers alone."""
+    about: dict[str, Any] = {"arm": arm, "environment": environment()}
+    lines: list[dict[str, Any]] = []
+    if arm == BASE:
+        lines += ask(model, BASE, data)
+    else:
+        run = train(arm, model, runs)
+        summary = run.summary or {}
+        metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
+        about |= {"recipe": run.config, "summary": summary, "metrics": metrics}
+        about["recipe"]["model"]["path"] = "MODEL"
+        about["divergence"] = divergence(str(run.path / MODEL), model, data)
+        for which, folder in (("best", MODEL), ("last", LAST)):
+            # One folder where the best model is the last.
+            if (run.path / folder).is_dir():
+                lines += ask(str(run.path / folder), which, data)
+                gc.collect()
+    (RESULTS / f"{arm}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    (RESULTS / f"{arm}.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
+    options = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if not graph_folder("cora").is_dir():
+        fetch("cora", options.data / "taglas")
+    for arm in (BASE, *options.arms):
+        if not (RESULTS / f"{arm}.json").is_file():
+            measure(arm, options.model, options.runs, options.data)
+            print(f"{arm} is stored", flush=True)
+
+
+if __name__ == "__main__":
+    main()
