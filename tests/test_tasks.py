@@ -42,7 +42,7 @@ def test_a_knob_that_repeats_the_level_changes_nothing():
     assert (repeated.id, repeated.text) == (plain.id, plain.text)
     # The same knobs under another level's name are the same examples, under another id.
     easy = Link(default_graph(), level="easy").example(5)
-    spelled = Link(default_graph(), knobs={"negatives": "random"}).example(5)
+    spelled = Link(default_graph(), knobs={"fanout": 1}).example(5)
     assert easy.text == spelled.text and easy.id.hash == spelled.id.hash and easy.id != spelled.id
 
 
@@ -93,7 +93,7 @@ def test_the_hash_covers_what_is_shown_and_how_it_is_scored():
 SLOTTED = [
     ("link", {}, 2),
     ("neighbor", {}, 5),
-    ("neighbor", {"num_hidden": 2}, 5),
+    ("neighbor", {"num_hidden": 2, "num_candidates": 4}, 4),
     ("attribute", {}, 4),
     ("rotation", {"step": 45}, 8),
     ("contrastive", {}, 2),
@@ -162,9 +162,9 @@ def test_without_reasoning_the_bare_answer_is_asked_for_and_scores(name):
 
 
 def test_a_task_on_another_split_keeps_its_level_knobs_and_seed():
-    task = Link(default_graph(), level="easy", knobs={"fanout": 1}, seed=4)
+    task = Link(default_graph(), level="easy", knobs={"fanout": 3}, seed=4)
     other = task.on_split("val")
-    assert (other.label, other.seed, other.split) == ("link@easy+fanout=1", 4, "val")
+    assert (other.label, other.seed, other.split) == ("link@easy+fanout=3", 4, "val")
 
 
 def test_seed_split_and_knobs_change_the_example():
@@ -199,3 +199,5 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(arguments, message):
 def test_neighbor_refuses_more_hidden_than_candidates():
     with pytest.raises(UserError, match="smaller than num_candidates"):
         Neighbor(default_graph(), knobs={"num_hidden": 5, "num_candidates": 4})
+    with pytest.raises(UserError, match="must be a multiple of num_hidden=2"):
+        Neighbor(default_graph(), knobs={"num_hidden": 2, "num_candidates": 5})

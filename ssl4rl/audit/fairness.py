@@ -20,7 +20,7 @@ from ssl4rl.answers import words
 from ssl4rl.audit.blind import blind_replies, scores_of
 from ssl4rl.audit.needs import need_rules
 from ssl4rl.audit.offers import Offer, read_offers
-from ssl4rl.audit.rules import Rule, fitted_rules
+from ssl4rl.audit.rules import Rule, by_other_items, fitted_rules, fixed_rules, remembering_rules
 from ssl4rl.audit.shortcuts import is_on_images
 from ssl4rl.audit.surface import fitted_classifiers
 from ssl4rl.benchmarks import AnyBenchmark, Benchmark
@@ -77,6 +77,8 @@ class Cell:
 def measure(task: AnyTask, count: int) -> list[Cell]:
     """The cells of a task of split train: ``count`` examples to fit rules on, as many fresh ones, and as many of val.
 
+    Of train, properties are tried on questions about other items than those they were fitted on.
+
     Of a benchmark, rules are fitted on items of its train split; on half of its own where it has none.
     Verdicts are still without Holm's correction: :func:`judge` gives those of a whole table.
     """
@@ -84,15 +86,17 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
     golds = list(dict.fromkeys(example.gold for example in fit.examples))
     described = fit.examples[0].scoring.function == "score_text"
     train = read_offers(fit.examples, golds)
-    rules = {} if described else fitted_rules(task.source, train) | fitted_classifiers(task.source, train)
+    fixed, fitted, apart = ({}, {}, {}) if described else _rules(task, train, with_classifiers=True)
     needs = {} if described else need_rules(task.source, train)
     constant = _best_constant(fit.examples) if described else ""
     blind = "" if described else _best_blind(fit.examples)
     cells: list[Cell] = []
     for part in parts:
         offers = read_offers(part.examples, golds)
-        cells += part.try_rules(rules, offers)
-        cells += part.try_rules(needs, offers, need=True)
+        cells += part.try_rules(fixed, offers)
+        same = part.split == fit.split
+        cells += part.try_rules(apart if same else fitted, offers, reverse=not same)
+        cells += part.try_rules(needs, offers, reverse=False, need=True)
         if described:
             scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
             cells.append(part.cell("best constant", scores))
@@ -104,8 +108,31 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
 def measure_cheaply(task: AnyTask, fit: Sequence[Example], held_out: Sequence[Example]) -> list[Cell]:
     """The cells of the rules alone, without classifiers, fitted on some examples of a task and tried on others."""
     golds = list(dict.fromkeys(example.gold for example in fit))
-    rules = fitted_rules(task.source, read_offers(fit, golds))
-    return list(_Part(task, task.split, held_out).try_rules(rules, read_offers(held_out, golds)))
+    fixed, _, apart = _rules(task, read_offers(fit, golds), with_classifiers=False)
+    part, offers = _Part(task, task.split, held_out), read_offers(held_out, golds)
+    return [*part.try_rules(fixed, offers), *part.try_rules(apart, offers, reverse=False)]
+
+
+def _rules(
+    task: AnyTask, train: Sequence[Offer], *, with_classifiers: bool
+) -> tuple[dict[str, Rule], dict[str, Rule], dict[str, Rule]]:
+    """Rules that remember nothing but single options, if that; those that are fitted on train, for questions of
+    another split; and the same for other questions of train.
+    """
+
+    def remembering(offers: Sequence[Offer]) -> dict[str, Rule]:
+        return remembering_rules(task.source, offers)
+
+    def fit(offers: Sequence[Offer]) -> dict[str, Rule]:
+        rules = fitted_rules(task.source, offers)
+        if with_classifiers:
+            rules |= fitted_classifiers(task.source, offers)
+        # A list is odd whatever else is offered: who remembers it remembers the question.
+        return rules | remembering(offers) if are_lists else rules
+
+    are_lists = all(offer.are_lists for offer in train)
+    fixed = fixed_rules(task.source, train) | ({} if are_lists else remembering(train))
+    return fixed, fit(train), by_other_items(fit, train)
 
 
 def _parts(task: AnyTask, count: int) -> list[_Part]:
@@ -150,13 +177,15 @@ class _Part:
     split: str
     examples: Sequence[Example]
 
-    def try_rules(self, rules: Mapping[str, Rule], offers: Sequence[Offer], *, need: bool = False) -> Iterator[Cell]:
-        """A cell for each rule, and for its reverse unless it says what the task needs."""
+    def try_rules(
+        self, rules: Mapping[str, Rule], offers: Sequence[Offer], *, reverse: bool = True, need: bool = False
+    ) -> Iterator[Cell]:
+        """A cell for each rule, and for its reverse; ``need`` are rules that say what the task needs."""
         ties = [seeded_rng("ties", str(offer.example.id)).random(len(offer.labels)) for offer in offers]
         for name, rule in rules.items():
             weights = rule(offers)
             yield self.cell(name, _follow(offers, weights, ties), need=need)
-            if not need:
+            if reverse:
                 yield self.cell(f"reverse of: {name}", _follow(offers, weights, ties, -1))
 
     def cell(self, rule: str, scores: Sequence[float] | Array, *, need: bool = False) -> Cell:

@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ Rule = Callable[[Sequence[Offer]], list[Sequence[float]]]
 
 BINS = 12
 """Into how many equally full parts a number is divided before answers are counted per part."""
+FEWEST_FITTED = 30
+"""Questions that a half must have for rules to be fitted on it."""
 
 
 def one_by_one(weights: Weights) -> Rule:
@@ -34,23 +37,69 @@ def one_by_one(weights: Weights) -> Rule:
     return lambda offers: [weights(offer) for offer in offers]
 
 
-def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
-    """Every rule that can say something about such questions, by its name."""
-    return {name: one_by_one(weights) for name, weights in _fitted(source, train).items()}
-
-
-def _fitted(source: Source, train: Sequence[Offer]) -> dict[str, Weights]:
-    rules = {"most frequent answer": _frequent(train)}
+def fixed_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
+    """Every rule that needs no fitting and can say something about such questions, by its name."""
+    rules: dict[str, Weights] = {}
     if all(offer.example.scoring.function == "score_permutation" for offer in train):
         rules |= _order_rules()
     if all(offer.has_texts for offer in train):
+        rules["longest option"] = lambda offer: [len(text) for text in offer.texts]
+    if isinstance(source, TextAttributedGraph) and all(offer.nodes for offer in train):
+        rules |= _candidate_rules(source)
+    return {name: one_by_one(weights) for name, weights in rules.items()}
+
+
+def fitted_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
+    """Every rule that says what answers of some property were right in train, by its name."""
+    rules: dict[str, Weights] = {"most frequent answer": _frequent(train)}
+    groups = node_groups(source) if isinstance(source, TextAttributedGraph) else None
+    if isinstance(source, TextAttributedGraph) and not all(offer.nodes for offer in train):
+        rules |= _pair_rules(source, train) if all(len(offer.asked) == 2 for offer in train) else {}
+    elif groups is not None:
+        rules["kind that fits the asked node"] = _fitting_kind(groups, train)
+    return {name: one_by_one(weights) for name, weights in rules.items()}
+
+
+def remembering_rules(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
+    """Rules that remember what single options or asked nodes were in train, each of which is in many questions."""
+    rules: dict[str, Weights] = {}
+    if all(offer.has_texts for offer in train):
         rules |= _option_rules(train)
-    if isinstance(source, TextAttributedGraph):
-        if all(offer.nodes for offer in train):
-            rules |= _candidate_rules(source, train)
-        elif all(len(offer.asked) == 2 for offer in train):
-            rules |= _pair_rules(source, train)
-    return rules
+    elif isinstance(source, TextAttributedGraph) and all(len(offer.asked) == 2 for offer in train):
+        # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
+        rules["memorised nodes"] = _memorised_nodes(train)
+    return {name: one_by_one(weights) for name, weights in rules.items()}
+
+
+def by_other_items(fit: Callable[[Sequence[Offer]], dict[str, Rule]], train: Sequence[Offer]) -> dict[str, Rule]:
+    """The rules that ``fit`` finds, each question being answered by those of train that are about other items.
+
+    Half of the items is asked by what the other half tells, and the other way round. In a small source the same edges
+    and nodes are asked about again and again; what a rule remembers of these is no property by which they can be told.
+    (Their reverse says nothing: where all items together are balanced, what one half has too much of the other lacks.)
+    """
+    halves = [[offer for offer in train if _half(offer) == each] for each in (0, 1)]
+    if min(map(len, halves)) < FEWEST_FITTED:
+        return fit(train)
+    by_half = [fit(half) for half in halves]
+
+    def rule(name: str) -> Rule:
+        def weights(offers: Sequence[Offer]) -> list[Sequence[float]]:
+            found: list[Sequence[float]] = [()] * len(offers)
+            for half, rules in enumerate(by_half):
+                places = [place for place, offer in enumerate(offers) if _half(offer) != half]
+                weights_there = rules[name]([offers[place] for place in places]) if places else ()
+                for place, own in zip(places, weights_there, strict=True):
+                    found[place] = own
+            return found
+
+        return weights
+
+    return {name: rule(name) for name in by_half[0] if name in by_half[1]}
+
+
+def _half(offer: Offer) -> int:
+    return crc32(offer.example.source_items[0].encode("utf-8", "surrogatepass")) & 1
 
 
 def _frequent(train: Sequence[Offer]) -> Weights:
@@ -59,7 +108,7 @@ def _frequent(train: Sequence[Offer]) -> Weights:
 
 
 def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
-    """Of the options' texts: those that were right in train, how often, at what rate, their words and their length."""
+    """Of the options' texts: those that were right in train, how often, at what rate, and their words."""
     right, offered = Counter[Hashable](), Counter[Hashable]()
     right_words, offered_words = Counter[str](), Counter[str]()
     for offer in train:
@@ -81,7 +130,6 @@ def _option_rules(train: Sequence[Offer]) -> dict[str, Weights]:
         "most frequent option": lambda offer: [right[thing] for thing in offer.things],
         "option most often right": lambda offer: [log_odds(right[thing], offered[thing]) for thing in offer.things],
         "words of right options": lambda offer: [word(text) for text in offer.texts],
-        "longest option": lambda offer: [len(text) for text in offer.texts],
     }
 
 
@@ -111,8 +159,8 @@ def log_odds(right: int, offered: int) -> float:
     return math.log((right + 0.5) / (offered - right + 0.5))
 
 
-def _candidate_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str, Weights]:
-    """Of the nodes behind the options: their degree, and whether their group is that of right ones."""
+def _candidate_rules(graph: TextAttributedGraph) -> dict[str, Weights]:
+    """Of the nodes behind the options: their degree, and whether most are of their kind."""
     view = edge_view(graph)
     visible, full = view.visible.degrees, view.full.degrees
     rules: dict[str, Weights] = {
@@ -124,7 +172,6 @@ def _candidate_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict
         rules["commonest kind among the options"] = lambda offer: [
             sum(groups[node] == groups[other] for other in offer.nodes) for node in offer.nodes
         ]
-        rules["kind that fits the asked node"] = _fitting_kind(groups, train)
     return rules
 
 
@@ -144,7 +191,7 @@ def _fitting_kind(groups: NDArray[Any], train: Sequence[Offer]) -> Weights:
 
 
 def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str, Weights]:
-    """Of the two asked nodes: their degrees, their groups, and how often each was asked about with which answer."""
+    """Of the two asked nodes: their degrees and their groups."""
     degrees = edge_view(graph).visible.degrees
     numbers: dict[str, Callable[[int, int], float]] = {
         "sum of degrees": lambda a, b: float(a + b),
@@ -161,9 +208,6 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
             return number(*(int(degrees[node]) for node in offer.asked))
 
         rules[name] = _of_other_nodes(graph, train, value) if about_texts else by_part(train, value)
-    if not about_texts:
-        # Whether nodes are linked more than others. (Which relations a node takes is what its text is read for.)
-        rules["memorised nodes"] = _memorised_nodes(train)
     groups = node_groups(graph)
     if groups is not None:
         rules["kinds of the two"] = _by(train, lambda offer: tuple(sorted(int(groups[node]) for node in offer.asked)))

@@ -28,14 +28,14 @@ Array = NDArray[np.float64]
 
 def fitted_classifiers(source: Source, train: Sequence[Offer]) -> dict[str, Rule]:
     """Logistic regression and gradient boosting, where there are options or two asked nodes to see something of."""
-    order = seeded_rng("halves", len(train)).permutation(len(train)).tolist()
-    # How often a text was right is counted on other questions than those the classifier is fitted on: on its own ones
-    # the count would hold the answer.
-    counted, fitted = ([train[place] for place in order[half::2]] for half in (0, 1))
     graph = source if isinstance(source, TextAttributedGraph) and source.num_edges else None
     if all(offer.has_texts for offer in train):
-        return _by_option(fitted, _option_features(graph, counted))
+        return _by_option(train, _option_features(graph, train))
     if graph is not None and all(len(offer.asked) == 2 and not offer.has_texts for offer in train):
+        order = seeded_rng("halves", len(train)).permutation(len(train)).tolist()
+        # What was right of the kinds is counted on other questions than those the classifier is fitted on: on its own
+        # ones the count would hold the answer.
+        counted, fitted = ([train[place] for place in order[half::2]] for half in (0, 1))
         return _by_question(fitted, _pair_features(graph, counted))
     return {}
 
@@ -105,25 +105,23 @@ def _counts(pairs: Iterable[tuple[Hashable, bool]]) -> Callable[[Hashable], list
     return lambda thing: [right[thing], offered[thing], log_odds(right[thing], offered[thing])]
 
 
-def _option_features(graph: TextAttributedGraph | None, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
-    """[options, F] of an offer: of each option, and how far that is from the mean of its offer."""
-    of_thing = _counts(
-        (thing, label in offer.right)
-        for offer in counted
-        for label, thing in zip(offer.labels, offer.things, strict=True)
-    )
-    of_nodes = _node_features(graph) if graph is not None and all(offer.nodes for offer in counted) else None
+def _option_features(graph: TextAttributedGraph | None, train: Sequence[Offer]) -> Callable[[Offer], Array]:
+    """[options, F] of an offer: of each option, and how far that is from the mean of its offer.
+
+    Not how often it was right elsewhere, which has rules of its own: it names the option, and a small source has few.
+    """
+    of_nodes = _node_features(graph) if graph is not None and all(offer.nodes for offer in train) else None
 
     def features(offer: Offer) -> Array:
         used = [set(words(text)) for text in offer.texts]
         rows = []
-        for place, (text, thing, own) in enumerate(zip(offer.texts, offer.things, used, strict=True)):
+        for place, (text, own) in enumerate(zip(offer.texts, used, strict=True)):
             others = set().union(*(each for other, each in enumerate(used) if other != place))
             # Of a list how many different words it has is what is to be read: whether its texts belong together.
             shared = 0.0 if offer.are_lists else len(own & others) / max(len(own), 1)
             # Its rank among the options: they are all cut where the context leaves no room, which tells of the context.
             shorter = sum(len(other) < len(text) for other in offer.texts)
-            rows.append([shorter, shared, *of_thing(thing)])
+            rows.append([shorter, shared])
         own_rows = np.array(rows, dtype=np.float64)
         if of_nodes is not None:
             own_rows = np.hstack([own_rows, of_nodes(offer)])

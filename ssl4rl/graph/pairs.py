@@ -19,12 +19,11 @@ from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
 from ssl4rl.prompts import label_noun, labels_for, write_options
-from ssl4rl.tasks import MAX_DRAWS
 
 TRIES = 40
-"""Pairs that are tried as the counterpart of one linked pair."""
+"""Edges that are tried as the counterpart of another."""
 EXCHANGES = 4000
-"""Pairs of edges that are tried in a crowded graph, in the first half of them only such with ends of equal degrees."""
+"""Pairs of edges that are tried; in a crowded graph, in the second half also such without ends of equal degrees."""
 
 Negatives = Literal["random", "degree", "distance_two"]
 
@@ -33,8 +32,8 @@ class PairKnobs(ContextKnobs):
     """What questions about edges add to the context."""
 
     negatives: Negatives = "degree"
-    """Where unlinked pairs come from: the ends of any two edges; nodes that have as many edges as the ends of a linked
-    pair, so that counting edges does not answer; or such nodes that share a neighbour (which is then shown for no
+    """Where unlinked pairs come from: the ends of any two edges; such that have as many edges as the ends of a linked
+    pair, so that counting edges does not answer; or such that also share a neighbour (which is then shown for no
     pair). They are of the kinds, or on the sides, that edges join."""
 
 
@@ -110,50 +109,50 @@ class PairTask(GraphTask[PK]):
     def couple(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
         """The ends of a random edge of the split, and a pair like it that no edge of the whole graph joins.
 
-        A linked pair that has no such counterpart is passed over: were it asked about, it could only be a "yes".
-
-        Raises:
-            NotApplicable: if the graph has too few unlinked pairs.
-        """
-        if self.is_crowded:
-            return self._exchanged(rng)
-        # Tried again here rather than by a redraw of the whole example, which would leave fewer "no" than "yes".
-        for _ in range(MAX_DRAWS):
-            ends = self.positive(rng)
-            if not self.is_spared(ends, rng):
-                continue
-            for _ in range(TRIES):
-                first, second = self._like(ends, negatives, rng)
-                if first != second and not len(self.view.full.between(first, second)):
-                    return ends, (first, second)
-        raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
-
-    def _exchanged(self, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
-        """An edge, and an unlinked pair of its ends and another's: every node is in either kind of pair as often.
+        Two edges, and the two pairs that exchange their ends, are drawn together, and one of either is asked about. So
+        every node is in as many linked pairs as in others, and to remember nodes is worth nothing. Where an end of one
+        edge has about as many edges as that of the other has, each pair also has the degrees of one of the edges.
 
         Raises:
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
         """
         for attempt in range(EXCHANGES):
-            (a, b), (c, d) = edges = self.positive(rng), self.positive(rng)
-            alike = self.ends.cell(a) == self.ends.cell(c) and self.ends.cell(b) == self.ends.cell(d)
-            if len({a, b, c, d}) < 4 or not (alike or attempt > EXCHANGES // 2):
+            edges = self._two_edges(negatives, rng)
+            (a, b), (c, d) = edges
+            # In a crowded graph there may be none with equal degrees.
+            first, second = self._alike(a, c, negatives), self._alike(b, d, negatives)
+            if not (first or second) and not (self.is_crowded and attempt > EXCHANGES // 2):
                 continue
-            if not len(self.view.full.between(a, d)) and not len(self.view.full.between(c, b)):
+            if len({a, b, c, d}) == 4 and not self.is_joined(a, d) and not self.is_joined(c, b):
+                if negatives == "distance_two" and self.split != "train":
+                    # The second edge is only a visible one.
+                    return (a, b), ((a, d) if second else (c, b))
                 return edges[rng.integers(2)], ((a, d), (c, b))[rng.integers(2)]
-        raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs: nearly all nodes are linked")
+        raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
 
-    def _like(self, ends: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> tuple[int, int]:
-        """A pair that may be linked, or the same node twice."""
+    def _two_edges(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Two edges, the first of the split; nodes may repeat, and ends need not be alike."""
+        a, b = self._turned(self.positive(rng), rng)
         if negatives == "distance_two":
-            place = int(rng.integers(2))
-            # The first end is itself drawn anew, so that both pairs are equally far from the edge they were made of.
-            first = self.ends.draw(ends[place], rng)
-            far = self.steps_from(first, rng)
-            fits = far is not None and self.ends.accepts(far, ends[1 - place], rng)
-            return first, far if fits and far is not None else first
-        first, second = (self.ends.draw(node, rng, same_degree=negatives == "degree") for node in ends)
-        return first, second
+            # Along a path a-b-d-c the ends of each exchanged pair share a neighbour.
+            near = self._step(b, rng)
+            far = None if near is None else self._step(near, rng)
+            return (a, b), ((a, b) if near is None or far is None else (far, near))
+        for _ in range(TRIES):
+            c, d = self._turned(self.positive(rng), rng)
+            if self._alike(a, c, negatives) or self._alike(b, d, negatives):
+                break
+        return (a, b), (c, d)
+
+    def _turned(self, edge: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+        return edge if rng.integers(2) else (edge[1], edge[0])
+
+    def _alike(self, node: int, other: int, negatives: Negatives) -> bool:
+        """Whether two nodes are of a kind, and unless negatives are random have about as many edges."""
+        if negatives != "random":
+            return self.ends.cell(node) == self.ends.cell(other)
+        groups = node_groups(self.source)
+        return groups is None or bool(groups[node] == groups[other])
 
     @cached_property
     def ends(self) -> Population:

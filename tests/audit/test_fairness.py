@@ -1,7 +1,9 @@
 """The audit finds rewards that can be had without the task, and finds none where there are none."""
 
+from dataclasses import replace
 from typing import ClassVar
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -125,7 +127,9 @@ def crowded_graph(nodes=60):
     return TextAttributedGraph.from_edges("crowd", [f"person {name} of the crowd" for name in range(nodes)], ends)
 
 
-@pytest.mark.parametrize(("kind", "level"), [(Link, "medium"), (Link, "easy"), (Neighbor, "easy"), (Attribute, "easy")])
+@pytest.mark.parametrize(
+    ("kind", "level"), [(Link, "medium"), (Link, "easy"), (Neighbor, "easy"), (Neighbor, "hard"), (Attribute, "easy")]
+)
 def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
     task = kind(crowded_graph(), level=level)
     assert task.is_crowded and not Link(default_graph()).is_crowded
@@ -135,16 +139,37 @@ def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
     assert max(cell.excess for cell in cells if "memorised" in cell.rule or "degree" in cell.rule) < 0.09
 
 
-def test_several_hidden_neighbours_in_a_crowd_are_refused():
-    with pytest.raises(NotApplicable, match=r"task\.num_hidden=1"):
-        Neighbor(crowded_graph(), level="hard")
+def graph_of_hubs():
+    """Each node is linked with three that are linked much already, so that hubs are linked with leaves."""
+    edges = nx.barabasi_albert_graph(300, 3, seed=0).edges
+    return TextAttributedGraph.from_edges("hubs", [f"person {name} of many" for name in range(300)], np.array(edges).T)
 
 
-def test_the_nodes_of_a_crowd_are_in_linked_and_unlinked_pairs_as_often():
-    task = Link(crowded_graph())
-    counts = {"yes": np.zeros(60), "no": np.zeros(60)}
+@pytest.mark.parametrize(
+    ("graph", "level"), [(crowded_graph, "medium"), *((graph_of_hubs, level) for level in ("easy", "medium", "hard"))]
+)
+def test_every_node_is_in_linked_and_unlinked_pairs_as_often(graph, level):
+    task = Link(graph(), level=level)
+    nodes = task.source.num_nodes
+    counts = {"yes": np.zeros(nodes), "no": np.zeros(nodes)}
+    differences: dict[str, list[float]] = {"yes": [], "no": []}
+    degrees = task.view.visible.degrees
     for index in range(3000):
         example = task.example(index)
         counts[example.gold][example.meta["asked"]] += 1
+        one, other = (np.log(1 + degrees[node]) for node in example.meta["asked"])
+        differences[example.gold].append(abs(one - other))
     expected = (counts["yes"] + counts["no"]) / 2
     assert np.abs(counts["yes"] - expected).max() < 4 * np.sqrt(expected.max() / 2)
+    # Nor does it tell whether a hub is asked about together with a leaf.
+    assert abs(np.mean(differences["yes"]) - np.mean(differences["no"])) < 0.1
+
+
+def test_what_is_remembered_of_the_pairs_of_a_small_graph_is_no_property_of_them():
+    # Each linked pair is asked about several times, and texts of many lengths name the nodes.
+    graph = graph_of_hubs()
+    texts = [" ".join(["word"] * (1 + 7 * node % 53)) + f" number {node}" for node in range(graph.num_nodes)]
+    cells = judge(measure(Link(replace(graph, texts=texts)), 1500))
+    [boosted] = [cell for cell in cells if cell.split == "train" and "gradient boosting" in cell.rule]
+    assert boosted.excess < 0.05
+    assert not [cell for cell in cells if cell.verdict == "finding"]

@@ -41,12 +41,12 @@ class Link(PairTask[LinkKnobs]):
     version: ClassVar[int] = 2
     knobs_type = LinkKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "easy": {"negatives": "random"},
+        "easy": {"fanout": 1},
         "medium": {},
         "hard": {"negatives": "distance_two", "num_hops": 2, "fanout": 3},
         "relation": {"answer": "relation", "fanout": 3},
         "relation-hard": {"answer": "relation", "fanout": 3, "num_options": 10},
-        "paper": {**PAPER_CONTEXT, "negatives": "random"},
+        "paper": PAPER_CONTEXT,
     }
     ladder: ClassVar[Sequence[Mapping[str, Any]]] = ({"level": "easy"}, {"level": "medium"}, {"level": "hard"})
 

@@ -17,12 +17,12 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
-from ssl4rl.graph.tasks.alike import drawn_apart, one_of
+from ssl4rl.graph.tasks.alike import NEAR_SHARE, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
 from ssl4rl.prompts import OPTION_LETTERS, label_noun
 
 CHOICES = 300
-"""Edges that are tried in a crowded graph for one question."""
+"""Groups of neighbours that are tried for one question."""
 MOST_TARGETS = 64
 """Neighbours of a candidate that are looked at as targets: a hub has more than enough."""
 TARGETS_AT_ONCE = 1 << 20
@@ -41,6 +41,11 @@ class NeighborKnobs(CandidateKnobs):
     def _fits(self) -> NeighborKnobs:
         if self.num_hidden >= self.num_candidates:
             raise ValueError(f"num_hidden={self.num_hidden} must be smaller than num_candidates={self.num_candidates}")
+        if self.num_candidates % self.num_hidden:
+            raise ValueError(
+                f"num_candidates={self.num_candidates} must be a multiple of num_hidden={self.num_hidden}: wrong "
+                "candidates are neighbours of each other's nodes, as the right ones are"
+            )
         return self
 
 
@@ -67,11 +72,6 @@ class Neighbor(CandidateTask[NeighborKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        if self.is_crowded and self.knobs.num_hidden > 1:
-            raise NotApplicable(
-                f"graph {self.source.name} has edges between so many of its nodes that several hidden ones at once "
-                "cannot be asked about fairly; set task.num_hidden=1, or use another level"
-            )
         if self.split == "train":
             self.asked = self.view.visible
         else:
@@ -104,7 +104,8 @@ class Neighbor(CandidateTask[NeighborKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         slot = self.slot(index, self.num_slots)
-        target, hidden, candidates = self._choose(rng, slot) if self.is_crowded else self._ask(rng, slot)
+        choose = self._choose if self.is_crowded or self.knobs.num_hidden > 1 else self._ask
+        target, hidden, candidates = choose(rng, slot)
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
         written = self.write_with(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
@@ -127,33 +128,32 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         )
 
     def _ask(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
-        """A target, its hidden neighbours, and these among the candidates.
+        """A target, its one hidden neighbour, and this among the candidates.
 
         Raises:
             Redraw: if the target has too few neighbours, or wrong ones are not found.
         """
         target = int(rng.choice(self.targets))
         around = self.asked.around(target)
-        if self._shows_edges and self.split == "train" and len(around) <= self.knobs.num_hidden:
+        if self._shows_edges and self.split == "train" and len(around) < 2:
             raise Redraw("no edge is left to show")
-        neighbors = [int(node) for node in around if self.source.has_text[node]]
-        if len(neighbors) < self.knobs.num_hidden:
+        neighbors = around[self.source.has_text[around]]
+        if not len(neighbors):
             raise Redraw("too few neighbours with a text")
-        hidden = [neighbors[i] for i in rng.choice(len(neighbors), self.knobs.num_hidden, replace=False)]
-        if not self.is_spared(hidden, rng):
+        hidden = int(rng.choice(neighbors))
+        if not self.is_spared([hidden], rng):
             raise Redraw("a neighbour that is linked with most nodes")
-        candidates = self.mix(hidden, [target], rng, taken={target}, slot=slot)
-        if self.knobs.num_near and self.knobs.num_hidden == 1:
-            return self._ask_any(candidates, target, rng, slot)
-        return target, hidden, candidates
+        candidates = self.mix([hidden], [target], rng, taken={target}, slot=slot)
+        return self._ask_any(candidates, target, rng, slot)
 
     def _ask_any(
         self, candidates: Sequence[int], target: int, rng: np.random.Generator, slot: int
     ) -> tuple[int, list[int], list[int]]:
-        """Any of the candidates as the hidden neighbour, and a target for it: next to ``target`` if there is one.
+        """Any of the candidates as the hidden neighbour, and a target for it; where near ones are wanted, one next to
+        ``target`` if there is any.
 
-        Walks come upon some nodes more often than these are right. Where each of the candidates could be right, and any
-        is, that is worth nothing.
+        Walks come upon some nodes more often than these are right, and what is linked with many is seldom wrong. Where
+        each of the candidates could be right, and any is, that is worth nothing.
 
         Raises:
             Redraw: if one of them could not be right.
@@ -162,8 +162,9 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         if not all(targets):
             raise Redraw("a candidate that is no target's only neighbour among them")
         place = int(rng.integers(len(candidates)))
-        near = [other for other in targets[place] if other == target or not self._is_apart(other, target)]
-        found = near or targets[place]
+        found = targets[place]
+        if self.knobs.num_near:
+            found = [other for other in found if other == target or not self._is_apart(other, target)] or found
         others = [node for node in candidates if node != candidates[place]]
         shuffled = [others[i] for i in rng.permutation(len(others))]
         return found[rng.integers(len(found))], [candidates[place]], inserted(candidates[place], shuffled, slot)
@@ -187,26 +188,41 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         return targets
 
     def _choose(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
-        """A target, its hidden neighbour and the candidates: of edges none of which has an end that another's is
-        linked with, any one is asked about, and the neighbours of all are offered.
+        """A target, its hidden neighbours, and the candidates: the neighbours of several targets, none of which is
+        linked with another's, and any of which is asked about.
+
+        So that several right ones go together says nothing: all of them do.
 
         Raises:
-            Redraw: if there are too few such edges.
+            Redraw: if too few such targets are found.
         """
+        count, near = self.knobs.num_hidden, self.knobs.num_near > 0
+
+        def draw(found: Sequence[Group]) -> Group | None:
+            target: int | None = int(rng.choice(self.targets))
+            if found and near and rng.random() < NEAR_SHARE:
+                target = self.steps_from(found[0][0], rng)
+            if target is None or not self._may_be_asked[target]:
+                return None
+            neighbors = self.asked.around(target)
+            neighbors = neighbors[self.source.has_text[neighbors]]
+            if len(neighbors) < count:
+                return None
+            hidden = rng.choice(neighbors, count, replace=False).tolist()
+            return (target, hidden) if not found or self._kinds(hidden) == self._kinds(found[0][1]) else None
+
+        def are_apart(one: Group, other: Group) -> bool:
+            pairs = ((group[0], node) for group, rest in ((one, other), (other, one)) for node in rest[1])
+            return set(one[1]).isdisjoint(other[1]) and all(self._is_apart(*pair) for pair in pairs)
+
+        found = drawn_apart(draw, are_apart, self.knobs.num_candidates // count, CHOICES)
+        (target, hidden), groups = one_of(found, 0, rng)
+        rest = [node for _, nodes in groups for node in nodes if node != hidden[0]]
+        return target, hidden, inserted(hidden[0], rng.permutation(rest).tolist(), slot)
+
+    def _kinds(self, nodes: Sequence[int]) -> list[int]:
         groups = node_groups(self.source)
-
-        def draw(found: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
-            target = int(rng.choice(self.targets))
-            node = int(rng.choice(self.asked.around(target)))
-            fits = groups is None or not found or groups[node] == groups[found[0][1]]
-            return (target, node) if fits and self.source.has_text[node] else None
-
-        def are_apart(edge: tuple[int, int], other: tuple[int, int]) -> bool:
-            return self._is_apart(edge[0], other[1]) and self._is_apart(edge[1], other[0])
-
-        edges = drawn_apart(draw, are_apart, self.knobs.num_candidates, CHOICES)
-        (target, hidden), edges = one_of(edges, slot, rng)
-        return target, [hidden], [node for _, node in edges]
+        return [] if groups is None else sorted(groups[nodes].tolist())
 
     def _is_apart(self, node: int, other: int) -> bool:
         return node != other and not self.is_joined(node, other)

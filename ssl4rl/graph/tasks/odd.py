@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw
+from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of
 from ssl4rl.graph.kinds import node_groups
@@ -23,6 +24,8 @@ from ssl4rl.graph.tasks.alike import AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, read_alike, write_options
 
+FEWEST_LISTED = 100
+"""Nodes that training asks about: the neighbours of fewer are soon known by heart, and then what is none of them."""
 DRAWS = 40
 """Groups that are tried for each list."""
 MOST_NEIGHBORS = 64
@@ -57,6 +60,11 @@ class OddOneOut(AlikeTask[OddKnobs]):
         super().prepare()
         self.refuse_crowds("neighbourhoods")
         self.set_pool_with_neighbors(self.knobs.num_neighbors)
+        if self.split == "train" and len(self.pool) < FEWEST_LISTED:
+            raise NotApplicable(
+                f"graph {self.source.name} has {len(self.pool)} nodes with {self.knobs.num_neighbors} visible "
+                f"neighbours, whose lists are soon known by heart; at least {FEWEST_LISTED} are needed"
+            )
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         count = self.knobs.num_candidates

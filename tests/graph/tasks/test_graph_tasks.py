@@ -196,7 +196,7 @@ def test_what_a_graph_lacks_is_said():
         Link(TextAttributedGraph.from_edges("lonely", ["a", "b"], np.zeros((2, 0), dtype=int)))
     small = citation_graph(40)
     with pytest.raises(NotApplicable, match="lower task"):
-        Neighbor(small, split="val", knobs={"num_hidden": 8, "num_candidates": 20})
+        Neighbor(small, split="val", knobs={"num_hidden": 8, "num_candidates": 16})
     empty = TextAttributedGraph.from_edges("mute", [""] * 30, np.stack([np.arange(29), np.arange(1, 30)]))
     with pytest.raises(NotApplicable, match="nodes with a text"):
         Attribute(empty)
