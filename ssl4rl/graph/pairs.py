@@ -24,6 +24,8 @@ TRIES = 40
 """Edges that are tried as the counterpart of another."""
 EXCHANGES = 4000
 """Pairs of edges that are tried; in a crowded graph, in the second half also such without ends of equal degrees."""
+FEW_EDGES = 100
+"""With fewer edges in val or test, hardly any two can exchange their ends; others are taken as well."""
 
 Negatives = Literal["random", "degree", "distance_two"]
 
@@ -95,16 +97,21 @@ class PairTask(GraphTask[PK]):
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""
-        source, target = self.source.edge_index[:, rng.choice(self.asked)]
+        return self._ends_of(self.asked, rng)
+
+    def _ends_of(self, edges: IntArray, rng: np.random.Generator) -> tuple[int, int]:
+        source, target = self.source.edge_index[:, rng.choice(edges)]
         return int(source), int(target)
 
     def negative(self, negatives: Negatives, rng: np.random.Generator) -> tuple[int, int]:
-        """A random pair that no edge of the whole graph joins.
+        """A random pair that no edge of the whole graph joins: an edge of the split, one end exchanged with any visible
+        edge's, of which there are more.
 
         Raises:
             NotApplicable: if the graph has too few such pairs.
         """
-        return self.couple(negatives, rng)[1]
+        _, pairs = self._exchange(negatives, self.view.asked["train"], rng)
+        return pairs[rng.integers(len(pairs))]
 
     def couple(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
         """The ends of a random edge of the split, and a pair like it that no edge of the whole graph joins.
@@ -116,22 +123,36 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
         """
+        few = self.split != "train" and len(self.asked) < FEW_EDGES
+        edges, pairs = self._exchange(negatives, self.view.asked["train"] if few else self.asked, rng)
+        if few or (negatives == "distance_two" and self.split != "train"):
+            # The second edge is only a visible one, and not every pair is like the first.
+            return edges[0], pairs[rng.integers(len(pairs))]
+        (a, b), (c, d) = edges
+        return edges[rng.integers(2)], ((a, d), (c, b))[rng.integers(2)]
+
+    def _exchange(
+        self, negatives: Negatives, others: IntArray, rng: np.random.Generator
+    ) -> tuple[tuple[tuple[int, int], tuple[int, int]], list[tuple[int, int]]]:
+        """An edge of the split and one of ``others``, and those of the pairs with exchanged ends that are like it.
+
+        Raises:
+            NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
+        """
         for attempt in range(EXCHANGES):
-            edges = self._two_edges(negatives, rng)
-            (a, b), (c, d) = edges
-            # In a crowded graph there may be none with equal degrees.
-            first, second = self._alike(a, c, negatives), self._alike(b, d, negatives)
-            if not (first or second) and not (self.is_crowded and attempt > EXCHANGES // 2):
+            (a, b), (c, d) = edges = self._two_edges(negatives, others, rng)
+            fits = {(a, d): self._alike(b, d, negatives), (c, b): self._alike(a, c, negatives)}
+            if len({a, b, c, d}) < 4 or self.is_joined(a, d) or self.is_joined(c, b):
                 continue
-            if len({a, b, c, d}) == 4 and not self.is_joined(a, d) and not self.is_joined(c, b):
-                if negatives == "distance_two" and self.split != "train":
-                    # The second edge is only a visible one.
-                    return (a, b), ((a, d) if second else (c, b))
-                return edges[rng.integers(2)], ((a, d), (c, b))[rng.integers(2)]
+            # In a crowded graph there may be none with equal degrees.
+            if any(fits.values()) or (self.is_crowded and attempt > EXCHANGES // 2):
+                return edges, [pair for pair, fit in fits.items() if fit] or list(fits)
         raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
 
-    def _two_edges(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Two edges, the first of the split; nodes may repeat, and ends need not be alike."""
+    def _two_edges(
+        self, negatives: Negatives, others: IntArray, rng: np.random.Generator
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """An edge of the split and one of ``others``; nodes may repeat, and ends need not be alike."""
         a, b = self._turned(self.positive(rng), rng)
         if negatives == "distance_two":
             # Along a path a-b-d-c the ends of each exchanged pair share a neighbour.
@@ -139,7 +160,7 @@ class PairTask(GraphTask[PK]):
             far = None if near is None else self._step(near, rng)
             return (a, b), ((a, b) if near is None or far is None else (far, near))
         for _ in range(TRIES):
-            c, d = self._turned(self.positive(rng), rng)
+            c, d = self._turned(self._ends_of(others, rng), rng)
             if self._alike(a, c, negatives) or self._alike(b, d, negatives):
                 break
         return (a, b), (c, d)
@@ -156,9 +177,9 @@ class PairTask(GraphTask[PK]):
 
     @cached_property
     def ends(self) -> Population:
-        """The nodes at the ends of the split's edges, by visible degree."""
-        count = np.bincount(self.source.edge_index[:, self.asked].reshape(-1), minlength=self.source.num_nodes)
-        return Population(count, self.view.visible.degrees, node_groups(self.source))
+        """All nodes, by kind and visible degree."""
+        nodes = np.ones(self.source.num_nodes, dtype=np.int8)
+        return Population(nodes, self.view.visible.degrees, node_groups(self.source))
 
     def ask_relation(self, edge: int, options: list[int], rng: np.random.Generator) -> Question:
         """Which of ``options`` holds from head to tail? Every one that does is right."""

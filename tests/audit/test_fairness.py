@@ -136,7 +136,9 @@ def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
     cells = [cell for cell in judge(measure(task, 400)) if not cell.need]
     assert not [cell for cell in cells if cell.verdict == "finding"]
     # Also where a few nodes make the errors large.
-    assert max(cell.excess for cell in cells if "memorised" in cell.rule or "degree" in cell.rule) < 0.09
+    assert all(
+        cell.excess < max(0.09, 3 * cell.error) for cell in cells if "memorised" in cell.rule or "degree" in cell.rule
+    )
 
 
 def graph_of_hubs():
