@@ -8,7 +8,8 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from ssl4rl.data.text import present
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -92,6 +94,8 @@ class Table:
     """What the rows are called where they have no numbers in a file."""
     used: set[str] = field(default_factory=set)
     """The columns that were asked for."""
+    found: int = 0
+    """How many rows the file has, those that cannot be read included."""
 
     def place(self, row: int, column: str = "") -> str:
         """Where a cell is, for messages."""
@@ -117,10 +121,15 @@ class Table:
         if bad:
             self.rows = [(row, cells) for row, cells in self.rows if row not in bad]
 
-    @property
-    def unused(self) -> list[str]:
-        """The columns that nobody asked for."""
-        return [column for column in self.columns if column and column not in self.used]
+    def tally_columns(self, noun: str = "columns") -> Tally:
+        """How many columns there are, and which of them nobody asked for."""
+        columns, place = [column for column in self.columns if column], Path(self.path).name
+        return Tally.of_named(f"{noun} of {place}", columns, self.used, f"unused {noun} of {place}")
+
+    def tally_rows(self, read: int) -> Tally:
+        """How many rows there are, of which ``read`` were used."""
+        place = Path(self.path).name
+        return Tally.of(f"rows of {place}", self.found, {f"bad rows of {place}": self.found - read}, read)
 
     def require(self, column: str, key: str) -> str:
         """The column, which must exist, in any case.
@@ -201,6 +210,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
     text, suspect = _decode(path)
     rows: list[tuple[int, dict[str, str]]] = []
     columns: list[str] = []
+    found = 0
     limit = csv.field_size_limit(len(text) + 1)  # by default a cell of more than 131,072 characters is an error
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -212,6 +222,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
             if not columns:
                 columns = _header(path, cells, row)
                 continue
+            found += 1
             if len(cells) != len(columns):
                 hint = " (put quotes around a cell that holds a comma)" if len(cells) > len(columns) else ""
                 problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
@@ -229,7 +240,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
         csv.field_size_limit(limit)
     if not columns:
         raise UserError(f"{path} is empty")
-    return Table(path, columns, rows)
+    return Table(path, columns, rows, found=found)
 
 
 def _header(path: Path, cells: list[str], row: int) -> list[str]:
@@ -253,9 +264,11 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
 def _read_jsonl(path: Path, problems: Problems) -> Table:
     text, suspect = _decode(path)
     records: list[tuple[int, dict[str, Any]]] = []
+    found = 0
     for row, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        found += 1
         try:
             record = json.loads(line)
         except ValueError as error:
@@ -271,7 +284,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             problems.add(_not_utf8(path, row, key, record[key]))
         if not bad:
             records.append((row, record))
-    return table_of(path, records)
+    return replace(table_of(path, records), found=found)
 
 
 def _read_parquet(path: Path, problems: Problems) -> Table:
@@ -286,7 +299,7 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
         records = list(enumerate(table.to_pylist(), start=1))
     except UnicodeDecodeError:
         records = _decode_cells(path, table, problems)
-    return table_of(path, records, table.column_names)
+    return replace(table_of(path, records, table.column_names), found=table.num_rows)
 
 
 def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
@@ -324,8 +337,19 @@ def table_of(
             else:
                 cells[key] = cell
         table.rows.append((row, cells))
-    table.columns = list(names)
+    table.columns, table.found = list(names), len(table.rows)
     return table
+
+
+def is_missing(value: Any) -> bool:
+    """Whether nothing is there: None, NaN, or pandas' marks for a gap.
+
+    >>> is_missing(float("nan")), is_missing(0)
+    (True, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | Decimal) and math.isnan(value)
 
 
 def _cell(value: Any) -> str | None:
@@ -334,8 +358,8 @@ def _cell(value: Any) -> str | None:
         value = value.item()
     if isinstance(value, str):
         return present(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # pandas turns a column of integers with a gap into floats
-    return str(value) if isinstance(value, int | float) else None
+    return str(value) if isinstance(value, int | float | Decimal) else None

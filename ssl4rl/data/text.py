@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl4rl.graph.adjacency import IntArray
 
-GAPS = ("nan", "NaN", "<NA>")
+GAPS = ("nan", "NaN", "<NA>", "NaT")
 """What pandas writes where nothing is."""
 NO_CLASS = ("-1", "-1.0")
 """What PyG and others give a node that has no class."""
