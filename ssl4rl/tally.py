@@ -70,6 +70,11 @@ def skipped_in(reading: Sequence[Tally]) -> dict[str, int]:
     return skipped
 
 
+def reading_rows(reading: Sequence[Tally]) -> list[tuple[str, str]]:
+    """For people, a line for each tally."""
+    return [(tally.what, tally.sentence) for tally in reading]
+
+
 def as_data(reading: Sequence[Tally]) -> list[dict[str, Any]]:
     """The tallies for JSON."""
     return [asdict(tally) for tally in reading]

@@ -16,6 +16,7 @@ from functools import cached_property
 from PIL import Image
 
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 from ssl4rl.vision.image_set import ImageStore
 
 ROTATED_FROM = 1_000_000
@@ -104,6 +105,8 @@ class QuestionSet:
     """Rows of the table that are no questions here, as their image is missing: file, row and reason of each."""
     skipped: Sequence[str] = ()
     """What was wrong with the image of each row that was left out because it is broken, one line each."""
+    reading: Sequence[Tally] = ()
+    """What the loader found and read: rows, columns."""
 
     def __len__(self) -> int:
         return len(self.questions)

@@ -17,6 +17,9 @@ LONGEST_INDEX = 64
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the files that count as images; all others are passed over."""
 
+OTHER_FORMATS = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg")
+"""Endings of photos and drawings that are not decoded; messages name them."""
+
 
 def plain_index(cell: str) -> str:
     """The cell as an index: pandas writes 7 as 7.0 in a column with gaps."""
