@@ -21,6 +21,9 @@ from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
+MOST_ROWS = 1_000_000
+"""Rows that a parquet file of any size may state; beyond them, each takes a byte at least."""
+
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -271,7 +274,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
         found += 1
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.add(f"{where(path, row)}: not valid JSON: {error}")
             continue
         if not isinstance(record, dict):
@@ -292,6 +295,9 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
     import pyarrow.parquet
 
     try:
+        rows = pyarrow.parquet.read_metadata(path).num_rows
+        if rows > MOST_ROWS + path.stat().st_size:
+            raise UserError(f"{path} states {rows:,} rows, more than a file of its size has")
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error

@@ -13,17 +13,26 @@ from ssl4rl.graph.adjacency import IntArray
 
 GAPS = ("nan", "NaN", "<NA>", "NaT")
 """What pandas writes where nothing is."""
+LONGEST_NUMBER = 18
+"""Digits of a name up to which names are sorted as numbers: Python reads a few thousand at most."""
 NO_CLASS = ("-1", "-1.0")
 """What PyG and others give a node that has no class."""
 
 
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\x90\x9b-\x9f]")
+"""Characters that mean nothing in a text and something to a terminal."""
+
+
 def clean(text: str) -> str:
-    """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space."""
+    """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space.
+
+    Control characters count as white space.
+    """
     if not text:
         return ""
     if "&" in text:
         text = html.unescape(text)
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").split())
+    return " ".join(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).split())
 
 
 def present(cell: str) -> str:
@@ -103,7 +112,7 @@ def freebase_relations(paths: Sequence[str]) -> list[str]:
 def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:
     """The distinct names in order (numbers by size), and the index of each name, [N]; −1 for an empty one."""
     distinct = sorted({name for name in names if name})
-    if all(name.isdecimal() for name in distinct):
+    if all(name.isdecimal() and len(name) <= LONGEST_NUMBER for name in distinct):
         distinct.sort(key=int)
     index = {name: number for number, name in enumerate(distinct)}
     return distinct, np.array([index.get(name, -1) for name in names], dtype=np.int64)

@@ -23,6 +23,10 @@ NAMES = ("label_names", "label_name", "label_texts", "label_text", "class_names"
 """Fields with the names of classes: one for each class, or one for each node."""
 
 
+MOST_CODES = 10_000
+"""Numbers of classes, relations or kinds that may be left out, beside one for each node or edge."""
+
+
 class Fields:
     """Named fields, and which of them were read. ``place`` is what messages call the whole."""
 
@@ -98,7 +102,9 @@ def _texts(fields: Fields) -> list[str]:
     values = fields.all[field]
     if isinstance(values, str) or not hasattr(values, "__len__") or hasattr(values, "numel"):
         raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
-    odd = next((node for node, value in enumerate(values) if not isinstance(value, str) and not is_missing(value)), None)
+    odd = next(
+        (node for node, value in enumerate(values) if not isinstance(value, str) and not is_missing(value)), None
+    )
     if odd is not None:
         raise fields.error(f"{field} holds a {type(values[odd]).__name__} at node {odd}; it must be a text")
     texts = [_text(value) for value in values]
@@ -167,6 +173,8 @@ def _codes(fields: Fields, field: str, count: int, of: str) -> IntArray | None:
 def _names(fields: Fields, field: str, codes: IntArray, noun: str) -> list[str]:
     """One name per code: those of the data, or numbered ones if it has none."""
     count = int(codes.max(initial=-1)) + 1
+    if count > MOST_CODES + len(codes):
+        raise fields.error(f"a {noun} has the number {count - 1:,}; they are numbered from 0")
     names = fields.get(field)
     if names is None:
         return [f"{noun} {code}" for code in range(count)]
@@ -193,6 +201,8 @@ def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
     odd = np.flatnonzero(numbers != np.floor(numbers))
     if len(odd):
         raise fields.error(f"y is {numbers[odd[0]]} at node {odd[0]}; a class is a whole number")
+    if numbers.max(initial=0) >= MOST_CODES + count:
+        raise fields.error(f"y is {numbers.max():.0f} at node {numbers.argmax()}; classes are numbered from 0")
     labels = np.maximum(numbers, -1).astype(np.int64)
     if not named:
         return [f"class {code}" for code in range(int(labels.max(initial=-1)) + 1)], labels

@@ -52,7 +52,10 @@ def read_file(path: Path, name: str, settings_in: Path | None) -> TextAttributed
     suffix = path.suffix.lower()
     keys = MEANING if suffix == ".pt" else tuple(key for key in KEYS if key not in ("id", "source", "target"))
     settings = read_settings(settings_in / "dataset.yaml", KEYS if suffix == ".csv" else keys) if settings_in else {}
-    readers: Mapping[str, Callable[[Path, str, dict[str, Any]], TextAttributedGraph]] = {".pt": _read_pt, ".csv": _read_neighbours}
+    readers: Mapping[str, Callable[[Path, str, dict[str, Any]], TextAttributedGraph]] = {
+        ".pt": _read_pt,
+        ".csv": _read_neighbours,
+    }
     return readers.get(suffix, _read_networkx)(path, settings.get("name", name), settings)
 
 

@@ -7,7 +7,6 @@ offers apart; it may be in the folder itself, in ``raw`` or in ``mapping``.
 from __future__ import annotations
 
 import csv
-import gzip
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
 from ssl4rl.data.graphs.splits import disjoint
+from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.tables import SPLIT_NAMES
 from ssl4rl.data.text import clean, indexed, present, sentences
 from ssl4rl.errors import UserError
@@ -127,7 +127,7 @@ def _one(folder: Path, name: str) -> Path:
 def _rows(path: Path, separator: str) -> Iterator[list[str]]:
     """The rows of a csv or of a tsv; a quote in a tsv is text."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = read_gzip(path) if path.suffix == ".gz" else path.read_bytes()
         lines = content.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not UTF-8, or not gzipped: {error}") from error

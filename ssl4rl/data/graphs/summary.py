@@ -76,8 +76,13 @@ def _contents(graph: TextAttributedGraph) -> Iterator[Tally]:
     yield Tally.of("texts of nodes", graph.num_nodes, {"empty texts": graph.num_nodes - texts}, texts)
     if graph.labels is not None:
         labelled = int((graph.labels >= 0).sum())
-        yield Tally.of("labels of nodes", graph.num_nodes, {"nodes without a class": graph.num_nodes - labelled}, labelled)
-    for noun, count, splits in (("nodes", graph.num_nodes, graph.node_splits), ("edges", graph.num_edges, graph.edge_splits)):
+        yield Tally.of(
+            "labels of nodes", graph.num_nodes, {"nodes without a class": graph.num_nodes - labelled}, labelled
+        )
+    for noun, count, splits in (
+        ("nodes", graph.num_nodes, graph.node_splits),
+        ("edges", graph.num_edges, graph.edge_splits),
+    ):
         if splits:
             inside = sum(map(len, splits.values()))
             yield Tally.of(f"splits of {noun}", count, {f"{noun} in no split": count - inside}, inside)

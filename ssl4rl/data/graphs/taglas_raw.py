@@ -6,7 +6,6 @@ A raw file comes from elsewhere, so it is not trusted: see :mod:`ssl4rl.data.gra
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ssl4rl.data.graphs.fields import adjacency_edges
 from ssl4rl.data.graphs.pt import read_pt
 from ssl4rl.data.graphs.triples import numbered
+from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.text import clean, freebase_relations, readable, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -34,7 +34,7 @@ REPOSITORY = "WFRaain/TAG_datasets"
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
 
 
@@ -178,10 +178,9 @@ def _parse_wikics(folder: Path) -> TextAttributedGraph:
 def _read_csv_gz(path: Path) -> list[list[str]]:
     """The rows after the header."""
     try:
-        with gzip.open(path) as file:
-            text = file.read().decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a gzipped UTF-8 file: {error}") from error
+        text = read_gzip(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from error
     return list(csv.reader(io.StringIO(text)))[1:]
 
 

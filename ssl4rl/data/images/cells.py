@@ -35,7 +35,7 @@ def images_in(cell: Any) -> list[Any]:
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
             cell = json.loads(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [cell]
     return list(cell) if isinstance(cell, list | tuple) and len(cell) else [cell]
 

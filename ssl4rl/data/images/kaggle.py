@@ -43,6 +43,8 @@ def list_kaggle(root: Path, images: Sequence[str]) -> Listing:
                 raise UserError(f"{path}: it has no class for {name}, which is in {TREE}val")
             labels[number] = class_of[name][0]
         here = {Path(images[number]).stem for number in of_val}
-        skipped = {"classes of images that are not here": sum(cells[image].strip() not in here for _, cells in table.rows)}
+        skipped = {
+            "classes of images that are not here": sum(cells[image].strip() not in here for _, cells in table.rows)
+        }
         reading = [Tally.of(f"rows of {SOLUTION}", table.found, skipped)]
     return replace(listing, name=root.resolve().name, labels=labels, reading=reading)

@@ -115,9 +115,7 @@ def check_questions(path: str) -> Report:
         found = _with_images(table, list_images_of(table), questions)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
-    return Report(
-        found.skipped, None if found.skipped else summarise_questions(found), skipped_in(found.reading)
-    )
+    return Report(found.skipped, None if found.skipped else summarise_questions(found), skipped_in(found.reading))
 
 
 def recognises_questions(path: str) -> bool:

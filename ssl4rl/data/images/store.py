@@ -136,7 +136,9 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row], unit: str) -
     store = Packed(folder / "images.bin", index.starts, index.sizes, index.places)
     problems = {number: problem for number, problem in enumerate(index.problems) if problem}
     found = len(index.hashes)
-    return Listing(name, store, index.hashes, index.labels, index.splits, problems, index.absent, unit=unit, found=found)
+    return Listing(
+        name, store, index.hashes, index.labels, index.splits, problems, index.absent, unit=unit, found=found
+    )
 
 
 def _unpack(folder: Path, rows: Iterable[Row]) -> Index:

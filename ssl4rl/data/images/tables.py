@@ -15,6 +15,7 @@ from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, is_missing, where
 from ssl4rl.data.text import class_name, present
 from ssl4rl.errors import UserError
+from ssl4rl.hub_names import check_hub_name
 from ssl4rl.tally import Tally
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
@@ -72,7 +73,9 @@ def list_hub(source: str) -> Listing:
         UserError: if it cannot be downloaded or has no column of images.
     """
     name, _, configuration = source.partition(":")
-    return unpacked(name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration), "rows")
+    return unpacked(
+        name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration), "rows"
+    )
 
 
 def _stamp(paths: Sequence[Path]) -> list[object]:
@@ -318,6 +321,7 @@ def _class_names(schema: Any, label: str | None) -> Sequence[str]:
 
 
 def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
+    check_hub_name(name, "dataset")
     import datasets
 
     try:

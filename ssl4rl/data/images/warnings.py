@@ -70,7 +70,9 @@ def question_warnings(questions: QuestionSet, facts: Mapping[str, Any]) -> list[
     if len(answered) > 1:
         letter, times = Counter(each.answer for each in answered).most_common(1)[0]
         if times >= ONE_LETTER * len(answered):
-            found.append(f"{letter} is right in {times:,} of {len(answered):,} questions: always saying so scores as much")
+            found.append(
+                f"{letter} is right in {times:,} of {len(answered):,} questions: always saying so scores as much"
+            )
     seen = Counter((each.text, tuple(sorted(each.options.values())), questions.hashes[each.image]) for each in asked)
     if twice := sum(times - 1 for times in seen.values()):
         found.append(f"{twice:,} of {count:,} questions repeat another one about the same image")
