@@ -37,8 +37,9 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
             return known
     if Path(name).expanduser().exists():
         choices = ", ".join(known.name for known in kinds)
+        held = _content(Path(name).expanduser())
         raise UserError(
-            f"{name} is not recognised as a dataset{_content(Path(name).expanduser())}; pass --kind with one of {choices} to see what is missing"
+            f"{name} is not recognised as a dataset{held}; pass --kind with one of {choices} to see what is missing"
         )
     registered = [each for known in kinds for each in known.registry.names()]
     raise unknown_dataset("dataset", name, registered)

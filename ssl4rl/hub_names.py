@@ -36,7 +36,7 @@ def check_hub_name(name: str, kind: Literal["model", "dataset"]) -> None:
         raise UserError(f"{name!r} is neither a folder nor a name on the Hugging Face hub (owner/name)") from error
     except RepositoryNotFoundError as error:
         raise UserError(
-            f"there is no folder {name}, and no {kind} of that name on the Hugging Face hub that may be read; check the "
+            f"there is no folder {name}, and no {kind} of that name on the Hugging Face hub; check the "
             "spelling, or set HF_TOKEN if it is private"
         ) from error
     except (OSError, httpx.HTTPError) as error:

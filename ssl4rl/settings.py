@@ -9,7 +9,6 @@ import yaml
 
 from ssl4rl.errors import UserError
 
-
 MOST_VALUES = 100_000
 """That a document may stand for once its references are followed."""
 

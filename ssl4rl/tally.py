@@ -1,4 +1,4 @@
-"""What a loader found, what of it it read, and why it skipped the rest: counted, so that nothing goes missing unsaid."""
+"""What a loader found, what of it it read, and why it skipped the rest: counted, so that nothing is lost unsaid."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ def is_missing(value: Any) -> bool:
     """
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, float | Decimal) and math.isnan(value)
+    return isinstance(value, float | Decimal | np.floating) and math.isnan(value)
 
 
 def _cell(value: Any) -> str | None:

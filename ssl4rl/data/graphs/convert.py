@@ -38,10 +38,7 @@ def from_pyg(
     """
     place = f"graph {name}"
     content: dict[Any, Any] = data.to_dict()
-    if is_hetero(content):
-        fields = one_kind(content, place)
-    else:
-        fields = Fields(content, place)
+    fields = one_kind(content, place) if is_hetero(content) else Fields(content, place)
     return graph_from_fields(fields, name, directed=directed, mask=mask, **meaning)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.inference.environment import prepare_environment, quieten
 from ssl4rl.inference.messages import Messages
-from ssl4rl.registry import ENGINES
 from ssl4rl.redact import check_address
+from ssl4rl.registry import ENGINES
 
 if TYPE_CHECKING:
     from ssl4rl.inference.model import ModelFiles
