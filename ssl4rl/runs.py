@@ -52,15 +52,14 @@ class UsedSource:
     dataset: str | None
     """The name or absolute path that it was loaded by; None if it was made in memory."""
     fingerprint: str
-    reading: Sequence[Mapping[str, Any]] = field(default=(), compare=False)
-    """What its loader found, read and skipped: the fields of each tally."""
+    reading: Sequence[Mapping[str, Any]] = field(default=(), compare=False)  # the fields of each Tally of its loader
 
     @classmethod
     def of(cls, task: Task[Any, Any]) -> UsedSource:
         """The source of a task or benchmark."""
         source = task.source
-        reading = as_data(getattr(source, "reading", ()))
-        return cls(task.source_kind.name, source.name, origin_of(source), source.fingerprint, reading)
+        of_name = task.source_kind.name, source.name, origin_of(source)
+        return cls(*of_name, source.fingerprint, as_data(getattr(source, "reading", ())))
 
 
 R = TypeVar("R", ReplyRecord, Completion, Prediction, HeldoutAnswer)

@@ -6,16 +6,12 @@ import csv
 import difflib
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ssl4rl.data.text import present
+from ssl4rl.data.text import cell_text, present
 from ssl4rl.errors import UserError
 from ssl4rl.tally import Tally
 
@@ -337,7 +333,7 @@ def table_of(
         names |= dict.fromkeys(record)
         cells = {}
         for key, value in record.items():
-            cell = _cell(value)
+            cell = cell_text(value)
             if cell is None:
                 table.unreadable.setdefault(key, []).append((row, type(value).__name__))
             else:
@@ -345,27 +341,3 @@ def table_of(
         table.rows.append((row, cells))
     table.columns, table.found = list(names), len(table.rows)
     return table
-
-
-def is_missing(value: Any) -> bool:
-    """Whether nothing is there: None, NaN, or pandas' marks for a gap.
-
-    >>> is_missing(float("nan")), is_missing(0)
-    (True, False)
-    """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | Decimal | np.floating) and math.isnan(value)
-
-
-def _cell(value: Any) -> str | None:
-    """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        return present(value)
-    if is_missing(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas turns a column of integers with a gap into floats
-    return str(value) if isinstance(value, int | float | Decimal) else None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +45,30 @@ def present(cell: str) -> str:
     ('', '', 'None', 'naan')
     """
     return "" if cell.strip() in GAPS else cell
+
+
+def is_missing(value: Any) -> bool:
+    """Whether nothing is there: None, NaN, or pandas' marks for a gap.
+
+    >>> is_missing(float("nan")), is_missing(0)
+    (True, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | Decimal | np.floating) and math.isnan(value)
+
+
+def cell_text(value: Any) -> str | None:
+    """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return present(value)
+    if is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas turns a column of integers with a gap into floats
+    return str(value) if isinstance(value, int | float | Decimal) else None
 
 
 def class_name(label: str) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.data.graphs.splits import check_number, disjoint, mask_of
-from ssl4rl.data.tables import SPLIT_NAMES, is_missing
-from ssl4rl.data.text import class_name, class_names, clean, indexed, present
+from ssl4rl.data.tables import SPLIT_NAMES
+from ssl4rl.data.text import class_name, class_names, clean, indexed, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
