@@ -26,7 +26,7 @@ def check_hub_name(name: str, kind: Literal["model", "dataset"]) -> None:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    remedy = f"download it where there is a network and give its folder, or set HF_HOME to a cache that has it ({kind})"
+    remedy = "download it where there is a network and give its folder, or set HF_HOME to a cache that has it"
     try:
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set")
