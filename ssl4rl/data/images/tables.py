@@ -321,7 +321,8 @@ def _class_names(schema: Any, label: str | None) -> Sequence[str]:
 
 
 def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
-    check_hub_name(name, "dataset")
+    if not Path(name).exists():
+        check_hub_name(name, "dataset")
     import datasets
 
     try:
