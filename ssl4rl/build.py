@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,18 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
             return known
     if Path(name).expanduser().exists():
         choices = ", ".join(known.name for known in kinds)
+        held = _content(Path(name).expanduser())
         raise UserError(
-            f"{name} is not recognised as a dataset; pass --kind with one of {choices} to see what is missing"
+            f"{name} is not recognised as a dataset{held}; pass --kind with one of {choices} to see what is missing"
         )
     registered = [each for known in kinds for each in known.registry.names()]
     raise unknown_dataset("dataset", name, registered)
+
+
+def _content(path: Path) -> str:
+    """What a folder holds, in brackets."""
+    names = sorted(each.name for each in path.iterdir()) if path.is_dir() else []
+    return f" (it holds {', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
 
 
 def load(name: str, kind: str | None = None) -> Any:
@@ -75,21 +83,56 @@ def task(
     return task_type(_source(task_type, source), split=split, level=level, knobs=knobs, seed=seed)
 
 
-def usable(source: Source, kind: SourceKind[Any]) -> dict[str, str]:
-    """What keeps each task of the kind, at its usual level, from using a source; empty where nothing does."""
-    reasons: dict[str, str] = {}
-    for name in TASKS.names():
-        task_type = TASKS.get(name)
-        if task_type.source_kind.name != kind.name:
-            continue
-        reasons[name] = ""
-        for split in ("train", "val"):
-            try:
-                task_type(source, split=split, level=None, knobs={}, seed=0).example(0)
-            except UserError as error:
-                reasons[name] = f"{split}: {error}"
-                break
-    return reasons
+DRAWN = 12
+"""Examples that are drawn of each task to see how many different items they are about."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Whether a task or a benchmark can use a source, at its usual level."""
+
+    reason: str = ""
+    """What keeps it from it; empty where nothing does."""
+    distinct: Mapping[str, int] = field(default_factory=dict)
+    """By split, how many different nodes, pairs or images the first ``DRAWN`` examples of a task are about; how many
+    questions a benchmark has."""
+
+
+def uses_of_tasks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:
+    """What each task of the kind can do with a dataset: whether it has examples to train on, and others to validate."""
+    source = kind.load(dataset)
+    names = [name for name in TASKS.names() if TASKS.get(name).source_kind.name == kind.name]
+    return {name: _use_of_task(TASKS.get(name), source) for name in names}
+
+
+def _use_of_task(task_type: type[AnyTask], source: Source) -> Use:
+    distinct = {}
+    for split in ("train", "val"):
+        try:
+            asked = task_type(source, split=split, level=None, knobs={}, seed=0)
+            distinct[split] = len({frozenset(asked.example(index).source_items) for index in range(DRAWN)})
+        except UserError as error:
+            return Use(f"{split}: {error}")
+    return Use(distinct=distinct)
+
+
+def uses_of_benchmarks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:
+    """What each benchmark of the kind's side can ask about a dataset, which may be of several kinds."""
+    uses = {}
+    for name in BENCHMARKS.names():
+        benchmark_type = BENCHMARKS.get(name)
+        if benchmark_type.source_kind.side == kind.side:
+            uses[name] = _use_of_benchmark(benchmark_type, dataset)
+    return uses
+
+
+def _use_of_benchmark(benchmark_type: type[AnyBenchmark], dataset: str) -> Use:
+    try:
+        asked = benchmark_type(_source(benchmark_type, dataset), split="test", level=None, knobs={}, seed=0)
+        asked.example(0)
+    except UserError as error:
+        return Use(f"test: {error}")
+    return Use(distinct={"test": asked.num_questions})
 
 
 def benchmark(

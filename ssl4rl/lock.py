@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ssl4rl.errors import UserError
+from ssl4rl.redact import without_secrets
 
 LOCK = ".lock"
 """The locked file; it says who holds the lock, and is removed with it."""
@@ -63,5 +64,5 @@ def _acquire(path: Path) -> int:
 
 
 def _myself() -> str:
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    command = " ".join(without_secrets([Path(sys.argv[0]).name, *sys.argv[1:]]))[:200]
     return f"process {os.getpid()} on {socket.gethostname()} ({command}, since {datetime.now():%Y-%m-%d %H:%M})\n"

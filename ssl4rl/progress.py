@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,13 +44,23 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], 
             yield lambda more: bar.advance(task, more)
         return
     last = time.monotonic()
+    over = threading.Event()
 
     def advance(more: int) -> None:
         nonlocal done, last
         done += more
-        if time.monotonic() - last >= EVERY_SECONDS:
-            last = time.monotonic()
-            sys.stderr.write(f"{title}: {done:,} of {total:,}\n")
+        last = time.monotonic()
+
+    def report() -> None:
+        """Says how far it is also while nothing is finished, so that a slow server can be told from a dead one."""
+        while not over.wait(EVERY_SECONDS):
+            idle = time.monotonic() - last
+            waited = f" (the last one {idle:.0f} s ago)" if idle >= EVERY_SECONDS else ""
+            sys.stderr.write(f"{title}: {done:,} of {total:,}{waited}\n")
             sys.stderr.flush()
 
-    yield advance
+    threading.Thread(target=report, daemon=True).start()
+    try:
+        yield advance
+    finally:
+        over.set()

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, read_lines
 from ssl4rl.source import origin_of
+from ssl4rl.tally import as_data
 
 if TYPE_CHECKING:
     from ssl4rl.tasks import Task
@@ -51,12 +52,14 @@ class UsedSource:
     dataset: str | None
     """The name or absolute path that it was loaded by; None if it was made in memory."""
     fingerprint: str
+    reading: Sequence[Mapping[str, Any]] = field(default=(), compare=False)  # the fields of each Tally of its loader
 
     @classmethod
     def of(cls, task: Task[Any, Any]) -> UsedSource:
         """The source of a task or benchmark."""
         source = task.source
-        return cls(task.source_kind.name, source.name, origin_of(source), source.fingerprint)
+        of_name = task.source_kind.name, source.name, origin_of(source)
+        return cls(*of_name, source.fingerprint, as_data(getattr(source, "reading", ())))
 
 
 R = TypeVar("R", ReplyRecord, Completion, Prediction, HeldoutAnswer)

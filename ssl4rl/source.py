@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from ssl4rl.errors import UserError, unknown
+from ssl4rl.tally import skipped_in
 
 if TYPE_CHECKING:
     from ssl4rl.registry import Registry
@@ -96,7 +97,8 @@ class SourceKind(Generic[S]):
         if name not in self.registry.names():
             return self.check(name)
         try:
-            return Report([], self.summarise(self.load(name)))
+            source = self.load(name)
+            return Report([], self.summarise(source), skipped_in(getattr(source, "reading", ())))
         except UserError as error:
             return Report([str(error)], None)
 

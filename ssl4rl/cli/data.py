@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ssl4rl.build import Use
 
 app = typer.Typer(no_args_is_help=True, help="List, describe, fetch, convert, validate and start datasets.")
 
@@ -90,16 +93,21 @@ def info(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
     _print_rows([("kind", source_kind.name), *summary.rows])
     for line in summary.details:
         typer.echo(line)
+    for warning in summary.facts.get("warnings", ()):
+        typer.echo(f"warning: {warning}")
 
 
 @app.command()
 def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
     """Check a dataset and name every problem, and every task that cannot use it; exit code 2 if there is a problem."""
-    from ssl4rl.build import find_kind, usable
+    from ssl4rl.build import find_kind, uses_of_benchmarks, uses_of_tasks
 
     source_kind = find_kind(dataset, kind)
     report = source_kind.validate(dataset)
-    tasks = {} if report.problems else usable(source_kind.load(dataset), source_kind)
+    tasks = {} if report.problems else uses_of_tasks(dataset, source_kind)
+    benchmarks = {} if report.problems else uses_of_benchmarks(dataset, source_kind)
+    facts = {} if report.summary is None else report.summary.facts
+    warnings = list(facts.get("warnings", ()))
     if as_json:
         _print_json(
             {
@@ -108,8 +116,10 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None
                 "valid": not report.problems,
                 "problems": list(report.problems),
                 "skipped": dict(report.skipped),
-                "tasks": {task: {"usable": not reason, "reason": reason} for task, reason in tasks.items()},
-                "summary": None if report.summary is None else report.summary.facts,
+                "warnings": warnings,
+                "tasks": {name: _use(use) for name, use in tasks.items()},
+                "benchmarks": {name: _use(use) for name, use in benchmarks.items()},
+                "summary": None if report.summary is None else facts,
             }
         )
     else:
@@ -117,13 +127,30 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None
         if report.skipped:
             typer.echo(f"skipped: {', '.join(f'{count:,} {noun}' for noun, count in report.skipped.items())}")
         if report.summary is not None and not report.problems:
-            _print_rows([*report.summary.rows, *_task_rows(tasks)])
+            rows = [(f"task {name}", _use_of_task(use)) for name, use in tasks.items()]
+            rows += [(f"benchmark {name}", _use_of_benchmark(use)) for name, use in benchmarks.items()]
+            _print_rows([*report.summary.rows, *rows])
+        for warning in warnings:
+            typer.echo(f"warning: {warning}")
     if report.problems:
         raise typer.Exit(2)
 
 
-def _task_rows(tasks: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(f"task {name}", f"cannot use it: {reason}" if reason else "can use it") for name, reason in tasks.items()]
+def _use(use: Use) -> dict[str, Any]:
+    return {"usable": not use.reason, "reason": use.reason, "distinct": dict(use.distinct)}
+
+
+def _use_of_task(use: Use) -> str:
+    from ssl4rl.build import DRAWN
+
+    if use.reason:
+        return f"cannot use it: {use.reason}"
+    counts = [f"{number} distinct items in {DRAWN} examples of {split}" for split, number in use.distinct.items()]
+    return f"can use it: {', '.join(counts)}"
+
+
+def _use_of_benchmark(use: Use) -> str:
+    return f"cannot use it: {use.reason}" if use.reason else f"can use it: {use.distinct['test']:,} questions in test"
 
 
 def _print_problems(dataset: str, problems: Sequence[str]) -> None:

@@ -6,18 +6,19 @@ import csv
 import difflib
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ssl4rl.data.text import present
+from ssl4rl.data.text import cell_text, present
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+MOST_ROWS = 1_000_000
+"""Rows that a parquet file of any size may state; beyond them, each takes a byte at least."""
 
 SPLIT_NAMES = {
     "train": "train",
@@ -92,6 +93,8 @@ class Table:
     """What the rows are called where they have no numbers in a file."""
     used: set[str] = field(default_factory=set)
     """The columns that were asked for."""
+    found: int = 0
+    """How many rows the file has, those that cannot be read included."""
 
     def place(self, row: int, column: str = "") -> str:
         """Where a cell is, for messages."""
@@ -117,10 +120,15 @@ class Table:
         if bad:
             self.rows = [(row, cells) for row, cells in self.rows if row not in bad]
 
-    @property
-    def unused(self) -> list[str]:
-        """The columns that nobody asked for."""
-        return [column for column in self.columns if column and column not in self.used]
+    def tally_columns(self, noun: str = "columns") -> Tally:
+        """How many columns there are, and which of them nobody asked for."""
+        columns, place = [column for column in self.columns if column], Path(self.path).name
+        return Tally.of_named(f"{noun} of {place}", columns, self.used, f"unused {noun} of {place}")
+
+    def tally_rows(self, read: int) -> Tally:
+        """How many rows there are, of which ``read`` were used."""
+        place = Path(self.path).name
+        return Tally.of(f"rows of {place}", self.found, {f"bad rows of {place}": self.found - read}, read)
 
     def require(self, column: str, key: str) -> str:
         """The column, which must exist, in any case.
@@ -201,6 +209,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
     text, suspect = _decode(path)
     rows: list[tuple[int, dict[str, str]]] = []
     columns: list[str] = []
+    found = 0
     limit = csv.field_size_limit(len(text) + 1)  # by default a cell of more than 131,072 characters is an error
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -212,6 +221,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
             if not columns:
                 columns = _header(path, cells, row)
                 continue
+            found += 1
             if len(cells) != len(columns):
                 hint = " (put quotes around a cell that holds a comma)" if len(cells) > len(columns) else ""
                 problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
@@ -229,7 +239,7 @@ def _read_csv(path: Path, problems: Problems) -> Table:
         csv.field_size_limit(limit)
     if not columns:
         raise UserError(f"{path} is empty")
-    return Table(path, columns, rows)
+    return Table(path, columns, rows, found=found)
 
 
 def _header(path: Path, cells: list[str], row: int) -> list[str]:
@@ -253,12 +263,14 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
 def _read_jsonl(path: Path, problems: Problems) -> Table:
     text, suspect = _decode(path)
     records: list[tuple[int, dict[str, Any]]] = []
+    found = 0
     for row, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        found += 1
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.add(f"{where(path, row)}: not valid JSON: {error}")
             continue
         if not isinstance(record, dict):
@@ -271,7 +283,7 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             problems.add(_not_utf8(path, row, key, record[key]))
         if not bad:
             records.append((row, record))
-    return table_of(path, records)
+    return replace(table_of(path, records), found=found)
 
 
 def _read_parquet(path: Path, problems: Problems) -> Table:
@@ -279,6 +291,9 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
     import pyarrow.parquet
 
     try:
+        rows = pyarrow.parquet.read_metadata(path).num_rows
+        if rows > MOST_ROWS + path.stat().st_size:
+            raise UserError(f"{path} states {rows:,} rows, more than a file of its size has")
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
@@ -286,7 +301,7 @@ def _read_parquet(path: Path, problems: Problems) -> Table:
         records = list(enumerate(table.to_pylist(), start=1))
     except UnicodeDecodeError:
         records = _decode_cells(path, table, problems)
-    return table_of(path, records, table.column_names)
+    return replace(table_of(path, records, table.column_names), found=table.num_rows)
 
 
 def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
@@ -318,24 +333,11 @@ def table_of(
         names |= dict.fromkeys(record)
         cells = {}
         for key, value in record.items():
-            cell = _cell(value)
+            cell = cell_text(value)
             if cell is None:
                 table.unreadable.setdefault(key, []).append((row, type(value).__name__))
             else:
                 cells[key] = cell
         table.rows.append((row, cells))
-    table.columns = list(names)
+    table.columns, table.found = list(names), len(table.rows)
     return table
-
-
-def _cell(value: Any) -> str | None:
-    """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        return present(value)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas turns a column of integers with a gap into floats
-    return str(value) if isinstance(value, int | float) else None

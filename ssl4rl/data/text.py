@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from ssl4rl.graph.adjacency import IntArray
 
-GAPS = ("nan", "NaN", "<NA>")
+GAPS = ("nan", "NaN", "<NA>", "NaT")
 """What pandas writes where nothing is."""
+LONGEST_NUMBER = 18
+"""Digits of a name up to which names are sorted as numbers: Python reads a few thousand at most."""
 NO_CLASS = ("-1", "-1.0")
 """What PyG and others give a node that has no class."""
 
 
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\x90\x9b-\x9f]")
+"""Characters that mean nothing in a text and something to a terminal."""
+
+
 def clean(text: str) -> str:
-    """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space."""
+    """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space.
+
+    Control characters count as white space.
+    """
     if not text:
         return ""
     if "&" in text:
         text = html.unescape(text)
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ").split())
+    return " ".join(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).split())
 
 
 def present(cell: str) -> str:
@@ -33,6 +45,30 @@ def present(cell: str) -> str:
     ('', '', 'None', 'naan')
     """
     return "" if cell.strip() in GAPS else cell
+
+
+def is_missing(value: Any) -> bool:
+    """Whether nothing is there: None, NaN, or pandas' marks for a gap.
+
+    >>> is_missing(float("nan")), is_missing(0)
+    (True, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | Decimal | np.floating) and math.isnan(value)
+
+
+def cell_text(value: Any) -> str | None:
+    """A cell as text (empty for null and NaN), or None if it is neither text nor a number."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return present(value)
+    if is_missing(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas turns a column of integers with a gap into floats
+    return str(value) if isinstance(value, int | float | Decimal) else None
 
 
 def class_name(label: str) -> str:
@@ -103,7 +139,7 @@ def freebase_relations(paths: Sequence[str]) -> list[str]:
 def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:
     """The distinct names in order (numbers by size), and the index of each name, [N]; −1 for an empty one."""
     distinct = sorted({name for name in names if name})
-    if all(name.isdecimal() for name in distinct):
+    if all(name.isdecimal() and len(name) <= LONGEST_NUMBER for name in distinct):
         distinct.sort(key=int)
     index = {name: number for number, name in enumerate(distinct)}
     return distinct, np.array([index.get(name, -1) for name in names], dtype=np.int64)

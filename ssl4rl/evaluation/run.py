@@ -29,6 +29,7 @@ from ssl4rl.lock import locked
 from ssl4rl.progress import progress
 from ssl4rl.provenance import Provenance
 from ssl4rl.records import Prediction, read_lines
+from ssl4rl.runlog import RunLog
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
 from ssl4rl.source import describe_broken, origin_of
 
@@ -73,6 +74,8 @@ def evaluate(
         UserError: for anything that the user can fix; the replies so far are kept, and ``resume`` continues.
     """
     deadline = None if max_time is None else time.monotonic() + max_time
+    log = RunLog()
+    say = log.beside(say)
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
     broken = describe_broken(built.source, recipe.max_broken)
@@ -95,7 +98,7 @@ def evaluate(
             say(line)
     folder = folder or default_folder(built.name, built.source.name)
     command = f"ssl4rl {built.source_kind.side} eval --resume --output {shlex.quote(str(folder))}"
-    with locked(folder):
+    with locked(folder), log.kept(folder):
         run = _continue_run(plan, opened, folder) if resume else _start_run(plan, opened, folder)
         say(f"writing to {run.path}")
         try:

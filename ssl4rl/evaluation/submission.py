@@ -16,6 +16,7 @@ from ssl4rl.evaluation.scores import picked
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.vision.benchmarks.multiple_choice import MultipleChoice
+from ssl4rl.vision.questions import is_number
 
 SUBMISSION = "submission.xlsx"
 
@@ -54,7 +55,7 @@ def write_submission(run: Run, benchmark: AnyBenchmark, predictions: Sequence[Pr
     letters = sorted({letter for row, _ in rows for letter in row.options} | {*"ABCD"})
     lines: list[list[Any]] = [["index", "question", *letters, "prediction", "category", "l2-category"]]
     for row, prediction in rows:
-        index = int(row.index) if row.index.isdecimal() else row.index
+        index = int(row.index) if is_number(row.index) else row.index
         options = [row.options.get(letter, "") for letter in letters]
         said = picked(prediction) or prediction.reply.strip()
         lines.append([index, row.text, *options, said, prediction.category, prediction.group])

@@ -7,26 +7,35 @@ left out, and spaces are put inside the answer's tags. Index and question are th
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
+from ssl4rl.answers import ANSWER_TAG, END_OF_THOUGHT
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.runs import Run
 from ssl4rl.vision.benchmarks.multiple_choice import MultipleChoice
 
-_REASONING = re.compile(r".*<\s*/\s*think\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"\s*(<\s*/?\s*answer\s*>)\s*", re.IGNORECASE)
+FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 def spaced(reply: str) -> str:
-    """The text after the reasoning, with spaces around the answer's tags; never empty.
+    """The text after the reasoning, with spaces around the answer's tags; never empty, and no spreadsheet's formula.
 
     >>> spaced("<think>A or C?</think><answer>C</answer>")
     '<answer> C </answer>'
     """
-    return _TAG.sub(r" \1 ", _REASONING.sub("", reply)).strip() or "-"
+    answered = 0
+    for end in END_OF_THOUGHT.finditer(reply):
+        answered = end.end()
+    parts, start = [], 0
+    text = reply[answered:]
+    for tag in ANSWER_TAG.finditer(text):
+        parts += [text[start : tag.start()], tag[0]]
+        start = tag.end()
+    said = " ".join(filter(None, (part.strip() for part in [*parts, text[start:]])))
+    return f" {said}" if said.startswith(FORMULA) else said or "-"
 
 
 def export_predictions(run: Run, output: Path) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.tally import Tally
 
 if TYPE_CHECKING:
     from ssl4rl.graph.view import EdgeView
@@ -93,6 +94,8 @@ class TextAttributedGraph:
     """What an edge between two nodes means, as a clause: "one paper cites the other"."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """``edges`` as the source counts them, and the ``self_loops`` and ``duplicates`` that were dropped."""
+    reading: Sequence[Tally] = ()
+    """What the loader found and read (edges; rows, columns and files too, where there are any)."""
     stored: Stored | None = field(default=None, init=False, repr=False)
     """Set by the store only; a changed copy of the graph (``dataclasses.replace``) is without it."""
 
@@ -209,6 +212,8 @@ class TextAttributedGraph:
             place = np.full(given, -1, dtype=np.int64)
             place[kept] = np.arange(len(kept))
             splits = {key: place[np.asarray(part, dtype=np.int64)] for key, part in edge_splits.items()}
+        repeated = given - int(loops.sum()) - len(kept)
+        same = "repeated edges" if directed else "repeated or reversed edges"
         return cls(
             name=name,
             texts=texts,
@@ -220,7 +225,8 @@ class TextAttributedGraph:
             counts={
                 "edges": given,
                 "self_loops": int(loops.sum()),
-                "duplicates": given - int(loops.sum()) - len(kept),
+                "duplicates": repeated,
             },
+            reading=[Tally.of("edges", given, {"self-loops": int(loops.sum()), same: repeated}, len(kept))],
             **rest,
         )

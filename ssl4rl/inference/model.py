@@ -12,6 +12,7 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
+from ssl4rl.hub_names import check_hub_name
 from ssl4rl.inference import adapters, checks
 from ssl4rl.inference.messages import TAGS, Messages, images_of
 from ssl4rl.inference.processor import load_processor, scaled
@@ -111,6 +112,8 @@ class ModelFiles:
         self._tag_ids = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.content in TAGS}
 
     def _load(self) -> None:
+        if not Path(self.path).is_dir():
+            check_hub_name(self.path, "model")
         from transformers import AutoConfig, AutoTokenizer
         from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 

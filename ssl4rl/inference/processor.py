@@ -22,7 +22,7 @@ def load_processor(path: str, model_type: str) -> Any:
 
     kind: Any = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(model_type, ""), None)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
-        return AutoProcessor.from_pretrained(path, padding_side="left")
+        return AutoProcessor.from_pretrained(path, padding_side="left", trust_remote_code=False)
 
     class ImagesOnly(kind):  # type: ignore[misc]
         # transformers reads from the signature what a processor is made of.

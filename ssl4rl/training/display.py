@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ssl4rl.progress import is_quiet
+from ssl4rl.runlog import RunLog
 
 FLAT_STEPS = 3
 """So many flat steps in a row are not chance."""
@@ -80,6 +81,7 @@ class Display:
         self.total = total
         self.levels = levels
         self.console = console or Console(highlight=False, soft_wrap=True)
+        self.log = RunLog()
         self._live: Live | None = None
         self._times: deque[float] = deque(maxlen=10)
         self._last = time.monotonic()
@@ -101,7 +103,8 @@ class Display:
             self._live = None
 
     def say(self, line: str) -> None:
-        """Prints a line above the panel."""
+        """Prints a line above the panel, and takes it down in the run's log."""
+        self.log.note(line)
         if not is_quiet():
             self.console.print(line, markup=False)
 
@@ -122,14 +125,16 @@ class Display:
             "s/step": f"{pace:.1f}",
             "left": _duration(pace * (self.total - step)),
         }
+        line = "  ".join(f"{name} {value}" for name, value in values.items())
         notes = [note for note in (self._explain_flat(logs), self._explain_collapse(logs)) if note]
         if self._live is not None:
             caption = "\n".join(note for note in (self._flat_note, self._collapse_note) if note)
             table = Table(*values, box=None, caption=caption or None, caption_justify="left")
             table.add_row(*values.values())
             self._live.update(table, refresh=True)
+            self.log.note(line)
             return
-        self.say("  ".join(f"{name} {value}" for name, value in values.items()))
+        self.say(line)
         for note in notes:
             self.say(f"note: {note}")
 

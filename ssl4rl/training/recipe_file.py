@@ -30,6 +30,19 @@ ELSEWHERE = {
 }
 """Fields of trl.GRPOConfig that are set elsewhere, and where."""
 
+REFUSED = {
+    "trust_remote_code": "code that comes with a model is never run",
+    **dict.fromkeys(
+        ("push_to_hub", "hub_token", "hub_model_id", "hub_strategy", "hub_always_push", "log_completions_hub_repo"),
+        "training uploads nothing, and a recipe holds no key",
+    ),
+    **dict.fromkeys(
+        ("trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+        "training writes into its own folder alone",
+    ),
+}
+"""Fields of trl.GRPOConfig that no recipe may set, and why: recipes come from others, too."""
+
 Values = dict[str, Any]
 """A recipe before it is validated."""
 
@@ -234,7 +247,7 @@ def _reject_unknown(values: Any, model: type[BaseModel], place: str, path: str =
 def recipe_schema() -> dict[str, Any]:
     """The JSON schema of a recipe; ``grpo`` may have the fields of the installed trl.GRPOConfig."""
     schema = Recipe.model_json_schema()
-    names = sorted(name for name in grpo_fields() if not name.startswith("_") and name not in ELSEWHERE)
+    names = sorted(name for name in grpo_fields() if not name.startswith("_") and name not in {*ELSEWHERE, *REFUSED})
     schema["properties"]["grpo"] |= {"properties": {name: {} for name in names}, "additionalProperties": False}
     return schema
 
@@ -243,6 +256,8 @@ def _check_grpo_names(values: Any, place: str) -> None:
     if not isinstance(values, dict):
         return
     for key in values:
+        if key in REFUSED:
+            raise UserError(f"{place}: grpo.{key} cannot be set: {REFUSED[key]}; remove it")
         if key in ELSEWHERE:
             raise UserError(f"{place}: grpo.{key} is not set here but by {ELSEWHERE[key]}")
         if key not in grpo_fields():

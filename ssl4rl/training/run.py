@@ -136,7 +136,8 @@ def run_recipe(
         for line in [*describe_plan(prepared), f"writing to {folder}"]:
             display.say(line)
     command = resume_command(prepared, folder, max_time)
-    with locked(folder) if is_main_process() else nullcontext():
+    main = is_main_process()
+    with locked(folder) if main else nullcontext(), display.log.kept(folder if main else None):
         run = _open_run(prepared, folder, resume=resume, from_start=from_start)
         training = Training(prepared, sampler, run, display, started, max_time)
         try:

@@ -85,19 +85,20 @@ def warm_up(
     name = "warmup-" + "+".join(entry.name for entry in recipe.tasks)
     source = prepared.tasks.train.source.name
     folder = output or default_folder(name, source)
-    with locked(folder):
+    display = Display(settings.steps)
+    with locked(folder), display.log.kept(folder):
         run = Run.create(folder, {**described, "warmup": asdict(settings)})
         provenance(prepared).record(run)
-        return _train(prepared, settings, run)
+        return _train(prepared, settings, run, display)
 
 
-def _train(prepared: Prepared, settings: Settings, run: Run) -> Run:
+def _train(prepared: Prepared, settings: Settings, run: Run, display: Display) -> Run:
     from ssl4rl.inference.engines import Sampling, generate
     from ssl4rl.inference.engines.transformers import TransformersEngine
     from ssl4rl.training.heldout import Heldout
     from ssl4rl.training.saving import MODEL, save_model
 
-    recipe, files, display = prepared.recipe, prepared.files, Display(settings.steps)
+    recipe, files = prepared.recipe, prepared.files
     started = time.monotonic()
 
     def seconds() -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ssl4rl.tally import Tally
 from ssl4rl.vision.image_set import ImageSet, IntArray
 
 
@@ -19,6 +20,8 @@ class ClassifiedImages:
     """Of each class; the first one is shown, all are right."""
     classes: IntArray
     """[N], each image's class, −1 where unknown."""
+    of_names: Sequence[Tally] = ()
+    """What the loader found and read of the names of the classes."""
 
     @property
     def name(self) -> str:
@@ -28,6 +31,11 @@ class ClassifiedImages:
     def skipped(self) -> Sequence[str]:
         """What was wrong with each broken image that was left out, one line each."""
         return self.images.skipped
+
+    @property
+    def reading(self) -> Sequence[Tally]:
+        """What the loader found and read."""
+        return [*self.images.reading, *self.of_names]
 
     def __len__(self) -> int:
         return len(self.images)

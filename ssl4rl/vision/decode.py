@@ -69,6 +69,11 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UserError(f"{where} has too many pixels (at most {MAX_PIXELS:,}): scale it down") from error
     except Exception as error:
+        kind = _what_it_is(content)
+        if kind:
+            raise UserError(
+                f"{where} is {kind} inside, which is not read; convert it to JPEG or PNG, or remove it"
+            ) from error
         raise UserError(f"{where} is not an image that can be read ({', '.join(FORMATS)}); {REMEDY}") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width:,}×{image.height:,}"
@@ -79,6 +84,23 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
         return _upright_rgb(image)
     except Exception as error:  # on arbitrary bytes, decoders raise errors of any kind
         raise UserError(f"{where} is broken ({error}); {REMEDY}") from error
+
+
+def _what_it_is(content: bytes) -> str:
+    """What a file is that is taken for an image often; empty if nobody knows."""
+    start = content[:64].lstrip().lower()
+    if content[4:8] == b"ftyp":
+        return "AVIF" if content[8:12] in (b"avif", b"avis") else "HEIC"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS (git lfs pull fetches the image)"
+    marks = {
+        b"<!doctype html": "an HTML page",
+        b"<html": "an HTML page",
+        b"%pdf": "PDF",
+        b"<?xml": "SVG",
+        b"<svg": "SVG",
+    }
+    return next((kind for mark, kind in marks.items() if start.startswith(mark)), "")
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ssl4rl.errors import unknown
 from ssl4rl.source import SPLITS
+from ssl4rl.tally import Tally
 
 IntArray = NDArray[np.int64]
 
@@ -55,6 +56,8 @@ class ImageSet:
     """What was wrong with each broken image that was left out, one line each."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
     """Why other files were not read, and how many: ``{"hidden files": 2}``."""
+    reading: Sequence[Tally] = ()
+    """What the loader found and read: files, rows, columns, labels."""
 
     def __len__(self) -> int:
         return len(self.hashes)

@@ -16,10 +16,14 @@ from functools import cached_property
 from PIL import Image
 
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 from ssl4rl.vision.image_set import ImageStore
 
 ROTATED_FROM = 1_000_000
 """The index of a rotated copy modulo this is the index of the row that it is a copy of."""
+
+LONGEST_INDEX = 18
+"""Digits of an index that is a number."""
 
 TRAIN = "train"
 
@@ -86,7 +90,7 @@ class Question:
         return replace(self, options=options, answer=answer)
 
     def _rotated_index(self, shift: int) -> str:
-        if not self.index.isdecimal():
+        if not is_number(self.index):
             return f"{self.index}+{shift}" if shift else self.index
         return str(int(self.index) + shift * ROTATED_FROM)
 
@@ -104,6 +108,8 @@ class QuestionSet:
     """Rows of the table that are no questions here, as their image is missing: file, row and reason of each."""
     skipped: Sequence[str] = ()
     """What was wrong with the image of each row that was left out because it is broken, one line each."""
+    reading: Sequence[Tally] = ()
+    """What the loader found and read: rows, columns."""
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -142,7 +148,7 @@ def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:
     by_index = {question.index: question for question in questions}
     linked = []
     for question in questions:
-        number = int(question.index) if question.index.isdecimal() else 0
+        number = int(question.index) if is_number(question.index) else 0
         base = by_index.get(str(number % ROTATED_FROM)) if number >= ROTATED_FROM else None
         if base is None:
             linked.append(question)
@@ -159,6 +165,11 @@ def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:
             )
         linked.append(replace(question, base=base.index))
     return linked
+
+
+def is_number(index: str) -> bool:
+    """Whether an index counts as a number: Python reads a few thousand digits at most, and nobody writes as many."""
+    return index.isdecimal() and len(index) <= LONGEST_INDEX
 
 
 def _content(question: Question) -> tuple[list[str], str]:

@@ -252,6 +252,7 @@ def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
     assert spaced("<think>A or C?</think>\n<answer>C</answer>") == "<answer> C </answer>"
     assert spaced("It is <ANSWER>\nB.</answer> !") == "It is <ANSWER> B. </answer> !"
     assert spaced("the answer is B") == "the answer is B" and spaced("<think>so</think>") == "-"
+    assert spaced('=HYPERLINK("http://x")') == ' =HYPERLINK("http://x")' and spaced("@B") == " @B"
     evaluated(written, tmp_path / "run")
     assert export_predictions(open_run(tmp_path / "run"), tmp_path / "out.tsv") == 13
     with (tmp_path / "out.tsv").open(newline="") as file:

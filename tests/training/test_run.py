@@ -45,6 +45,7 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
         "config.yaml",
         "environment.json",
         "heldout.jsonl",
+        "log.txt",
         "metrics.jsonl",
         "model",
         "summary.json",

@@ -51,7 +51,7 @@ def test_a_random_model_learns_the_form(knobs, lora, model_folder: Path, tmp_pat
     assert [line["step"] for line in run.metrics() if "loss" in line] == list(range(1, settings.steps + 1))
     names = {path.name for path in run.path.iterdir()}
     assert names == {
-        *("config.yaml", "environment.json", "heldout.jsonl", "metrics.jsonl", "model", "summary.json"),
+        *("config.yaml", "environment.json", "heldout.jsonl", "log.txt", "metrics.jsonl", "model", "summary.json"),
         *({"adapter"} if lora else ()),
     }
     # What was saved replies as the model in memory did.

@@ -30,7 +30,7 @@ def read(path: str) -> TextAttributedGraph:
         from ssl4rl.data.graphs.store import open_folder
 
         return open_folder(place)
-    return read_layout(place)[0]
+    return read_layout(place)
 
 
 def recognises(path: str) -> bool:
@@ -45,15 +45,17 @@ def check(path: str) -> Report:
     """Reads the graph in a file or a folder and collects every problem."""
     from ssl4rl.data.graphs.folder import check_folder
     from ssl4rl.data.graphs.layouts import has_tables, read_layout
+    from ssl4rl.tally import skipped_in
 
     try:
         place = _existing(path)
         if _is_converted(place):
-            return Report([], GRAPH.summarise(read(path)))
+            graph = read(path)
+            return Report([], GRAPH.summarise(graph), skipped_in(graph.reading))
         if has_tables(place):
             return check_folder(place)
-        graph, skipped = read_layout(place)
-        return Report([], GRAPH.summarise(graph), skipped)
+        graph = read_layout(place)
+        return Report([], GRAPH.summarise(graph), skipped_in(graph.reading))
     except UserError as error:
         return Report([str(error)], None)
 

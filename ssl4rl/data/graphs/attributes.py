@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.data.graphs.rows import RELATIONS, graph_of
 from ssl4rl.data.tables import Problems, Table, table_of
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.tally import Tally
 
 if TYPE_CHECKING:
     import networkx
@@ -18,8 +20,8 @@ NODE, HEAD, TAIL, RELATION = "(node)", "(head)", "(tail)", "(relation)"
 
 def networkx_graph(
     source: networkx.Graph[Any], name: str, settings: dict[str, Any], place: str = ""
-) -> tuple[TextAttributedGraph, tuple[Table, Table]]:
-    """The graph, and the tables it was read from; ``settings`` are those of dataset.yaml.
+) -> TextAttributedGraph:
+    """The graph; ``settings`` are those of dataset.yaml.
 
     Raises:
         UserError: if no node has a text, two nodes have the same key as text, or only some edges have a relation.
@@ -50,9 +52,17 @@ def networkx_graph(
         raise
     if not any(graph.texts):
         raise UserError(f"{place}: no node has an attribute 'text' that says something")
-    for table in (nodes, edges):
-        table.columns = [column for column in table.columns if column not in (NODE, HEAD, TAIL, RELATION)]
-    return graph, (nodes, edges)
+    attributes = [
+        Tally.of_named(
+            f"attributes of {noun}",
+            [column for column in table.columns if column not in (NODE, HEAD, TAIL, RELATION)],
+            table.used,
+            f"unused attributes of {noun}",
+        )
+        for noun, table in (("nodes", nodes), ("edges", edges))
+    ]
+    # The reading of a table of edges says what that of the edges does.
+    return replace(graph, reading=[*attributes, replace(graph.reading[0], what="nodes"), *graph.reading[2:]])
 
 
 def _edges(source: networkx.Graph[Any], place: str) -> tuple[Table, str]:

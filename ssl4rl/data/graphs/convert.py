@@ -38,10 +38,7 @@ def from_pyg(
     """
     place = f"graph {name}"
     content: dict[Any, Any] = data.to_dict()
-    if is_hetero(content):
-        fields, _ = one_kind(content, place)
-    else:
-        fields = Fields(content, place)
+    fields = one_kind(content, place) if is_hetero(content) else Fields(content, place)
     return graph_from_fields(fields, name, directed=directed, mask=mask, **meaning)
 
 
@@ -83,7 +80,7 @@ def from_networkx(source: networkx.Graph[Any], name: str, **meaning: str) -> Tex
     Raises:
         UserError: if no node has a text, two nodes have the same key as text, or only some edges have a relation.
     """
-    return networkx_graph(source, name, {key.removesuffix("_meaning"): value for key, value in meaning.items()})[0]
+    return networkx_graph(source, name, {key.removesuffix("_meaning"): value for key, value in meaning.items()})
 
 
 def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ssl4rl.data.graphs.splits import check_number, disjoint, mask_of
 from ssl4rl.data.tables import SPLIT_NAMES
-from ssl4rl.data.text import class_name, class_names, clean, indexed, present
+from ssl4rl.data.text import class_name, class_names, clean, indexed, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.tally import Tally
 
 TEXTS = ("raw_texts", "raw_text", "texts", "text")
 """Fields that hold a text per node; the first one that exists is used, here and below."""
@@ -22,13 +23,19 @@ NAMES = ("label_names", "label_name", "label_texts", "label_text", "class_names"
 """Fields with the names of classes: one for each class, or one for each node."""
 
 
+MOST_CODES = 10_000
+"""Numbers of classes, relations or kinds that may be left out, beside one for each node or edge."""
+
+
 class Fields:
     """Named fields, and which of them were read. ``place`` is what messages call the whole."""
 
-    def __init__(self, fields: Mapping[Any, Any], place: str) -> None:
+    def __init__(self, fields: Mapping[Any, Any], place: str, reading: Sequence[Tally] = ()) -> None:
         self.all = {key: value for key, value in fields.items() if value is not None}
         self.place = place
         self.used: set[Any] = set()
+        self.reading = reading
+        """What else was found beside them."""
 
     def find(self, *names: str) -> str:
         """The first of the fields that exists, or ``""``."""
@@ -45,8 +52,8 @@ class Fields:
         return UserError(f"{self.place}: {message}")
 
     @property
-    def unused(self) -> list[str]:
-        return [str(key) for key in self.all if key not in self.used]
+    def tally(self) -> Tally:
+        return Tally.of_named("fields", self.all, self.used, "unused fields")
 
 
 def graph_from_fields(
@@ -79,7 +86,7 @@ def graph_from_fields(
     if edge_texts is not None:
         rest["edge_texts"] = [_text(text) for text in edge_texts]
     graph = TextAttributedGraph.from_edges(name, texts, edge_index, directed=directed, relations=relations, **rest)
-    return replace(graph, counts={**graph.counts, **counts}) if counts else graph
+    return replace(graph, counts={**graph.counts, **counts}, reading=[*fields.reading, fields.tally, *graph.reading])
 
 
 def _text(value: Any) -> str:
@@ -95,6 +102,11 @@ def _texts(fields: Fields) -> list[str]:
     values = fields.all[field]
     if isinstance(values, str) or not hasattr(values, "__len__") or hasattr(values, "numel"):
         raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
+    odd = next(
+        (node for node, value in enumerate(values) if not isinstance(value, str) and not is_missing(value)), None
+    )
+    if odd is not None:
+        raise fields.error(f"{field} holds a {type(values[odd]).__name__} at node {odd}; it must be a text")
     texts = [_text(value) for value in values]
     count = fields.get("num_nodes")
     if count is None:
@@ -116,11 +128,18 @@ def _edge_index(fields: Fields) -> IntArray:
             )
         if edges.ndim != 2 or edges.shape[0] != 2:
             raise fields.error(f"edge_index is {list(edges.shape)}; it must be [2, E]")
-        return edges.astype(np.int64)
+        return _whole(fields, edges, "edge_index")
     adjacency = fields.get("adj_t")
     if adjacency is None:
         raise fields.error(f"Data has no 'edge_index'; it has {', '.join(map(str, fields.all))}")
     return adjacency_edges(adjacency)[::-1]  # adj_t is transposed: its rows are targets
+
+
+def _whole(fields: Fields, values: NDArray[Any], field: str) -> IntArray:
+    """The values as whole numbers, which they have to be: a gap or a fraction is none."""
+    if values.dtype.kind not in "iufb" or (values.dtype.kind == "f" and (values != np.floor(values)).any()):
+        raise fields.error(f"{field} holds something that is not a whole number")
+    return values.astype(np.int64)
 
 
 def adjacency_edges(adjacency: Any) -> IntArray:
@@ -145,7 +164,7 @@ def _codes(fields: Fields, field: str, count: int, of: str) -> IntArray | None:
     values = fields.get(field)
     if values is None:
         return None
-    codes = np.asarray(values, dtype=np.int64).reshape(-1)
+    codes = _whole(fields, np.asarray(values).reshape(-1), field)
     if len(codes) != count:
         raise fields.error(f"{len(codes)} {field} for {count} {of}")
     return codes
@@ -154,12 +173,14 @@ def _codes(fields: Fields, field: str, count: int, of: str) -> IntArray | None:
 def _names(fields: Fields, field: str, codes: IntArray, noun: str) -> list[str]:
     """One name per code: those of the data, or numbered ones if it has none."""
     count = int(codes.max(initial=-1)) + 1
+    if count > MOST_CODES + len(codes):
+        raise fields.error(f"a {noun} has the number {count - 1:,}; they are numbered from 0")
     names = fields.get(field)
     if names is None:
         return [f"{noun} {code}" for code in range(count)]
     if len(names) < count:
         raise fields.error(f"{len(names)} names for {count} codes of {noun}")
-    return [str(name) for name in names]
+    return [_text(name) or f"{noun} {code}" for code, name in enumerate(names)]
 
 
 def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
@@ -180,6 +201,8 @@ def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
     odd = np.flatnonzero(numbers != np.floor(numbers))
     if len(odd):
         raise fields.error(f"y is {numbers[odd[0]]} at node {odd[0]}; a class is a whole number")
+    if numbers.max(initial=0) >= MOST_CODES + count:
+        raise fields.error(f"y is {numbers.max():.0f} at node {numbers.argmax()}; classes are numbered from 0")
     labels = np.maximum(numbers, -1).astype(np.int64)
     if not named:
         return [f"class {code}" for code in range(int(labels.max(initial=-1)) + 1)], labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,11 @@ from ssl4rl.data.graphs.attributes import networkx_graph
 from ssl4rl.data.graphs.fields import Fields, graph_from_fields
 from ssl4rl.data.graphs.hetero import is_hetero, one_kind
 from ssl4rl.data.graphs.pt import read_pt
-from ssl4rl.data.graphs.rows import ID, graph_of, unused_columns
+from ssl4rl.data.graphs.rows import ID, graph_of
 from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
-from ssl4rl.data.tables import Problems, Table, plain_column, read_table, table_of
+from ssl4rl.data.tables import Problems, plain_column, read_table, table_of
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
-
-Read = tuple[TextAttributedGraph, dict[str, int]]
-"""A graph, and what was found beside it and not read."""
 
 NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
 """Columns of a table of nodes that list the nodes that each is linked with, as CS-TAG's do."""
@@ -45,7 +43,7 @@ def has_neighbours(path: Path) -> bool:
     return not columns.isdisjoint(NEIGHBOURS)
 
 
-def read_file(path: Path, name: str, settings_in: Path | None) -> Read:
+def read_file(path: Path, name: str, settings_in: Path | None) -> TextAttributedGraph:
     """The graph in a file, called ``name`` unless the dataset.yaml of the folder ``settings_in`` says otherwise.
 
     Raises:
@@ -54,24 +52,22 @@ def read_file(path: Path, name: str, settings_in: Path | None) -> Read:
     suffix = path.suffix.lower()
     keys = MEANING if suffix == ".pt" else tuple(key for key in KEYS if key not in ("id", "source", "target"))
     settings = read_settings(settings_in / "dataset.yaml", KEYS if suffix == ".csv" else keys) if settings_in else {}
-    readers: Mapping[str, Callable[[Path, str, dict[str, Any]], Read]] = {".pt": _read_pt, ".csv": _read_neighbours}
+    readers: Mapping[str, Callable[[Path, str, dict[str, Any]], TextAttributedGraph]] = {
+        ".pt": _read_pt,
+        ".csv": _read_neighbours,
+    }
     return readers.get(suffix, _read_networkx)(path, settings.get("name", name), settings)
 
 
-def _read_pt(path: Path, name: str, settings: dict[str, Any]) -> Read:
+def _read_pt(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:
     content = read_pt(path)
-    if is_hetero(content):
-        fields, skipped = one_kind(content, str(path))
-    else:
-        fields, skipped = Fields(content, str(path)), {}
-    graph = graph_from_fields(
+    fields = one_kind(content, str(path)) if is_hetero(content) else Fields(content, str(path))
+    return graph_from_fields(
         fields, name, directed=settings.get("directed"), mask=settings.get("mask"), **meanings(settings)
     )
-    unused = fields.unused
-    return graph, skipped | ({f"unused fields ({', '.join(unused)})": len(unused)} if unused else {})
 
 
-def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> Read:
+def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:
     import networkx
 
     try:
@@ -88,19 +84,10 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> Read:
         for attributes in source.nodes.values():
             if "label" in attributes and "label" not in settings.values():
                 attributes.setdefault("title", attributes.pop("label"))
-    graph, tables = networkx_graph(source, name, settings, str(path))
-    return graph, _unused_attributes(tables)
+    return networkx_graph(source, name, settings, str(path))
 
 
-def _unused_attributes(tables: tuple[Table, Table]) -> dict[str, int]:
-    return {
-        f"unused attributes of {noun} ({', '.join(table.unused)})": len(table.unused)
-        for noun, table in zip(("nodes", "edges"), tables, strict=True)
-        if table.unused
-    }
-
-
-def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> Read:
+def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:
     """CS-TAG's csv: ``node_id``, ``text``, ``label``, and a list of neighbours in each row."""
     problems = Problems(strict=True)
     nodes = read_table(path, problems)
@@ -116,7 +103,8 @@ def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> Read:
         raise UserError(f"{path}: no row lists a neighbour in the column {column!r}")
     edges = table_of(path, records, ("source", column))
     graph = graph_of(name, nodes, edges, {**settings, "id": identity, "source": "source", "target": column}, problems)
-    return graph, unused_columns(nodes)
+    # Of the reading of a table of edges, which there is none of, the edges alone are left.
+    return replace(graph, reading=[nodes.tally_columns(), graph.reading[0], *graph.reading[2:]])
 
 
 def _list(cell: str, place: str) -> list[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssl4rl.data.graphs.fields import TEXTS, Fields
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 
 
 def is_hetero(content: Mapping[Any, Any]) -> bool:
@@ -16,8 +17,8 @@ def is_hetero(content: Mapping[Any, Any]) -> bool:
     return any(isinstance(key, tuple) and len(key) == 3 for key in content)
 
 
-def one_kind(content: Mapping[Any, Any], place: str) -> tuple[Fields, dict[str, int]]:
-    """The fields of the one kind of node that has texts, and how many other kinds of nodes and edges were left out.
+def one_kind(content: Mapping[Any, Any], place: str) -> Fields:
+    """The fields of the one kind of node that has texts; how many other kinds there are is counted in them.
 
     Several relations among its nodes become the relations of the graph.
 
@@ -52,5 +53,8 @@ def one_kind(content: Mapping[Any, Any], place: str) -> tuple[Fields, dict[str, 
     if len(among) > 1:
         fields["edge_type"] = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
         fields["relation_names"] = [key[1].replace("_", " ") for key in among]
-    left_out = {"kinds of nodes without texts": len(nodes) - 1, "kinds of edges to others": len(edges) - len(among)}
-    return Fields(fields, place), {reason: count for reason, count in left_out.items() if count}
+    kinds = [
+        Tally.of("kinds of nodes", len(nodes), {"kinds of nodes without texts": len(nodes) - 1}),
+        Tally.of("kinds of edges", len(edges), {"kinds of edges to others": len(edges) - len(among)}, len(among)),
+    ]
+    return Fields(fields, place, kinds)

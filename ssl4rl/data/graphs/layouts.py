@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ssl4rl.data.graphs.files import FORMATS, is_graph_file, read_file
@@ -11,6 +12,7 @@ from ssl4rl.data.graphs.triples import holds_triples, read_triples
 from ssl4rl.data.tables import Problems
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.tally import of_folder
 
 
 def has_layout(place: Path) -> bool:
@@ -30,8 +32,8 @@ def graph_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file() and is_graph_file(path)]
 
 
-def read_layout(place: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
-    """The graph of a file or a folder, and what was found there and not read.
+def read_layout(place: Path) -> TextAttributedGraph:
+    """The graph of a file or a folder.
 
     Raises:
         UserError: at the first problem; it names file, row and field.
@@ -52,6 +54,5 @@ def read_layout(place: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
             f"{place} holds no nodes.csv, nodes.jsonl or nodes.parquet, and no other graph (.pt, {', '.join(FORMATS)}, "
             "train.txt of triples, OGB's raw/edge.csv)"
         )
-    graph, skipped = read_file(files[0], place.resolve().name, place)
-    others = [path.name for path in sorted(place.iterdir()) if path.name not in (files[0].name, "dataset.yaml")]
-    return graph, skipped | ({f"other files ({', '.join(others)})": len(others)} if others else {})
+    graph = read_file(files[0], place.resolve().name, place)
+    return replace(graph, reading=[of_folder(place, [files[0], place / "dataset.yaml"]), *graph.reading])

@@ -7,19 +7,22 @@ offers apart; it may be in the folder itself, in ``raw`` or in ``mapping``.
 from __future__ import annotations
 
 import csv
-import gzip
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
 from ssl4rl.data.graphs.splits import disjoint
+from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.tables import SPLIT_NAMES
-from ssl4rl.data.text import clean, indexed, sentences
+from ssl4rl.data.text import clean, indexed, present, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.tally import Tally
 
 EDGES = "raw/edge.csv"
 
@@ -29,7 +32,7 @@ def is_ogb(folder: Path) -> bool:
     return any(_places(folder, EDGES))
 
 
-def read_ogb(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
+def read_ogb(folder: Path) -> TextAttributedGraph:
     """The graph of a folder in OGB's layout, directed as its citations are.
 
     Raises:
@@ -41,7 +44,7 @@ def read_ogb(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
     papers = [row[1] for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",") if row[0].isdecimal()]
     if len(papers) != count:
         raise UserError(f"{folder}: {len(papers):,} nodes in mapping/nodeidx2paperid.csv for {count:,} labels")
-    texts, others = _texts(folder, papers)
+    texts, rows = _texts(folder, papers)
     names = _class_names(folder, int(np.nan_to_num(labels, nan=-1).max(initial=-1)) + 1)
     graph = TextAttributedGraph.from_edges(
         settings.get("name") or folder.resolve().name,
@@ -54,25 +57,33 @@ def read_ogb(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
         node_splits=_splits(folder, count),
         **({"node_meaning": "a paper", "edge_meaning": "the first paper cites the second"} | meanings(settings)),
     )
-    skipped = {"texts of papers that are not in the graph": others} if others else {}
-    unread = sorted(
-        {path.name for stem in ("raw/node-feat", "raw/node_year") for path in _places(folder, f"{stem}.csv")}
-    )
-    return graph, skipped | ({f"other files ({', '.join(unread)})": len(unread)} if unread else {})
+    return replace(graph, reading=[_files(folder), rows, *graph.reading])
 
 
-def _texts(folder: Path, papers: list[str]) -> tuple[list[str], int]:
-    """The text of each paper, and how many texts belong to no node."""
+def _files(folder: Path) -> Tally:
+    """The files of the folder that are read, and the others."""
+    read = ("edge", "node-label", "nodeidx2paperid", "labelidx2", "titleabs", "dataset.yaml", *SPLIT_NAMES)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    used = [path.name for path in files if path.name.startswith(read)]
+    return Tally.of_named("files", [path.name for path in files], used, "other files")
+
+
+def _texts(folder: Path, papers: list[str]) -> tuple[list[str], Tally]:
+    """The text of each paper, and how many rows of texts there are."""
     place = next((path for part in ("", "raw/", "mapping/") for path in _places(folder, f"{part}titleabs.tsv")), None)
     if place is None:
         raise UserError(f"{folder} holds no titleabs.tsv with the papers' titles and abstracts; download it beside raw")
-    wanted, texts, others = set(papers), {}, 0
+    wanted, texts, found, reasons = set(papers), {}, 0, Counter[str]()
     for row in _rows(place, "\t"):
-        if row and row[0] in wanted:
-            texts[row[0]] = sentences(*row[1:3])
-        elif row and row[0].isdecimal():
-            others += 1
-    return [texts.get(paper, "") for paper in papers], others
+        found += 1
+        if row[0] not in wanted:
+            reasons["texts of papers that are not in the graph" if row[0].isdecimal() else "rows without a number"] += 1
+        elif row[0] in texts:
+            raise UserError(f"{place}: paper {row[0]} occurs twice; keep one of its rows")
+        else:
+            texts[row[0]] = sentences(*map(present, row[1:3]))
+    rows = Tally.of(f"rows of {place.name}", found, reasons, len(texts))
+    return [texts.get(paper, "") for paper in papers], rows
 
 
 def _class_names(folder: Path, count: int) -> list[str]:
@@ -116,7 +127,7 @@ def _one(folder: Path, name: str) -> Path:
 def _rows(path: Path, separator: str) -> Iterator[list[str]]:
     """The rows of a csv or of a tsv; a quote in a tsv is text."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = read_gzip(path) if path.suffix == ".gz" else path.read_bytes()
         lines = content.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not UTF-8, or not gzipped: {error}") from error

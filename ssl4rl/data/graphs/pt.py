@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl4rl.data.packed import check_zip
 from ssl4rl.errors import UserError
 
 
@@ -32,6 +33,9 @@ ALLOWED = [
     "torch_sparse.storage.SparseStorage",
 ]
 """Classes that a file may hold; a record stands in for each."""
+
+BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError, OSError, MemoryError)
+"""What reading a file of any content raises."""
 
 _DTYPES = ("bool", "i1", "i2", "i4", "i8", "u1", "f4", "f8", "U1", "O")
 
@@ -55,12 +59,40 @@ def read_pt(path: Path) -> dict[Any, Any]:
     """
     import torch
 
+    check_zip(path)
     try:
         with torch.serialization.safe_globals([*((Record, name) for name in ALLOWED), *_numpy()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError, OSError) as error:
+    except (*BROKEN, KeyError, IndexError, TypeError) as error:
         raise UserError(f"{path} is not a PyG Data file that can be read safely: {_reason(error)}") from error
-    return _fields(path, content)
+    fields = _fields(path, content)
+    _check_sizes(path, fields)
+    return fields
+
+
+def _check_sizes(path: Path, content: Any) -> None:
+    """Refuses a tensor that claims more elements than the file holds, as a view that repeats one does."""
+    todo = [content]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list | tuple) and value and not isinstance(value[0], str):
+            todo += value
+        elif isinstance(value, Record):
+            todo += vars(value).values()
+        elif hasattr(value, "untyped_storage") and value.layout is _strided():
+            claimed, held = value.numel() * value.element_size(), value.untyped_storage().nbytes()
+            if claimed > held:
+                raise UserError(
+                    f"{path}: a tensor claims {claimed:,} bytes and has {held:,}; save it whole (contiguous)"
+                )
+
+
+def _strided() -> Any:
+    import torch
+
+    return torch.strided
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,16 +44,8 @@ def graph_of(
     graph = TextAttributedGraph.from_edges(
         settings.get("name") or name, edge_index=edge_index, **node_fields, **edge_fields, **meanings(settings)
     )
-    return replace(graph, counts={**graph.counts, **counts, **edge_counts})
-
-
-def unused_columns(*tables: Table) -> dict[str, int]:
-    """The columns that were found and not read, for a report of what was skipped."""
-    return {
-        f"unused columns of {Path(table.path).name} ({', '.join(table.unused)})": len(table.unused)
-        for table in tables
-        if table.unused
-    }
+    reading = [nodes.tally_rows(graph.num_nodes), edges.tally_rows(graph.counts["edges"]), *graph.reading]
+    return replace(graph, counts={**graph.counts, **counts, **edge_counts}, reading=reading)
 
 
 def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[Ids, dict[str, Any], dict[str, int]]:

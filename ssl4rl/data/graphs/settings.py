@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl4rl.errors import UserError, unknown
+from ssl4rl.settings import parse_yaml
 
 MEANING = ("name", "node", "edge", "directed", "mask")
 """Keys that go with every layout of files."""
@@ -28,13 +27,9 @@ def read_settings(path: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        row = f", row {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{row}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
     if settings is None:
         return {}
     if not isinstance(settings, dict):
@@ -44,7 +39,7 @@ def read_settings(path: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
             raise UserError(f"{path}: {unknown('key', str(key), keys)}")
         expected, form = FORMS.get(key, (str, "text; put it in quotes"))
         if value is not None and type(value) is not expected:
-            raise UserError(f"{path}: `{key}` is {value!r}, but must be {form}")
+            raise UserError(f"{path}: `{key}` is {repr(value)[:80]}, but must be {form}")
     return {key: value for key, value in settings.items() if value is not None and value != ""}
 
 

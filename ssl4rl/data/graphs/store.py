@@ -35,6 +35,7 @@ from ssl4rl.graph.graph import Stored, TextAttributedGraph, encode
 from ssl4rl.graph.view import EdgeView, edge_view
 from ssl4rl.home import home
 from ssl4rl.source import SPLITS
+from ssl4rl.tally import as_data, from_data
 
 FORMAT = 2
 """To be raised when the layout changes, or the way in which the raw files are parsed."""
@@ -147,6 +148,7 @@ def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, 
         "edge_meaning": graph.edge_meaning,
         "directed": graph.directed,
         "counts": dict(graph.counts),
+        "reading": as_data(graph.reading),
         "dropped_train": dropped_train,
         "relation_names": list(graph.relation_names),
         "label_names": list(graph.label_names),
@@ -329,6 +331,7 @@ def _read_files(folder: Path, manifest: Mapping[str, Any], remedy: str) -> TextA
         node_meaning=manifest["node_meaning"],
         edge_meaning=manifest["edge_meaning"],
         counts=manifest["counts"],
+        reading=from_data(manifest.get("reading", [])),
     )
     view = None
     if graph.num_edges:

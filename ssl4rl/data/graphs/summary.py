@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import edge_split, node_split, pair_keys
 from ssl4rl.source import SPLITS, Summary
+from ssl4rl.tally import Tally, as_data, reading_rows
 
 SHOWN_NAMES = 12
 """Classes and relations that are listed for people; the rest are counted."""
@@ -35,7 +36,8 @@ def summarise(graph: TextAttributedGraph) -> Summary:
     degrees = np.bincount(graph.edge_index.reshape(-1), minlength=graph.num_nodes)
     lengths = np.array([len(text.split()) for text in graph.texts] or [0])
     labels = np.zeros(0, dtype=np.int64) if graph.labels is None else graph.labels
-    facts = {
+    sizes = np.bincount(labels[labels >= 0], minlength=len(graph.label_names))
+    facts: dict[str, Any] = {
         "name": graph.name,
         "num_nodes": graph.num_nodes,
         "num_edges": graph.counts.get("edges", graph.num_edges),
@@ -52,17 +54,75 @@ def summarise(graph: TextAttributedGraph) -> Summary:
         "repeated_texts": _repeated(graph),
         "median_words": int(np.median(lengths)),
         "unlabelled_nodes": int((labels < 0).sum()),
-        "largest_class": int(np.bincount(labels[labels >= 0]).max(initial=0)),
+        "largest_class": int(sizes.max(initial=0)),
+        "classes_of_one": int((sizes == 1).sum()),
         "node_splits": {split: len(part) for split, part in node_split(graph).items()},
         "node_splits_from": "data" if graph.node_splits else "seed",
         "edge_splits": {split: len(part) for split, part in edge_split(graph).items()},
         "edge_splits_from": "data" if graph.edge_splits else "seed",
         "counts": dict(graph.counts),
+        "reading": as_data([*graph.reading, *_contents(graph)]),
         "fingerprint": graph.fingerprint,
         "label_names": list(graph.label_names),
         "relation_names": list(graph.relation_names),
     }
-    return Summary(facts, _rows(facts), _details(graph))
+    facts["warnings"] = warnings(facts)
+    return Summary(facts, [*_rows(facts), *reading_rows(graph.reading)], _details(graph))
+
+
+def _contents(graph: TextAttributedGraph) -> Iterator[Tally]:
+    """What the nodes and edges that were read have, and how many lack it."""
+    texts = int(graph.has_text.sum())
+    yield Tally.of("texts of nodes", graph.num_nodes, {"empty texts": graph.num_nodes - texts}, texts)
+    if graph.labels is not None:
+        labelled = int((graph.labels >= 0).sum())
+        yield Tally.of(
+            "labels of nodes", graph.num_nodes, {"nodes without a class": graph.num_nodes - labelled}, labelled
+        )
+    for noun, count, splits in (
+        ("nodes", graph.num_nodes, graph.node_splits),
+        ("edges", graph.num_edges, graph.edge_splits),
+    ):
+        if splits:
+            inside = sum(map(len, splits.values()))
+            yield Tally.of(f"splits of {noun}", count, {f"{noun} in no split": count - inside}, inside)
+
+
+FEW_NODES = 50
+"""Below it, a split of nodes or edges holds a handful at most."""
+MANY_REPEATED = 0.05
+"""Share of the nodes whose text is another's too, from which on tasks about texts have several right answers."""
+
+
+def warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What makes scores on this graph mean little, a sentence each."""
+    found = []
+    nodes, repeated = facts["num_nodes"], facts["repeated_texts"]
+    if nodes < FEW_NODES:
+        found.append(f"the graph has {nodes:,} nodes: scores rest on a handful of examples")
+    if facts["empty_texts"] == nodes:
+        found.append("no node has a text, and prompts are made of texts: name the column with `text:` in dataset.yaml")
+    elif facts["empty_texts"] * 2 > nodes:
+        found.append(f"{facts['empty_texts']:,} of {nodes:,} nodes have no text")
+    if repeated["nodes"] > MANY_REPEATED * nodes:
+        found.append(
+            f"{repeated['nodes']:,} of {nodes:,} nodes have a text that others have too, so that one text has several "
+            "right answers"
+        )
+    if facts["num_classes"] == 1:
+        found.append(f"there is one class, {facts['label_names'][0]!r}: every answer about classes is right")
+    elif facts["largest_class"] == 1:
+        found.append("no class has two nodes: the labels seem to be names, and nothing can be learned of a class")
+    elif facts["classes_of_one"]:
+        found.append(f"{facts['classes_of_one']:,} of {facts['num_classes']:,} classes have a single node")
+    if "texts_from_ids" in facts["counts"]:
+        found.append("the nodes' names stand in for texts: there is no entity2text.txt")
+    for noun in ("node", "edge"):
+        sizes = facts[f"{noun}_splits"]
+        empty = [split for split in SPLITS if not sizes[split]]
+        if empty and nodes >= FEW_NODES:
+            found.append(f"no {noun}s are in {' and '.join(empty)}")
+    return found
 
 
 def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,10 +6,9 @@ A raw file comes from elsewhere, so it is not trusted: see :mod:`ssl4rl.data.gra
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from numpy.typing import NDArray
 from ssl4rl.data.graphs.fields import adjacency_edges
 from ssl4rl.data.graphs.pt import read_pt
 from ssl4rl.data.graphs.triples import numbered
+from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.text import clean, freebase_relations, readable, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.source import SPLITS
+from ssl4rl.tally import Tally
 
 REPOSITORY = "WFRaain/TAG_datasets"
 """The dataset repository on the Hugging Face hub."""
@@ -33,7 +34,7 @@ REPOSITORY = "WFRaain/TAG_datasets"
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON: {error}") from error
 
 
@@ -87,7 +88,13 @@ def _descriptions(names: Sequence[str], path: Path) -> list[str]:
 
 
 def _undirected(
-    name: str, texts: Sequence[str], edges: IntArray, *, pairs: bool = False, **rest: Any
+    name: str,
+    texts: Sequence[str],
+    edges: IntArray,
+    *,
+    pairs: bool = False,
+    reading: Sequence[Tally] = (),
+    **rest: Any,
 ) -> TextAttributedGraph:
     """Builds the graph, with the number of edges that the literature states in ``counts["edges"]``.
 
@@ -96,7 +103,19 @@ def _undirected(
     graph = TextAttributedGraph.from_edges(name, texts, edges, **rest)
     loops = len(np.unique(edges[0, edges[0] == edges[1]]))
     canonical = graph.num_edges * (1 if pairs else 2) + loops
-    return replace(graph, counts={**graph.counts, "edges": canonical})
+    return replace(graph, counts={**graph.counts, "edges": canonical}, reading=[*reading, *graph.reading])
+
+
+def _fields_read(fields: Mapping[str, Any], used: Iterable[str]) -> list[Tally]:
+    """Which fields are read, and of several masks of train how many: the first."""
+    tallies = [Tally.of_named("fields", fields, used, "unused fields")]
+    masks = fields.get("train_masks")
+    if isinstance(masks, list) and np.ndim(masks[0]):
+        tallies.append(Tally.of("masks", len(masks), {"masks after the first": len(masks) - 1}))
+    return tallies
+
+
+PAPER_FIELDS = ("y", "label_names", "raw_texts", "edge_index", "adj_t")
 
 
 def _papers(folder: Path, name: str, pt: str, classes: str, names: Sequence[str] | None = None) -> TextAttributedGraph:
@@ -114,6 +133,7 @@ def _papers(folder: Path, name: str, pt: str, classes: str, names: Sequence[str]
         label_names=list(names),
         label_descriptions=_descriptions(names, folder / classes),
         node_splits=_node_splits(fields[f"{split}_masks"] for split in SPLITS),
+        reading=_fields_read(fields, [*PAPER_FIELDS, *(f"{split}_masks" for split in SPLITS)]),
         node_meaning="a paper",
         edge_meaning="one paper cites the other",
     )
@@ -149,6 +169,7 @@ def _parse_wikics(folder: Path) -> TextAttributedGraph:
         label_names=names,
         label_descriptions=_descriptions(names, folder / "wikics.json"),
         node_splits=_node_splits([data["train_masks"], data["val_masks"], data["test_mask"]]),
+        reading=_fields_read(data, ("links", "labels", "train_masks", "val_masks", "test_mask")),
         node_meaning="a Wikipedia article on computer science",
         edge_meaning="one article links to the other",
     )
@@ -157,10 +178,9 @@ def _parse_wikics(folder: Path) -> TextAttributedGraph:
 def _read_csv_gz(path: Path) -> list[list[str]]:
     """The rows after the header."""
     try:
-        with gzip.open(path) as file:
-            text = file.read().decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a gzipped UTF-8 file: {error}") from error
+        text = read_gzip(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from error
     return list(csv.reader(io.StringIO(text)))[1:]
 
 
@@ -181,6 +201,7 @@ def _parse_products(folder: Path) -> TextAttributedGraph:
         label_names=names,
         label_descriptions=_descriptions(names, folder / "products.json"),
         node_splits=_node_splits((fields[f"{split}_mask"] for split in SPLITS), keep=~np.isin(labels, (24, 44, 45))),
+        reading=_fields_read(fields, ["y", "edge_index", "adj_t", *(f"{split}_mask" for split in SPLITS)]),
         node_meaning="a product",
         edge_meaning="the two products are often bought together",
     )

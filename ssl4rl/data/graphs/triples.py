@@ -15,11 +15,12 @@ from urllib.parse import unquote
 import numpy as np
 
 from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
-from ssl4rl.data.text import clean, readable
+from ssl4rl.data.text import clean, present, readable
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.source import SPLITS
+from ssl4rl.tally import Tally, of_folder
 
 PARTS = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}
 """Names of the files of each split, without their ending; the first one that exists is read."""
@@ -42,17 +43,17 @@ def holds_triples(folder: Path) -> bool:
         return False
 
 
-def read_triples(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
+def read_triples(folder: Path) -> TextAttributedGraph:
     """The graph of a folder of triples, directed, with the files as its splits of edges.
 
     Raises:
-        UserError: if a line is not a triple; the message names it.
+        UserError: if a line is not a triple, or an entity has two texts; the message names it.
     """
     settings = read_settings(folder / "dataset.yaml", MEANING)
     files = {split: path for split, stems in PARTS.items() if (path := _part(folder, stems)) is not None}
     parts = {split: list(_rows(path, 3)) for split, path in files.items()}
-    texts, text_file = _texts(folder, ENTITY_TEXTS)
-    relation_texts, relation_file = _texts(folder, RELATION_TEXTS)
+    text_file, relation_file = (_first(folder, names) for names in (ENTITY_TEXTS, RELATION_TEXTS))
+    texts, relation_texts = _texts(text_file), _texts(relation_file)
     triples = [triple for part in parts.values() for triple in part]
     if not triples:
         raise UserError(f"{folder}: its files of triples are empty, so the graph has no edges")
@@ -72,10 +73,13 @@ def read_triples(folder: Path) -> tuple[TextAttributedGraph, dict[str, int]]:
         node_ids=nodes,
         **rest,
     )
-    read = {*files.values(), text_file, relation_file, folder / "dataset.yaml"}
-    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path not in read]
+    reading = [of_folder(folder, [*files.values(), text_file, relation_file, folder / "dataset.yaml"])]
+    if relation_file:
+        unknown = len(relation_texts.keys() - set(relations))
+        skipped = {"names of relations that no triple has": unknown}
+        reading.append(Tally.of(f"relations in {relation_file.name}", len(relation_texts), skipped))
     counts = dict(graph.counts) if texts else {**graph.counts, "texts_from_ids": len(nodes)}
-    return replace(graph, counts=counts), {f"other files ({', '.join(others)})": len(others)} if others else {}
+    return replace(graph, counts=counts, reading=[*reading, *graph.reading])
 
 
 def numbered(triples: Sequence[Sequence[str]], known: Iterable[str]) -> tuple[list[str], list[str], IntArray, IntArray]:
@@ -118,13 +122,21 @@ def _part(folder: Path, stems: Sequence[str]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _texts(folder: Path, names: Sequence[str]) -> tuple[dict[str, str], Path | None]:
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    return ({row[0]: row[1] for row in _rows(path, 2)}, path) if path else ({}, None)
+def _first(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _texts(path: Path | None) -> dict[str, str]:
+    """The text of each name in a file; empty where it gives none."""
+    texts: dict[str, str] = {}
+    for name, text in _rows(path, 2) if path else ():
+        if texts.setdefault(name, text) != text:
+            raise UserError(f"{path}: {name!r} has two texts, {texts[name][:40]!r} and {text[:40]!r}; keep one")
+    return texts
 
 
 def _rows(path: Path, columns: int) -> Iterator[list[str]]:
-    """The rows of a file, separated by tabs; a tab at the end is no further cell."""
+    """The rows of a file, separated by tabs; a tab at the end is no further cell, and a text may be missing."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -132,7 +144,11 @@ def _rows(path: Path, columns: int) -> Iterator[list[str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        cells = [cell.strip() for cell in line.rstrip("\r\t ").split("\t")]
-        if len(cells) != columns or not all(cells):
+        cells = [present(cell.strip()) for cell in line.rstrip("\r\t ").split("\t")]
+        if columns == 2 and len(cells) == 1:
+            cells.append("")
+        if len(cells) != columns:
             raise UserError(f"{path}, row {number}: expected {columns} texts separated by tabs, got {len(cells)}")
+        if not cells[0] or (columns == 3 and not all(cells)):
+            raise UserError(f"{path}, row {number}: a name is missing")
         yield cells

@@ -17,6 +17,9 @@ LONGEST_INDEX = 64
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the files that count as images; all others are passed over."""
 
+OTHER_FORMATS = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg")
+"""Endings of photos and drawings that are not decoded; messages name them."""
+
 
 def plain_index(cell: str) -> str:
     """The cell as an index: pandas writes 7 as 7.0 in a column with gaps."""
@@ -32,7 +35,7 @@ def images_in(cell: Any) -> list[Any]:
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
             cell = json.loads(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [cell]
     return list(cell) if isinstance(cell, list | tuple) and len(cell) else [cell]
 

@@ -15,6 +15,7 @@ from ssl4rl.data.images.summary import summarise_classes
 from ssl4rl.data.tables import Problems, read_table, where
 from ssl4rl.errors import UserError
 from ssl4rl.source import Report
+from ssl4rl.tally import Tally
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import ImageSet
 
@@ -62,7 +63,7 @@ def _classified(images: ImageSet, names_file: Path | None) -> ClassifiedImages:
         raise UserError(f"image set {images.name} has no labels; put each class into its own folder")
     if names_file is None:
         return ClassifiedImages(images, _split_apart(images.label_names, images.name), images.labels)
-    names = _read_names(names_file)
+    names, reading = _read_names(names_file)
     number_of = {code: number for number, code in enumerate(names)}
     for label in images.label_names:
         if label not in number_of:
@@ -71,7 +72,7 @@ def _classified(images: ImageSet, names_file: Path | None) -> ClassifiedImages:
             )
     of_label = np.array([number_of[label] for label in images.label_names], dtype=np.int64)
     classes = np.where(images.labels >= 0, of_label[images.labels], -1)
-    return ClassifiedImages(images, list(names.values()), classes)
+    return ClassifiedImages(images, list(names.values()), classes, reading)
 
 
 def _names_file(path: Path) -> Path | None:
@@ -81,21 +82,23 @@ def _names_file(path: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _read_names(path: Path) -> dict[str, list[str]]:
-    """The names of each class, by code, in the file's order."""
+def _read_names(path: Path) -> tuple[dict[str, list[str]], list[Tally]]:
+    """The names of each class, by code, in the file's order, and what was read of the file."""
     names: dict[str, list[str]] = {}
     if path.name == SYNSETS:
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [(row, *line.strip().partition(" ")[::2]) for row, line in enumerate(lines, start=1) if line.strip()]
+        reading = [Tally.of(f"rows of {path.name}", len(rows))]
     else:
         table = read_table(path, Problems(strict=True))
         code, name = table.require(CODE, ""), table.require(NAME, "")
         rows = [(row, cells[code].strip(), cells[name]) for row, cells in table.rows]
+        reading = [table.tally_rows(len(rows)), table.tally_columns()]
     for row, code, written in rows:
         if code in names:
             raise UserError(f"{where(path, row, CODE)}: {code!r} occurs twice")
         names[code] = _split(written, where(path, row, NAME))
-    return names
+    return names, reading
 
 
 def _split_apart(labels: Sequence[str], place: str) -> list[list[str]]:

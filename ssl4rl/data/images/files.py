@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ssl4rl.data.images.cells import IMAGE_SUFFIXES
+from ssl4rl.data.images.cells import IMAGE_SUFFIXES, OTHER_FORMATS
 from ssl4rl.data.images.check import find_broken
-from ssl4rl.data.images.folder import PATH_COLUMNS, list_folder, list_index, visible_files, walk
-from ssl4rl.data.images.kaggle import is_kaggle, list_kaggle
+from ssl4rl.data.images.folder import PATH_COLUMNS, Files, list_folder, list_index, visible_files, walk
+from ssl4rl.data.images.kaggle import SOLUTION, is_kaggle, list_kaggle
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing
 from ssl4rl.data.images.summary import summarise_images
 from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_columns, read_header
@@ -19,6 +20,7 @@ from ssl4rl.data.tables import SPLIT_NAMES, Problems
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
 from ssl4rl.source import SPLITS, Report
+from ssl4rl.tally import Tally, skipped_in
 from ssl4rl.vision.image_set import ImageSet
 
 HUB = "hub:"
@@ -65,12 +67,8 @@ def check_images(path: str) -> Report:
         listing = list_images(path, problems)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
-    skipped = dict(listing.passed_over)
-    if problems.messages:
-        skipped["bad rows"] = len(problems.messages)
     broken = find_broken(listing)
-    if broken:
-        skipped["broken or missing images"] = len(broken)
+    skipped = skipped_in([_tally(listing, broken), *listing.reading])
     summary = None
     if len(broken) < len(listing.hashes):
         summary = summarise_images(_image_set(listing, broken))
@@ -86,7 +84,8 @@ def recognises_images(path: str) -> bool:
         return True
     file = Path(path).expanduser()
     if file.is_dir():
-        return any(name.lower().endswith((*IMAGE_SUFFIXES, *SHARDS)) for name in visible_files(file))
+        # Photos that cannot be read count as well: what to do about them is said when they are.
+        return any(name.lower().endswith((*IMAGE_SUFFIXES, *OTHER_FORMATS, *SHARDS)) for name in visible_files(file))
     if not file.is_file():
         return False
     suffix = file.suffix.lower()
@@ -133,27 +132,47 @@ def _list(path: str, problems: Problems) -> Listing:
 def _list_directory(root: Path, problems: Problems) -> Listing:
     """The images in a folder, or else those in the tables that it holds."""
     files, passed_over = walk(root)
+    found = len(files) + passed_over.total()
     images = [file for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
     shards = [file for file in files if file.lower().endswith(SHARDS)]
     metadata = next((name for name in METADATA if name in files), "")
     columns = set(read_columns(root / metadata)) if metadata else set()
+    tables: list[str] = []
     if images and metadata and METADATA[metadata] in columns and not columns.isdisjoint(LABEL_COLUMNS):
-        listing, used = replace(list_index(root / metadata, problems), name=root.resolve().name), [*images, metadata]
-        reason = "files that are not images"
-        unnamed = len(images) - len(listing.hashes)
-        if unnamed > 0:
-            passed_over[f"images that {metadata} does not name"] = unnamed
+        listing, tables = replace(list_index(root / metadata, problems), name=root.resolve().name), [metadata]
+        named = {os.path.normpath(each) for each in listing.store.paths} if isinstance(listing.store, Files) else set()
+        passed_over[f"images that {metadata} does not name"] = len(set(images) - named)
     elif images:
         listing = list_kaggle(root, images) if is_kaggle(images) else list_folder(root, images)
-        used, reason = images, "files that are not images"
+        tables = [SOLUTION] if is_kaggle(images) and SOLUTION in files else []
     elif shards:
-        listing, used, reason = list_shards(root, shards), shards, "files that are not tables of images"
+        listing = list_shards(root, shards)
+        of_files = Tally.of_named("files", files, shards, "files that are not tables of images")
+        return replace(listing, passed_over=dict(of_files.skipped), reading=[*listing.reading, of_files])
     else:
-        others = f", only other files such as {files[0]}" if files else ""
-        raise UserError(f"{root} holds no images{others}; images end in {', '.join(IMAGE_SUFFIXES)}")
-    if len(used) < len(files):
-        passed_over[reason] = len(files) - len(used)
-    return replace(listing, passed_over=dict(passed_over))
+        raise UserError(f"{root} holds no images{_instead(files)}; images end in {', '.join(IMAGE_SUFFIXES)}")
+    for file in set(files) - {*images, *tables}:
+        passed_over[photos_named(file) or "files that are not images"] += 1
+    passed_over = +passed_over
+    if metadata in tables:
+        of_files = Tally.of("files", found, passed_over, len(set(images) & named) + len(tables))
+        return replace(listing, passed_over=dict(passed_over), reading=[*listing.reading, of_files])
+    return replace(listing, passed_over=dict(passed_over), found=found, tables=len(tables))
+
+
+def photos_named(file: str) -> str:
+    """What files of that ending are called that are photos and are not read; empty for other files."""
+    suffix = PurePosixPath(file).suffix
+    return f"{suffix[1:].upper()} photos, which are not read" if suffix.lower() in OTHER_FORMATS else ""
+
+
+def _instead(files: Sequence[str]) -> str:
+    """What a folder without images holds."""
+    photos = [file for file in files if file.lower().endswith(OTHER_FORMATS)]
+    if photos:
+        kind = PurePosixPath(photos[0]).suffix[1:].upper()
+        return f" that can be read, only {kind} such as {photos[0]} (convert them to JPEG or PNG)"
+    return f", only other files such as {files[0]}" if files else ""
 
 
 def _image_set(listing: Listing, broken: Mapping[int, str]) -> ImageSet:
@@ -171,4 +190,14 @@ def _image_set(listing: Listing, broken: Mapping[int, str]) -> ImageSet:
         given_splits=splits if (splits >= 0).any() else None,
         skipped=list(broken.values()),
         passed_over=listing.passed_over,
+        reading=[_tally(listing, broken), *listing.reading],
     )
+
+
+def _tally(listing: Listing, broken: Mapping[int, str]) -> Tally:
+    """The files or rows that were found: those read, those passed over, and the broken ones."""
+    read = len(listing.hashes) - len(broken)
+    skipped = {"broken or missing images": len(broken)}
+    if listing.unit == "files":
+        return Tally.of(listing.unit, listing.found, {**listing.passed_over, **skipped}, read + listing.tables)
+    return Tally.of(listing.unit, listing.found, {**skipped, "bad rows": listing.found - len(listing.hashes)}, read)

@@ -19,6 +19,7 @@ from PIL import Image
 from ssl4rl.data.images.cells import existing
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, read_table, where
+from ssl4rl.data.text import class_names
 from ssl4rl.errors import UserError
 from ssl4rl.vision.decode import read_image
 from ssl4rl.vision.image_set import IntArray
@@ -27,7 +28,7 @@ PATH_COLUMNS = ("path", "image", "file", "file_name")
 """Columns of an index csv that name the image files; the first one that exists is used."""
 
 HIDDEN, LINKED = "hidden files", "linked folders"
-"""Why files below a folder are passed over."""
+"""Why files below a folder are passed over; a linked folder, because its files are read under another name."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,44 @@ def walk(root: Path) -> tuple[list[str], Counter[str]]:
     """The visible files below ``root``, as sorted paths relative to it, and how much else there is, by reason."""
     visible: list[str] = []
     passed_over: Counter[str] = Counter()
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in _walk(root):
         base = Path(folder).relative_to(root)
+        passed_over[LINKED] += sum(folders.values())
         if any(part.startswith(".") for part in base.parts):
             passed_over[HIDDEN] += len(files)
             continue
         names = [name for name in files if not name.startswith(".")]
         visible += [(base / name).as_posix() for name in names]
         passed_over[HIDDEN] += len(files) - len(names)
-        passed_over[LINKED] += sum(Path(folder, name).is_symlink() for name in folders)
     return sorted(visible), +passed_over
+
+
+def _walk(root: Path) -> Iterator[tuple[str, dict[str, bool], list[str]]]:
+    """As ``os.walk``: each folder below ``root`` with its folders and its files.
+
+    Links to folders are followed, but for those to a folder that is read anyway or was followed before, or that holds
+    ``root``; of each folder it is said whether it is such a link.
+    """
+    top = root.resolve()
+    followed: set[Path] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        passed: dict[str, bool] = {}
+        for name in sorted(folders):
+            path = Path(folder, name)
+            passed[name] = False
+            if path.is_symlink():
+                target = path.resolve()
+                passed[name] = target in followed or target.is_relative_to(top) or top.is_relative_to(target)
+                followed.add(target)
+        folders[:] = [name for name in sorted(folders) if not passed[name]]
+        yield folder, passed, files
 
 
 def visible_files(root: Path) -> Iterator[str]:
     """The names of the visible files below ``root``, as they are come upon."""
-    for _, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (name for name in files if not name.startswith("."))
+    for folder, _, files in _walk(root):
+        if not any(part.startswith(".") for part in Path(folder).relative_to(root).parts):
+            yield from (name for name in files if not name.startswith("."))
 
 
 def list_folder(root: Path, paths: Sequence[str]) -> Listing:
@@ -84,6 +106,7 @@ def list_folder(root: Path, paths: Sequence[str]) -> Listing:
         labels=[parts[level] if len(parts) > level else "" for parts in folders],
         splits=[parts[0] if split_first else "" for parts in folders],
         problems=problems,
+        found=len(paths),
     )
 
 
@@ -103,6 +126,7 @@ def list_index(path: Path, problems: Problems) -> Listing:
             f"its columns are {', '.join(table.columns)}"
         )
     label = next((name for name in LABEL_COLUMNS if name in table.columns), "")
+    table.used.update({column, label, "split"} - {""})
     rows, paths, labels, splits = [], [], [], []
     for row, cells in table.rows:
         name, split = cells[column].strip(), cells.get("split", "").strip()
@@ -113,7 +137,7 @@ def list_index(path: Path, problems: Problems) -> Listing:
         else:
             rows.append(row)
             paths.append(existing(path.parent, name).relative_to(path.parent).as_posix() if "\\" in name else name)
-            labels.append(cells.get(label, "").strip())
+            labels.append(cells.get(label, ""))
             splits.append(split)
     hashes, unreadable = _file_hashes(path.parent, paths, lambda index: where(path, rows[index], column))
     folder = path.resolve().parent.name
@@ -121,9 +145,12 @@ def list_index(path: Path, problems: Problems) -> Listing:
         name=folder if path.stem == "index" and folder else path.stem,
         store=Files(path.parent, paths),
         hashes=hashes,
-        labels=labels,
+        labels=class_names(labels),
         splits=splits,
         problems=unreadable,
+        unit=f"rows of {path.name}",
+        found=table.found,
+        reading=[table.tally_columns()],
     )
 
 

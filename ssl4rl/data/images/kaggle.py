@@ -10,6 +10,7 @@ from ssl4rl.data.images.folder import list_folder
 from ssl4rl.data.images.store import Listing
 from ssl4rl.data.tables import Problems, read_table
 from ssl4rl.errors import UserError
+from ssl4rl.tally import Tally
 
 TREE = "ILSVRC/Data/CLS-LOC/"
 SOLUTION = "LOC_val_solution.csv"
@@ -27,7 +28,7 @@ def list_kaggle(root: Path, images: Sequence[str]) -> Listing:
         UserError: if there are images of val and no csv of their classes, or it lacks one.
     """
     listing = list_folder(root / TREE, [image.removeprefix(TREE) for image in images])
-    labels = list(listing.labels)
+    labels, reading = list(listing.labels), list(listing.reading)
     of_val = [number for number, split in enumerate(listing.splits) if split == "val"]
     if of_val:
         path = root / SOLUTION
@@ -41,4 +42,9 @@ def list_kaggle(root: Path, images: Sequence[str]) -> Listing:
             if not class_of.get(name):
                 raise UserError(f"{path}: it has no class for {name}, which is in {TREE}val")
             labels[number] = class_of[name][0]
-    return replace(listing, name=root.resolve().name, labels=labels)
+        here = {Path(images[number]).stem for number in of_val}
+        skipped = {
+            "classes of images that are not here": sum(cells[image].strip() not in here for _, cells in table.rows)
+        }
+        reading = [Tally.of(f"rows of {SOLUTION}", table.found, skipped)]
+    return replace(listing, name=root.resolve().name, labels=labels, reading=reading)

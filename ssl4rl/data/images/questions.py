@@ -19,6 +19,7 @@ from ssl4rl.data.tables import Problems, where
 from ssl4rl.errors import UserError
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.source import Report
+from ssl4rl.tally import Tally, skipped_in
 from ssl4rl.vision.questions import Question, QuestionSet, link_rotated_copies
 
 REQUIRED = ("index", "question", "A", "B")
@@ -27,6 +28,11 @@ REQUIRED = ("index", "question", "A", "B")
 TABLES = (".tsv", ".csv", ".parquet")
 
 LEFT_OUT = "rows whose image is that of a row which the table does not hold"
+
+BROKEN = "rows with broken or missing images"
+
+COLUMNS = ("index", "question", "answer", "hint", "category", "l2-category", "l2_category", "split")
+"""Columns that are read beside those of images and of options."""
 
 FORMAT = 4
 """Raised when the questions that are made of a table change."""
@@ -79,6 +85,9 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
         if skipped:
             raise UserError(f"none of the {len(questions):,} rows has an image that can be read, e.g. {skipped[0]}")
         raise UserError(f"{table.parent / left_out[0]} (so it is for all {len(left_out):,} rows)")
+    reasons = {LEFT_OUT: len(left_out), BROKEN: len(skipped)}
+    columns = read_columns(table)
+    used = {*COLUMNS, *OPTION_LETTERS, image_column(table, columns)}
     return QuestionSet(
         listing.name,
         listing.store.take(np.array(kept)),
@@ -88,6 +97,10 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
         ),
         left_out,
         skipped,
+        reading=[
+            Tally.of(f"rows of {table.name}", len(questions), reasons, len(whole)),
+            Tally.of_named(f"columns of {table.name}", columns, used, f"unused columns of {table.name}"),
+        ],
     )
 
 
@@ -102,10 +115,7 @@ def check_questions(path: str) -> Report:
         found = _with_images(table, list_images_of(table), questions)
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
-    skipped = {LEFT_OUT: len(found.left_out)} if found.left_out else {}
-    if found.skipped:
-        return Report(found.skipped, None, {**skipped, "rows with broken or missing images": len(found.skipped)})
-    return Report([], summarise_questions(found), skipped)
+    return Report(found.skipped, None if found.skipped else summarise_questions(found), skipped_in(found.reading))
 
 
 def recognises_questions(path: str) -> bool:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
+from ssl4rl.tally import Tally
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
 
@@ -47,6 +48,14 @@ class Listing:
     """Which of them have the image of a row that the table does not hold, as in a part of a larger table."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
     """Why other files were not read, and how many."""
+    unit: str = "files"
+    """What was listed: ``files``, or the rows of a table."""
+    found: int = 0
+    """How many of these there are, whatever became of them."""
+    tables: int = 0
+    """Files that were read beside the images."""
+    reading: Sequence[Tally] = ()
+    """What else was found and read: columns, the rows of another table."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +118,9 @@ class Packed:
         )
 
 
-def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
+def unpacked(name: str, key: Sequence[object], rows: Iterable[Row], unit: str) -> Listing:
     """The images of a table; ``rows`` is read only if there is no unpacked copy of that ``key`` yet, or
-    one with problems.
+    one with problems. ``unit`` is what messages call the rows.
 
     Raises:
         UserError: what reading ``rows`` raises, or if the copy cannot be written.
@@ -126,7 +135,10 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row]) -> Listing:
         index = _unpack(folder, rows)
     store = Packed(folder / "images.bin", index.starts, index.sizes, index.places)
     problems = {number: problem for number, problem in enumerate(index.problems) if problem}
-    return Listing(name, store, index.hashes, index.labels, index.splits, problems, index.absent)
+    found = len(index.hashes)
+    return Listing(
+        name, store, index.hashes, index.labels, index.splits, problems, index.absent, unit=unit, found=found
+    )
 
 
 def _unpack(folder: Path, rows: Iterable[Row]) -> Index:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ssl4rl.data.images.warnings import image_warnings, question_warnings
 from ssl4rl.source import SPLITS, Summary
+from ssl4rl.tally import Tally, as_data, reading_rows
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.questions import QuestionSet
@@ -23,7 +25,7 @@ def summarise_images(images: ImageSet) -> Summary:
     skipped = dict(images.passed_over)
     if images.skipped:
         skipped["broken or missing images"] = len(images.skipped)
-    facts = {
+    facts: dict[str, Any] = {
         "name": images.name,
         "num_images": len(images),
         "num_labels": len(images.label_names),
@@ -33,10 +35,21 @@ def summarise_images(images: ImageSet) -> Summary:
         "splits": {split: len(images.members(split)) for split in SPLITS},
         "splits_from": "hash" if images.given_splits is None else "data",
         "skipped": skipped,
+        "reading": as_data([*images.reading, *_of_images(images, unlabelled)]),
         "fingerprint": images.fingerprint,
     }
-    rows = [("name", images.name), *_image_rows(facts)]
+    facts["warnings"] = image_warnings(images, facts)
+    rows = [("name", images.name), *_image_rows(facts), *reading_rows(images.reading)]
     return Summary(facts, rows, _listed("labels", counts))
+
+
+def _of_images(images: ImageSet, unlabelled: int) -> Iterator[Tally]:
+    """What the images that were read have, and how many lack it."""
+    count = len(images)
+    if images.label_names:
+        yield Tally.of("labels of images", count, {"images without a label": unlabelled}, count - unlabelled)
+    inside = sum(len(images.members(split)) for split in SPLITS)
+    yield Tally.of("splits of images", count, {"images in no split, or in two": count - inside}, inside)
 
 
 def summarise_questions(questions: QuestionSet) -> Summary:
@@ -53,8 +66,10 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         "unanswered": sum(not row.answer for row in rows),
         "left_out": list(questions.left_out),
         "skipped": {"rows with broken or missing images": len(questions.skipped)} if questions.skipped else {},
+        "reading": as_data(questions.reading),
         "fingerprint": questions.fingerprint,
     }
+    facts["warnings"] = question_warnings(questions, facts)
     copies = facts["num_rows"] - facts["num_questions"]
     shown = [
         ("name", questions.name),
@@ -65,6 +80,7 @@ def summarise_questions(questions: QuestionSet) -> Summary:
         *([("left out", f"{len(questions.left_out):,} rows (below)")] if questions.left_out else []),
         *([("not read", f"{len(questions.skipped):,} rows, broken images")] if questions.skipped else []),
         ("parts", ", ".join(f"{part} {number:,}" for part, number in facts["parts"].items()) or "none"),
+        *reading_rows(questions.reading),
     ]
     return Summary(facts, shown, [*_listed("categories", facts["categories"]), *questions.left_out])
 
@@ -82,10 +98,11 @@ def summarise_classes(classified: ClassifiedImages) -> Summary:
         "empty_classes": len(classified.names) - len(used),
         "unclassified_images": len(classified.classes) - sum(used.values()),
         "class_names": [list(names) for names in classified.names],
+        "reading": [*images["reading"], *as_data(classified.of_names)],
         "fingerprint": classified.fingerprint,
     }
     classes = f"{facts['num_classes']:,} ({facts['empty_classes']:,} have no image here)"
-    rows = [("name", classified.name), ("classes", classes), *_image_rows(facts)]
+    rows = [("name", classified.name), ("classes", classes), *_image_rows(facts), *reading_rows(classified.reading)]
     return Summary(facts, rows, _listed("classes", counts))
 
 

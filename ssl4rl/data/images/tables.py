@@ -6,14 +6,17 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
-from ssl4rl.data.text import class_name, present
+from ssl4rl.data.text import class_name, is_missing, present
 from ssl4rl.errors import UserError
+from ssl4rl.hub_names import check_hub_name
+from ssl4rl.tally import Tally
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 """What separates cells, by a file's ending."""
@@ -31,7 +34,10 @@ def list_images_of(path: Path) -> Listing:
     Raises:
         UserError: if the file as a whole is malformed, or an index occurs twice.
     """
-    return unpacked(path.stem, [*_stamp([path]), "cells 1"], _text_rows(path))
+    listing = unpacked(path.stem, [*_stamp([path]), "cells 1"], _text_rows(path), f"images of {path.name}")
+    columns = read_columns(path)
+    used = [image_column(path, columns), "index", *_first_of(LABEL_COLUMNS, columns)]
+    return replace(listing, reading=[_tally_columns(path.name, columns, used)])
 
 
 def list_shards(root: Path, names: Sequence[str]) -> Listing:
@@ -41,7 +47,23 @@ def list_shards(root: Path, names: Sequence[str]) -> Listing:
         UserError: if one cannot be read or has no column of images.
     """
     name = Path(names[0]).stem if len(names) == 1 else root.resolve().name
-    return unpacked(name, _stamp([root / each for each in names]), _shard_rows(root, names))
+    listing = unpacked(name, _stamp([root / each for each in names]), _shard_rows(root, names), "rows")
+    reading = []
+    for each in names:
+        schema = next(iter(_batches(root / each))).schema if listing.hashes else None
+        if schema is not None:
+            used = [_image_column(each, schema), *_first_of(_label_columns(schema), schema.names), "split"]
+            reading.append(_tally_columns(each, schema.names, used))
+    return replace(listing, reading=reading)
+
+
+def _first_of(wanted: Iterable[str], columns: Sequence[str]) -> list[str]:
+    """The first of the wanted columns that there is, if there is one."""
+    return [name for name in wanted if name in columns][:1]
+
+
+def _tally_columns(place: str, columns: Sequence[str], used: Sequence[str]) -> Tally:
+    return Tally.of_named(f"columns of {place}", columns, used, f"unused columns of {place}")
 
 
 def list_hub(source: str) -> Listing:
@@ -51,7 +73,9 @@ def list_hub(source: str) -> Listing:
         UserError: if it cannot be downloaded or has no column of images.
     """
     name, _, configuration = source.partition(":")
-    return unpacked(name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration))
+    return unpacked(
+        name.rstrip("/").split("/")[-1], ("hub", name, configuration), _hub_rows(name, configuration), "rows"
+    )
 
 
 def _stamp(paths: Sequence[Path]) -> list[object]:
@@ -180,14 +204,29 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return present(value)
-    if value is None or value != value:
+    if is_missing(value):
         return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # pandas turns a column of integers with a gap into floats
     return value if isinstance(value, bytes | dict | list) else str(value)
 
 
 def _label(cells: Mapping[str, Any]) -> str:
-    label = next((cells[name] for name in LABEL_COLUMNS if name in cells), None)
-    return class_name(str(label)) if isinstance(label, str | int) else ""
+    """The name of a row's class; whole numbers that pandas made floats of are whole again."""
+    label = _cell(next((cells[name] for name in LABEL_COLUMNS if name in cells), None))
+    return class_name(label) if isinstance(label, str) else ""
+
+
+def _label_columns(schema: Any) -> list[str]:
+    """The columns of labels that hold texts or numbers; one of lists (of boxes, of many labels) is none."""
+    import pyarrow
+
+    nested, binary = pyarrow.types.is_nested, pyarrow.types.is_binary
+    return [
+        name
+        for name in LABEL_COLUMNS
+        if name in schema.names and not nested(schema.field(name).type) and not binary(schema.field(name).type)
+    ]
 
 
 def _shard_rows(root: Path, names: Sequence[str]) -> Iterator[Row]:
@@ -228,7 +267,7 @@ def _arrow_rows(origin: str, batches: Iterable[Any], split: str, read_paths: boo
     for batch in batches:
         schema = batch.schema
         image = _image_column(origin, schema)
-        label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
+        label = next(iter(_label_columns(schema)), None)
         names = _class_names(schema, label)
         images = batch[image].to_pylist()
         labels = batch[label].to_pylist() if label else [None] * len(images)
@@ -282,6 +321,8 @@ def _class_names(schema: Any, label: str | None) -> Sequence[str]:
 
 
 def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
+    if not Path(name).exists():
+        check_hub_name(name, "dataset")
     import datasets
 
     try:

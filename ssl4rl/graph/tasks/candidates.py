@@ -139,7 +139,7 @@ class CandidateTask(GraphTask[CandK]):
         written = self.write(subgraph, rng, keep=keep, masked=masked, options=candidates)
         options = [written.shown[node] for node in candidates]
         if read_alike(options):
-            raise Redraw("two candidates read alike")
+            raise Redraw("two candidates read alike: repeated texts")
         if labels_for(options) != list(self.letters[: len(options)]):
             raise Redraw("a candidate reads like the letter of an option")
         return written

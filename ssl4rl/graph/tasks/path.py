@@ -79,7 +79,7 @@ class PathQuery(CandidateTask[PathKnobs]):
         candidates = [path.nodes[-1] for path in paths]
         texts, left = self.cut_options(candidates)
         if read_alike(list(texts.values())):
-            raise Redraw("two candidates read alike")
+            raise Redraw("two candidates read alike: repeated texts")
         shown = nodes[:-1] if self.knobs.hide == "last" else nodes[:1]
         subgraph = self.cut(shown, rng, hidden_nodes=[*candidates, *nodes[len(shown) :]])
         written = self.write(replace(subgraph, needed=edges[: len(shown) - 1]), rng, left, keep=shown)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.inference.environment import prepare_environment, quieten
 from ssl4rl.inference.messages import Messages
+from ssl4rl.redact import check_address
 from ssl4rl.registry import ENGINES
 
 if TYPE_CHECKING:
@@ -119,8 +120,10 @@ def check_engine_name(name: str) -> None:
     """Refuses a name that is neither ``auto``, nor a registered engine, nor the address of a server.
 
     Raises:
-        UserError: naming the nearest ones.
+        UserError: naming the nearest ones; or for an address that has a key in it.
     """
+    if is_address(name):
+        check_address(name)
     if name != "auto" and not is_address(name) and name not in ENGINES.names():
         raise unknown("engine", name, ["auto", *ENGINES.names(), "http://HOST:PORT/v1"])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ssl4rl.inference.messages import Messages
@@ -54,3 +56,15 @@ def _text(part: Any) -> str:
     if isinstance(part, list):
         return "".join(map(_text, part))
     return part if isinstance(part, str) else str(part.get("text") or "")
+
+
+def retry_after(header: str | None) -> float:
+    """Seconds that a server asks to wait: a number or a date (RFC 9110, 10.2.3)."""
+    try:
+        return float(header or 0)
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(str(header)).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -7,22 +7,23 @@ import json
 import os
 import queue
 import random
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ssl4rl.errors import UserError
 from ssl4rl.inference.engines import Reply, Sampling
-from ssl4rl.inference.engines.chat import reply_text, with_data_urls
+from ssl4rl.inference.engines.chat import reply_text, retry_after, with_data_urls
 from ssl4rl.inference.engines.draws import draw_seeds
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import common_length
+from ssl4rl.progress import EVERY_SECONDS, is_quiet
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class ServerEngine:
         self._limit = "max_tokens"
         # A proxy cannot reach this machine's loopback.
         local = urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
+        self._said = -EVERY_SECONDS
         self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
         models = self._models(required=model is None)
         if model is None and len(models) != 1:
@@ -271,15 +273,23 @@ class ServerEngine:
                 reason = f"the server at {self.url} answered {error.code} ({_message(error)})"
                 if error.code < 500 and error.code not in RETRIED:
                     raise _Refused(reason) from error
-                pause = _retry_after(error.headers.get("Retry-After"))
+                pause = retry_after(error.headers.get("Retry-After"))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 # No connection, a timeout, or a reply that breaks off.
                 reason = f"the server at {self.url} does not answer ({getattr(error, 'reason', None) or repr(error)})"
             late = time.monotonic() - started > GIVE_UP_AFTER or pause > LONGEST_PAUSE
             if delay is None or late:
                 break
-            time.sleep(max(pause, delay * random.uniform(0.5, 1)))
+            pause = max(pause, delay * random.uniform(0.5, 1))
+            self._say_trouble(f"{reason}; asking again in {pause:.0f} s")
+            time.sleep(pause)
         raise UserError(reason)
+
+    def _say_trouble(self, line: str) -> None:
+        """Says what a retry is for, every half minute at most: all requests at a time have the same trouble."""
+        if not is_quiet() and time.monotonic() - self._said >= EVERY_SECONDS:
+            self._said = time.monotonic()
+            sys.stderr.write(f"{line}\n")
 
 
 @dataclass(frozen=True)
@@ -330,15 +340,3 @@ def _message(error: urllib.error.HTTPError) -> str:
     except (ValueError, AttributeError):
         pass
     return " ".join(text.split())[:500] or str(error.reason)
-
-
-def _retry_after(header: str | None) -> float:
-    """Seconds that a server asks to wait: a number or a date (RFC 9110, 10.2.3)."""
-    try:
-        return float(header or 0)
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(str(header)).timestamp() - time.time())
-    except ValueError:
-        return 0.0

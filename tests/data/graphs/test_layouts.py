@@ -160,7 +160,7 @@ def test_what_else_a_pt_may_hold(tmp_path: Path) -> None:
     Saved.save([Data(edge_index=EDGES, y=Y, raw_texts=TEXTS)], str(tmp_path / "g.pt"))
     assert list(ssl4rl.load(str(tmp_path / "g.pt")).texts) == TEXTS
     report = GRAPH.validate(save(tmp_path / "g.pt", data))
-    assert report.problems == [] and report.skipped == {"unused fields (x)": 1}
+    assert report.problems == [] and report.skipped == {"unused fields (x)": 1, "repeated or reversed edges": 3}
 
 
 def test_nothing_in_a_pt_is_run(tmp_path: Path) -> None:
@@ -294,7 +294,10 @@ def test_cs_tag(tmp_path: Path) -> None:
     for path in (tmp_path / "Children.csv", tmp_path):
         graph = ssl4rl.load(str(path))
         assert graph.edge_index.tolist() == [[0, 0, 2], [1, 2, 3]] and list(graph.label_names) == ["0", "1"]
-        assert GRAPH.validate(str(path)).skipped == {"unused columns of Children.csv (category)": 1}
+        assert GRAPH.validate(str(path)).skipped == {
+            "unused columns of Children.csv (category)": 1,
+            "repeated or reversed edges": 1,
+        }
     for cell, message in (
         ("[7]", "row 2, field neighbour: no node has the id '7'"),
         ("__import__('os')", "not a list"),
