@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ssl4rl.data.text import cell_text, present
 from ssl4rl.errors import UserError
+from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -269,8 +269,8 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             continue
         found += 1
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ValueError as error:
             problems.add(f"{where(path, row)}: not valid JSON: {error}")
             continue
         if not isinstance(record, dict):

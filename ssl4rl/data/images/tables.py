@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import class_name, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
+from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
@@ -314,7 +314,7 @@ def _image_column(origin: str, schema: Any) -> str:
 def _class_names(schema: Any, label: str | None) -> Sequence[str]:
     """The names of the classes, if ``datasets`` stored them with the numbers."""
     try:
-        about = json.loads((schema.metadata or {})[b"huggingface"])
+        about = parse_json((schema.metadata or {})[b"huggingface"])
         return [str(name) for name in about["info"]["features"][label]["names"]]
     except (KeyError, TypeError, ValueError):
         return []

@@ -155,7 +155,7 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ({"dataset_yaml": "- a\n"}, "dataset.yaml: expected lines such as `text: title`"),
         ({"dataset_yaml": "name: 7\n"}, "`name` is 7, but must be text; put it in quotes"),
         ({"dataset_yaml": "directed: maybe\n"}, "`directed` is 'maybe', but must be true or false"),
-        ({"dataset_yaml": "name: x\ntext: {title}. y\n"}, "dataset.yaml, row 2: not valid YAML"),
+        ({"dataset_yaml": "name: x\ntext: {title}. y\n"}, "dataset.yaml line 2: not valid YAML"),
         (
             {"dataset_yaml": 'text: "{titel}"\n', "nodes_csv": "id,title\na,x\n"},
             "no column 'titel'; did you mean 'title'?",
