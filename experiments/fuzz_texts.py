@@ -6,7 +6,9 @@ knows, so that most inputs get past its first line.
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -182,8 +184,10 @@ OVERRIDES = pieces("task.num_hops|tasks.0.level|grpo.max_steps|seed|model.lora|t
 
 @cache
 def scratch() -> Path:
-    """A folder of this process."""
-    return Path(tempfile.mkdtemp())
+    """A folder of this process, which is deleted when it ends."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def recipe(data: bytes) -> None:

@@ -133,6 +133,14 @@ def _text(value: Any) -> str:
     return "" if value is None else clean(present(str(value)))
 
 
+def _length(value: Any) -> int | None:
+    """The length of an array, which may be sparse, or of a list; None of anything else."""
+    if isinstance(value, list | tuple):
+        return len(value)
+    shape = getattr(value, "shape", ())
+    return int(shape[0]) if len(shape) else None
+
+
 def _texts(fields: Fields) -> list[str]:
     field = fields.find(*TEXTS)
     if not field:
@@ -149,8 +157,8 @@ def _texts(fields: Fields) -> list[str]:
     texts = [_text(value) for value in values]
     count = fields.get("num_nodes")
     if count is None:
-        known = next((shape for key in ("x", "y") if (shape := np.shape(fields.all.get(key)))), (len(texts),))
-        count = known[0]
+        lengths = (_length(fields.all.get(key)) for key in ("x", "y"))
+        count = next((length for length in lengths if length is not None), len(texts))
     number = fields.whole("num_nodes", count).reshape(-1)
     if number.tolist() != [len(texts)]:
         raise fields.error(f"{len(texts)} {field} for {', '.join(map(str, number))} nodes")
@@ -247,6 +255,8 @@ def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
     if numbers.max(initial=0) >= MOST_CODES + count:
         raise fields.error(f"y is {numbers.max():.0f} at node {numbers.argmax()}; classes are numbered from 0")
     labels = np.maximum(numbers, -1).astype(np.int64)
+    if not (labels >= 0).any():
+        return [], None
     if not named:
         return [f"class {code}" for code in range(int(labels.max(initial=-1)) + 1)], labels
     return _class_names(fields, named, labels), labels

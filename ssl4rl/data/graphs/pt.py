@@ -33,9 +33,6 @@ ALLOWED = [
 ]
 """Classes that a file may hold; a record stands in for each."""
 
-BROKEN = (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ValueError, OSError, MemoryError)
-"""What reading a file of any content raises."""
-
 _DTYPES = ("bool", "i1", "i2", "i4", "i8", "u1", "f4", "f8", "U1", "O")
 
 
