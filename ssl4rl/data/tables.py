@@ -46,6 +46,16 @@ def split_name(word: str) -> str | None:
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
 
 
+def first_repeated(items: Iterable[Any]) -> Any | None:
+    """The first item that was there before; None if all differ."""
+    seen = set()
+    for item in items:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None
+
+
 class Problems:
     """Collects what is wrong with a user's files; when ``strict``, the first problem is raised instead."""
 
@@ -254,7 +264,7 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
                 raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
-    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    repeated = first_repeated(columns)
     if repeated is not None:
         raise UserError(f"{path}: two columns are named {repeated!r}")
     return columns

@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, first_repeated, where
 from ssl4rl.data.text import class_name, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
@@ -148,7 +148,7 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     if missing:
         names = " or ".join(map(repr, missing))
         raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
-    repeated = next((name for name in columns if name and columns.count(name) > 1), None)
+    repeated = first_repeated(filter(None, columns))
     if repeated is not None:
         raise UserError(f"{path}: two columns are named {repeated!r}")
 
