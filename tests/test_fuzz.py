@@ -25,7 +25,7 @@ INPUTS = {
 @pytest.mark.parametrize(("target", "inputs"), INPUTS.items(), ids=lambda value: getattr(value, "__name__", ""))
 @pytest.mark.filterwarnings("ignore")
 def test_made_up_inputs_are_read_or_refused(target, inputs):
-    @settings(max_examples=inputs, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=inputs, suppress_health_check=list(HealthCheck))
     @given(st.binary(max_size=300))
     def hold(data):
         target(data)
@@ -42,7 +42,7 @@ def some_pools():
 def test_replies_that_were_made_without_the_example_earn_no_more_than_chance(monkeypatch):
     monkeypatch.setattr(fuzz_texts, "pools", some_pools)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.binary(max_size=120))
     def hold(data):
         fuzz_texts.blind(data)
