@@ -52,15 +52,23 @@ SHARED = 400
 class Watch:
     """Memory and open files of this process at moments of a run."""
 
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
+    def __init__(self, what: str) -> None:
+        self.what, self.started = what, time.perf_counter()
         self.rows: list[dict[str, float]] = []
 
     def look(self, done: int) -> None:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
         files = sum(1 for _ in Path("/proc/self/fd").iterdir())
-        seconds = time.perf_counter() - self.started
-        self.rows.append({"done": done, "mib": round(resident, 1), "files": files, "seconds": round(seconds, 1)})
+        seconds, cpu = time.perf_counter() - self.started, time.process_time()
+        row = {
+            "done": done,
+            "mib": round(resident, 1),
+            "files": files,
+            "seconds": round(seconds, 1),
+            "cpu_s": round(cpu, 1),
+        }
+        self.rows.append(row)
+        print(self.what, row, flush=True)
 
 
 def train(graph: TextAttributedGraph, examples: int, folder: Path) -> list[dict[str, float]]:
@@ -68,7 +76,7 @@ def train(graph: TextAttributedGraph, examples: int, folder: Path) -> list[dict[
     task = Link(graph)
     run = Run.create(folder, {"tasks": [{"name": task.name}]})
     reward = RewardFunction(task, Reward(), lambda ids: REPLIES[ids[0]])
-    watch = Watch()
+    watch = Watch("training")
     for step, start in enumerate(range(0, examples, PROMPTS)):
         if step in (examples // PROMPTS // 10, examples // PROMPTS // 2):
             watch.look(start)
@@ -104,7 +112,7 @@ class Stub:
 
 def run_evaluation(graph: TextAttributedGraph, items: int, folder: Path) -> list[dict[str, float]]:
     """A whole evaluation, with a stub for the engine; baselines are left out."""
-    watch = Watch()
+    watch = Watch("evaluation")
     engine = Stub(items, watch)
     settings: dict[str, Any] = {"limit": items, "baselines": False, "ablate": []}
     run = evaluate(LinkPrediction(graph), Model(engine, ReplyCache(None)), folder, say=lambda line: None, **settings)
@@ -149,9 +157,6 @@ def main() -> None:
         rows = {"training": train(graph, options.train, Path(scratch) / "train")}
         rows["evaluation"] = run_evaluation(graph, options.items, Path(scratch) / "eval")
         same = digests(graph, (1, 2, 8), SHARED)
-    for what, looks in rows.items():
-        for look in looks:
-            print(what, look, flush=True)
     print("1, 2 and 8 workers agree:", len(set(same.values())) == 1)
     report("endurance", [], rows=rows, workers_agree=len(set(same.values())) == 1)
 
