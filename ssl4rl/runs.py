@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
-from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, read_lines
+from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, parse_json, read_lines
+from ssl4rl.settings import parse_yaml
 from ssl4rl.source import origin_of
 from ssl4rl.tally import as_data
 
@@ -126,8 +127,8 @@ class Run:
         """
         path = self.path / CONFIG
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, UserError) as error:
             raise UserError(f"{path} cannot be read ({type(error).__name__}); is {self.path} a run?") from error
         if not isinstance(content, dict):
             raise UserError(f"{path} holds no settings; is {self.path} a run?")
@@ -235,7 +236,7 @@ class Run:
         path = self.path / name
         end = path.read_bytes().rsplit(b"\n", 1)[-1] if path.is_file() else b""
         try:
-            json.loads(end or b"{}")
+            parse_json(end or b"{}")
         except ValueError:
             return True
         return False
@@ -245,7 +246,7 @@ class Run:
         if not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{path} is not JSON ({error})") from error
         return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""YAML as people write it in recipes and after ``--set``."""
+"""YAML as people write it in recipes, in dataset.yaml and after ``--set``."""
 
 from __future__ import annotations
 
@@ -26,31 +26,44 @@ def parse_yaml(text: str, place: str) -> Any:
     """Parses one YAML document.
 
     Raises:
-        UserError: for a syntax error, a tag that names a type of Python's, or more values than anybody writes; it names
-            ``place`` and the line.
+        UserError: for a syntax error, a value that its tag does not fit, or references that lead back to themselves or
+            multiply without end; it names ``place`` and the line.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)
-        _check_size(content)
-    except RecursionError as error:
-        raise UserError(f"{place}: not valid YAML (it is nested too deeply)") from error
-    except (yaml.YAMLError, ValueError) as error:
+        loader = _Loader(text)
+        try:
+            document = loader.get_single_node()
+            if document is None:
+                return None
+            _size(document, {})
+            return loader.construct_document(document)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{place}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
-    return content
+    except RecursionError as error:
+        raise UserError(f"{place}: not valid YAML (it is nested too deeply)") from error
+    # What PyYAML's constructors meet in a value such as 2001-13-45, `!!int x` or a number of 5,000 digits.
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{place}: not valid YAML ({type(error).__name__}: {str(error)[:100]})") from error
 
 
-def _check_size(content: Any) -> None:
-    """Refuses what references to references blow up, before a message is made of it."""
-    seen = 0
-    todo = [content]
-    while todo:
-        value = todo.pop()
-        seen += 1
-        if seen + len(todo) > MOST_VALUES:
-            raise ValueError(f"it stands for more than {MOST_VALUES:,} values")
-        if isinstance(value, dict):
-            todo += [*value, *value.values()]
-        elif isinstance(value, list | tuple | set):
-            todo += value
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many nodes a document has once its references are written out.
+
+    Raises:
+        MarkedYAMLError: if they are too many, or a node is within itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [each for pair in node.value for each in pair] if pairs else node.value
+        sizes[id(node)] = 1 + sum(_size(each, sizes) for each in inner)
+    if not 0 < sizes[id(node)] <= MOST_VALUES:
+        problem = f"it stands for more than {MOST_VALUES:,} values" if sizes[id(node)] else "it refers to itself"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return sizes[id(node)]

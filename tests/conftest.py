@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from ssl4rl.graph.graph import TextAttributedGraph
+
+# How long an example takes says more about what else runs on the machine than about the code.
+settings.register_profile("ssl4rl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ssl4rl")
 
 # Two processes share the tests: each with a thread of its own, which torch reads when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

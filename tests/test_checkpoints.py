@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from ssl4rl.checkpoints import STAGING, SUMS, CannotWrite, checkpoints, damage, last_whole, place, writing
+from ssl4rl.checkpoints import (
+    STAGING,
+    SUMS,
+    CannotWrite,
+    checkpoints,
+    damage,
+    is_about_disk,
+    last_whole,
+    place,
+    writing,
+)
 
 
 def stage(run: Path, step: int, content: bytes = b"weights") -> Path:
@@ -85,3 +95,11 @@ def test_a_full_disk_is_one_line_whatever_library_meets_it(error: Exception, tmp
         writing(tmp_path),
     ):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "about"),
+    [(OSError(28, "full"), True), (OSError(2, "absent"), False), (CannotWrite("x"), True), (ValueError("x"), False)],
+)
+def test_which_errors_are_about_the_disk(error, about):
+    assert is_about_disk(error) == about

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from jinja2 import Template
 
 import ssl4rl
+from ssl4rl.answers import Outcome
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 
@@ -59,6 +60,7 @@ def test_ids_by_hand(text, source, label):
         "cora/train/link@hard/0/three#01234567",
         "cora/train/link@hard+fanout/0/3#01234567",
         "cora/train/link@hard+fanout=/0/3#01234567",
+        "cora/train/link@hard+fanout=3x=4/0/3#01234567",
         "cora/train/link@hard/0/3#0123",
         "cora/train/link@hard/0/-3#01234567",
         "cora/train/link@hard/1_0/3#01234567",
@@ -92,3 +94,15 @@ def test_no_text_of_a_prompt_runs_into_another(name):
 def test_a_prompt_without_an_image_is_its_text():
     example = ssl4rl.task("link").example(0)
     assert example.messages() == [{"role": "user", "content": example.text}]
+
+
+def test_an_id_and_an_example_say_what_they_are():
+    example = ssl4rl.task("link").example(0)
+    assert (
+        repr(example.id) == f"ExampleId({str(example.id)!r})"
+        and len({example.id, ExampleId.parse(str(example.id))}) == 1
+    )
+    assert (example.is_bare, example.gold_reply) == (False, f"<answer>{example.gold}</answer>")
+    bare = ssl4rl.task("link", reasoning=False).example(0)
+    assert (bare.is_bare, bare.gold_reply) == (True, bare.gold)
+    assert f"{Outcome.CORRECT}" == "correct"

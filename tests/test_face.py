@@ -11,16 +11,10 @@ import pytest
 import ssl4rl
 
 ROOT = Path(ssl4rl.__file__).parents[1]
-DOCTESTED = (
-    "answers",
-    "build",
-    "example",
-    "graph.budget",
-    "inference.engines.chat",
-    "inference.families",
-    "lenient",
-    "prompts",
-    "statistics",
+DOCTESTED = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    for path in (*ROOT.glob("ssl4rl/**/*.py"), *ROOT.glob("tools/*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
 )
 
 
@@ -46,5 +40,5 @@ def test_a_bare_checkout_knows_its_version():
 
 @pytest.mark.parametrize("module", DOCTESTED)
 def test_examples_in_docstrings(module):
-    results = doctest.testmod(import_module(f"ssl4rl.{module}"))
+    results = doctest.testmod(import_module(module))
     assert results.attempted and not results.failed

@@ -63,6 +63,8 @@ RELATIONS = {"1": "_hypernym", "2": "instance hypernym", "12": "/film/film/genre
         ("Theory or case based", CLASSES, None),
         ("The answer is B.</think> I cannot tell", CLASSES, None),
         ("", CLASSES, None),
+        # A name without a word is found by its label alone.
+        ("The answer is A.", {"A": "?!", "B": "Theory"}, "A"),
         # A name that two options share says neither.
         ("crane", {"A": "Crane", "B": "crane"}, None),
     ],

@@ -187,3 +187,86 @@ def test_of_a_line_that_does_not_fit_on_the_disk_nothing_is_left(run: Run, monke
             run.append("m.jsonl", {"step": 2})
     run.append("m.jsonl", {"step": 3})
     assert (run.path / "m.jsonl").read_text() == '{"step": 1}\n{"step": 3}\n'
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="exists already"):
+        Run.create(tmp_path / "file", {})
+    with pytest.raises(UserError, match=r"cannot write to .*; give another --output"):
+        Run.create(tmp_path / "file" / "run", {})
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / ".lock").write_text("")
+    assert repr(Run.create(tmp_path / "left", {})) == f"Run({str(tmp_path / 'left')!r})"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"- 1", "holds no settings"),
+        (b"", "holds no settings"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_named(run: Run, content: bytes, message: str) -> None:
+    (run.path / "config.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        _ = open_run(run.path).config
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        open_run(tmp_path / "none")
+    with pytest.raises(UserError, match=r"is not a run: it has no config\.yaml"):
+        open_run(tmp_path)
+
+
+def test_a_run_says_what_it_is_and_whether_it_is_finished(tmp_path: Path) -> None:
+    trained = Run.create(tmp_path / "trained", {"tasks": []})
+    warm = Run.create(tmp_path / "warm", {"warmup": {}})
+    assert (trained.is_evaluation, trained.is_warmup, warm.is_warmup) == (False, False, True)
+    assert (trained.finished, trained.summary, trained.scores, trained.environment) == (False, None, None, {})
+    trained.write_json("summary.json", {"steps": 1})
+    assert (trained.finished, trained.summary) == (True, {"steps": 1})
+    assert trained.used_sources == [] and list(trained.metrics()) == [] and trained.heldout() == []
+    (trained.path / "scores.json").write_text("[]")
+    assert trained.scores is None
+    (trained.path / "scores.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        _ = trained.scores
+
+
+def test_predictions_that_are_not_there_are_asked_for(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no predictions\.jsonl; nothing was answered yet"):
+        run.predictions()
+    (run.path / "predictions.jsonl").write_text("")
+    with pytest.raises(UserError, match="is empty; nothing was answered yet"):
+        run.predictions()
+    with pytest.raises(UserError, match="is a training run; evaluate its model first"):
+        Run.create(tmp_path / "trained", {"tasks": []}).predictions()
+
+
+def test_replies_are_found_by_example_and_by_sample(run: Run, tmp_path: Path) -> None:
+    run.append("predictions.jsonl", prediction(), prediction(sample=1))
+    run.append(predictions_file("no text"), prediction())
+    assert (len(run.predictions()), len(run.predictions(every=True)), len(run.replies())) == (1, 2, 2)
+    assert len(run.replies_to(EXAMPLE.id)) == 3
+    trained = Run.create(tmp_path / "trained", {"tasks": []})
+    common = Completion.fields_of(EXAMPLE, "<answer>no</answer>", Score.of(0, "no"))
+    trained.append("completions.jsonl", Completion(**common, step=1, reward=0.0))
+    assert [record.reply for record in trained.replies()] == ["<answer>no</answer>"]
+    assert [record.step for record in trained.replies_to(EXAMPLE.id)] == [1]
+
+
+def test_a_line_of_another_kind_is_named(run: Run) -> None:
+    run.append("predictions.jsonl", {"id": str(EXAMPLE.id)})
+    with pytest.raises(UserError, match=r"predictions\.jsonl line 1: .*prompt.* cannot be read; was it written by"):
+        run.predictions()
+
+
+def test_a_source_that_was_loaded_is_recorded_by_its_name() -> None:
+    import ssl4rl
+
+    used = UsedSource.of(ssl4rl.task("link"))
+    assert (used.kind, used.name) == ("graph", "citations") and used.fingerprint

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from ssl4rl.data.text import cell_text, present
 from ssl4rl.errors import UserError
+from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -44,6 +44,16 @@ def split_name(word: str) -> str | None:
     """
     word = word.strip().lower()
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
+
+
+def first_repeated(items: Iterable[Any]) -> Any | None:
+    """The first item that was there before; None if all differ."""
+    seen = set()
+    for item in items:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None
 
 
 class Problems:
@@ -254,7 +264,7 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
         for separator, name in ((";", "semicolons"), ("\t", "tabs")):
             if separator in columns[0]:
                 raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
-    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    repeated = first_repeated(columns)
     if repeated is not None:
         raise UserError(f"{path}: two columns are named {repeated!r}")
     return columns
@@ -269,8 +279,8 @@ def _read_jsonl(path: Path, problems: Problems) -> Table:
             continue
         found += 1
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ValueError as error:
             problems.add(f"{where(path, row)}: not valid JSON: {error}")
             continue
         if not isinstance(record, dict):

@@ -14,6 +14,7 @@ from typing import Any
 
 from ssl4rl.home import home
 from ssl4rl.inference.messages import Messages
+from ssl4rl.records import parse_json
 
 
 def digest(value: Any) -> str:
@@ -48,7 +49,7 @@ class ContentCache:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 checksum = record.pop("checksum")
             except (ValueError, AttributeError, KeyError):
                 self.damaged += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import numpy as np
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.records import parse_json
 
 Side = Literal["tail", "head"]
 """The end of an edge that is looked for."""
@@ -76,7 +76,7 @@ def _rows(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
             continue
         place = f"{path} line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise UserError(f"{place}: not JSON ({error}); give an edge a line") from error
         if not isinstance(row, dict) or not {"head", "tail"} <= row.keys() <= set(KEYS):

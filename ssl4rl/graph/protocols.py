@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import LABELLED_PER_CLASS, LABELLED_VAL, node_split
+from ssl4rl.records import parse_json
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import SPLITS
 
@@ -151,7 +151,7 @@ def _read(path: Path) -> dict[str, list[tuple[str, str]]]:
         lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
         return {"test": [(line, f"line {number}") for number, line in lines if line]}
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise UserError(f"protocol {path} begins like JSON and is none ({error})") from error
     if isinstance(content, list):

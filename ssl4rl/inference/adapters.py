@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ssl4rl.errors import UserError
 from ssl4rl.inference import checks
 from ssl4rl.models import EMBEDDED, embedded_path
+from ssl4rl.records import parse_json
 
 if TYPE_CHECKING:
     from ssl4rl.inference.model import ModelFiles
@@ -31,7 +32,7 @@ def base_of(folder: Path) -> str:
     """
     file = folder / CONFIG
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings = parse_json(file.read_text(encoding="utf-8"))
         base, kind = settings["base_model_name_or_path"], settings["peft_type"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is not the configuration of an adapter as PEFT saves it") from error
@@ -82,7 +83,7 @@ def save_adapter(model: Any, folder: Path, files: ModelFiles) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     # Afterwards, as PEFT looks the name up on the hub.
-    settings = {**json.loads((folder / CONFIG).read_text(encoding="utf-8")), "base_model_name_or_path": base}
+    settings = {**parse_json((folder / CONFIG).read_text(encoding="utf-8")), "base_model_name_or_path": base}
     (folder / CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     # A card with nothing in it but headings.
     (folder / "README.md").unlink(missing_ok=True)

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.records import HeldoutAnswer
 from ssl4rl.runs import CONFIG, Run, open_run
@@ -100,7 +98,7 @@ def _trained(recipe: Recipe, path: Path) -> Run:
     if not (path / CONFIG).is_file():
         return run_recipe(recipe, path)
     run = open_run(path)
-    if yaml.safe_load((path / CONFIG).read_text(encoding="utf-8")) != recipe.model_dump(mode="json"):
+    if run.config != recipe.model_dump(mode="json"):
         raise UserError(f"{path} is a run of another recipe; give another --output")
     return run if run.finished else run_recipe(recipe, path, resume=True)
 

@@ -193,10 +193,10 @@ def _assign(values: Values, key: str, value: Any, place: str) -> None:
             if not step.isdigit() or int(step) >= len(section):
                 raise UserError(f"{place}: {step!r} is not one of the {len(section)} entries (count from 0)")
             section = section[int(step)]
-            continue
-        if section.get(step) is None:
-            section[step] = [{}] if step == "tasks" else {}
-        section = section[step]
+        else:
+            if section.get(step) is None:
+                section[step] = [{}] if step == "tasks" else {}
+            section = section[step]
         if not isinstance(section, dict | list):
             raise UserError(f"{place}: {step!r} holds a value, not a section")
     if isinstance(section, list):

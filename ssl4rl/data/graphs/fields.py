@@ -51,6 +51,43 @@ class Fields:
     def error(self, message: str) -> UserError:
         return UserError(f"{self.place}: {message}")
 
+    def array(self, field: str, value: Any) -> NDArray[Any]:
+        """A value of the field as an array.
+
+        Raises:
+            UserError: if it is none: rows of different lengths, a sparse matrix.
+        """
+        try:
+            return np.asarray(value)
+        except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+            raise self.error(f"{field} is no array of numbers or texts") from error
+
+    def whole(self, field: str, value: Any) -> IntArray:
+        """A value of the field as whole numbers.
+
+        Raises:
+            UserError: if it holds anything else.
+        """
+        array = self.array(field, value)
+        if not array.size:
+            return np.zeros(array.shape, dtype=np.int64)
+        kind = array.dtype.kind
+        large = kind in "uf" and bool((np.abs(array.astype(np.float64)) >= 2.0**63).any())
+        if kind not in "biuf" or large or (kind == "f" and not np.array_equal(array, np.trunc(array))):
+            raise self.error(f"{field} holds something that is not a whole number")
+        return array.astype(np.int64)
+
+    def items(self, field: str) -> list[Any]:
+        """The items of a field that is a list.
+
+        Raises:
+            UserError: if it is none.
+        """
+        value = self.all[field]
+        if isinstance(value, str) or not np.iterable(value):
+            raise self.error(f"{field} is a {type(value).__name__}; it must be a list")
+        return list(value)
+
     @property
     def tally(self) -> Tally:
         return Tally.of_named("fields", self.all, self.used, "unused fields")
@@ -84,7 +121,9 @@ def graph_from_fields(
         rest["node_splits"] = splits
     edge_texts = fields.get("edge_texts")
     if edge_texts is not None:
-        rest["edge_texts"] = [_text(text) for text in edge_texts]
+        rest["edge_texts"] = [_text(text) for text in fields.items("edge_texts")]
+        if len(rest["edge_texts"]) != edge_index.shape[1]:
+            raise fields.error(f"{len(rest['edge_texts'])} edge_texts for {edge_index.shape[1]} edges")
     graph = TextAttributedGraph.from_edges(name, texts, edge_index, directed=directed, relations=relations, **rest)
     return replace(graph, counts={**graph.counts, **counts}, reading=[*fields.reading, fields.tally, *graph.reading])
 
@@ -94,13 +133,21 @@ def _text(value: Any) -> str:
     return "" if value is None else clean(present(str(value)))
 
 
+def _length(value: Any) -> int | None:
+    """The length of an array, which may be sparse, or of a list; None of anything else."""
+    if isinstance(value, list | tuple):
+        return len(value)
+    shape = getattr(value, "shape", ())
+    return int(shape[0]) if len(shape) else None
+
+
 def _texts(fields: Fields) -> list[str]:
     field = fields.find(*TEXTS)
     if not field:
         has = ", ".join(map(str, fields.all)) or "no fields"
         raise fields.error(f"Data has no 'raw_texts'; it has {has}")
     values = fields.all[field]
-    if isinstance(values, str) or not hasattr(values, "__len__") or hasattr(values, "numel"):
+    if isinstance(values, str) or not np.iterable(values) or hasattr(values, "numel"):
         raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
     odd = next(
         (node for node, value in enumerate(values) if not isinstance(value, str) and not is_missing(value)), None
@@ -110,10 +157,11 @@ def _texts(fields: Fields) -> list[str]:
     texts = [_text(value) for value in values]
     count = fields.get("num_nodes")
     if count is None:
-        known = next((key for key in ("x", "y") if hasattr(fields.all.get(key), "__len__")), "")
-        count = len(fields.all[known]) if known else len(texts)
-    if int(count) != len(texts):
-        raise fields.error(f"{len(texts)} {field} for {int(count)} nodes")
+        lengths = (_length(fields.all.get(key)) for key in ("x", "y"))
+        count = next((length for length in lengths if length is not None), len(texts))
+    number = fields.whole("num_nodes", count).reshape(-1)
+    if number.tolist() != [len(texts)]:
+        raise fields.error(f"{len(texts)} {field} for {', '.join(map(str, number))} nodes")
     return texts
 
 
@@ -121,25 +169,24 @@ def _edge_index(fields: Fields) -> IntArray:
     """``edge_index`` [2, E], from the field of that name or from ``adj_t`` (torch's sparse type or torch_sparse's)."""
     given = fields.get("edge_index")
     if given is not None:
-        edges = np.asarray(given)
+        edges = fields.whole("edge_index", given)
         if edges.ndim == 2 and edges.shape[0] != 2 and edges.shape[1] == 2:
             raise fields.error(
                 f"edge_index is {list(edges.shape)}, one edge a row; PyG's is [2, E]: transpose it (edge_index.t())"
             )
         if edges.ndim != 2 or edges.shape[0] != 2:
             raise fields.error(f"edge_index is {list(edges.shape)}; it must be [2, E]")
-        return _whole(fields, edges, "edge_index")
+        return edges
     adjacency = fields.get("adj_t")
     if adjacency is None:
         raise fields.error(f"Data has no 'edge_index'; it has {', '.join(map(str, fields.all))}")
-    return adjacency_edges(adjacency)[::-1]  # adj_t is transposed: its rows are targets
-
-
-def _whole(fields: Fields, values: NDArray[Any], field: str) -> IntArray:
-    """The values as whole numbers, which they have to be: a gap or a fraction is none."""
-    if values.dtype.kind not in "iufb" or (values.dtype.kind == "f" and (values != np.floor(values)).any()):
-        raise fields.error(f"{field} holds something that is not a whole number")
-    return values.astype(np.int64)
+    try:
+        edges = adjacency_edges(adjacency)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise fields.error(f"adj_t is a {type(adjacency).__name__}, not a sparse matrix") from error
+    if edges.shape[0] != 2:
+        raise fields.error(f"adj_t has {edges.shape[0]} dimensions; it must be a matrix")
+    return edges[::-1]  # adj_t is transposed: its rows are targets
 
 
 def adjacency_edges(adjacency: Any) -> IntArray:
@@ -164,9 +211,11 @@ def _codes(fields: Fields, field: str, count: int, of: str) -> IntArray | None:
     values = fields.get(field)
     if values is None:
         return None
-    codes = _whole(fields, np.asarray(values).reshape(-1), field)
+    codes = fields.whole(field, values).reshape(-1)
     if len(codes) != count:
         raise fields.error(f"{len(codes)} {field} for {count} {of}")
+    if codes.min(initial=0) < 0:
+        raise fields.error(f"{field} holds {codes.min()}; its codes count from 0")
     return codes
 
 
@@ -175,9 +224,9 @@ def _names(fields: Fields, field: str, codes: IntArray, noun: str) -> list[str]:
     count = int(codes.max(initial=-1)) + 1
     if count > MOST_CODES + len(codes):
         raise fields.error(f"a {noun} has the number {count - 1:,}; they are numbered from 0")
-    names = fields.get(field)
-    if names is None:
+    if not fields.find(field):
         return [f"{noun} {code}" for code in range(count)]
+    names = fields.items(field)
     if len(names) < count:
         raise fields.error(f"{len(names)} names for {count} codes of {noun}")
     return [_text(name) or f"{noun} {code}" for code, name in enumerate(names)]
@@ -186,16 +235,18 @@ def _names(fields: Fields, field: str, codes: IntArray, noun: str) -> list[str]:
 def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
     """The names of the classes and the class of each node, −1 for none; None where the data has no classes."""
     y = fields.get("y", "label", "labels")
-    named = {field: list(fields.all[field]) for field in NAMES if field in fields.all}
+    named = {field: fields.items(field) for field in NAMES if field in fields.all}
     fields.used.update(named)
     if y is None:
         per_node = next((names for names in named.values() if len(names) == count), None)
         return indexed(class_names([_text(name) for name in per_node])) if per_node is not None else ([], None)
-    values = np.asarray(y)
+    values = fields.array("y", y)
     if values.size != count:
         raise fields.error(f"{values.size} labels in y for {count} nodes")
     if values.dtype.kind in "OUS":
         return indexed(class_names([_text(value) for value in values.reshape(-1)]))
+    if values.dtype.kind not in "biuf":
+        raise fields.error("y holds something that is neither a number nor a text")
     # Whatever stands for "no class", −1 or a gap, is −1.
     numbers = np.nan_to_num(values.astype(np.float64).reshape(-1), nan=-1)
     odd = np.flatnonzero(numbers != np.floor(numbers))
@@ -204,6 +255,8 @@ def _labels(fields: Fields, count: int) -> tuple[list[str], IntArray | None]:
     if numbers.max(initial=0) >= MOST_CODES + count:
         raise fields.error(f"y is {numbers.max():.0f} at node {numbers.argmax()}; classes are numbered from 0")
     labels = np.maximum(numbers, -1).astype(np.int64)
+    if not (labels >= 0).any():
+        return [], None
     if not named:
         return [f"class {code}" for code in range(int(labels.max(initial=-1)) + 1)], labels
     return _class_names(fields, named, labels), labels
@@ -255,14 +308,17 @@ def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, I
 def _mask(fields: Fields, field: str, count: int) -> NDArray[np.bool_]:
     """[C, N], from a mask [N], [N, C], or a list of C masks."""
     value = fields.all[field]
-    rows = np.stack([np.asarray(each) for each in value]) if isinstance(value, list) and np.ndim(value[0]) else value
-    mask = np.asarray(rows)
+    rows = [fields.array(field, each) for each in value] if isinstance(value, list) else value
+    mask = fields.array(field, rows)
+    if mask.dtype.kind not in "biuf":
+        raise fields.error(f"{field} holds something that is neither true nor false")
+    shape = mask.shape
     if mask.ndim == 1:
         mask = mask[None]
     elif mask.ndim == 2 and mask.shape[1] != count:
         mask = mask.T
-    if mask.ndim != 2 or mask.shape[1] != count:
-        raise fields.error(f"{field} is {list(np.shape(rows))} for {count} nodes")
+    if mask.ndim != 2 or mask.shape[1] != count or not len(mask):
+        raise fields.error(f"{field} is {list(shape)} for {count} nodes")
     return mask.astype(bool)
 
 
@@ -278,11 +334,11 @@ def _listed(fields: Fields, count: int) -> dict[str, NDArray[np.bool_]]:
             given[split] = nodes
     masks = {}
     for split, nodes in given.items():
-        numbers = np.asarray(nodes)
+        numbers = fields.array(f"the list of nodes of {split}", nodes)
         if numbers.dtype.kind == "b" and numbers.size == count:
             masks[split] = numbers.reshape(-1)
             continue
-        numbers = numbers.astype(np.int64).reshape(-1)
+        numbers = fields.whole(f"the list of nodes of {split}", nodes).reshape(-1)
         unknown = numbers[(numbers < 0) | (numbers >= count)]
         if len(unknown):
             raise fields.error(f"the nodes of {split} include {unknown[0]}, but nodes are 0 to {count - 1}")

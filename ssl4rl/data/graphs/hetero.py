@@ -48,7 +48,9 @@ def one_kind(content: Mapping[Any, Any], place: str) -> Fields:
         index = part.get("edge_index")
         if index is None:
             raise UserError(f"{place}: the edges {' '.join(next(iter(among)))} have no edge_index")
-        parts.append(np.asarray(index))
+        parts.append(part.whole("edge_index", index))
+        if parts[-1].ndim != 2 or len(parts[-1]) != 2:
+            raise part.error(f"edge_index is {list(parts[-1].shape)}; it must be [2, E]")
     fields["edge_index"] = np.concatenate(parts, axis=1)
     if len(among) > 1:
         fields["edge_type"] = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])

@@ -21,6 +21,8 @@ class Ids:
     def __init__(self, ids: Sequence[str]) -> None:
         self._number_of: Mapping[str, int] = {node: number for number, node in enumerate(ids)}
         self._plain: dict[str, int | None] | None = None
+        self._folded: dict[str, str | None] = {}
+        self._longest = 0
         self.respelled = 0
 
     def find(self, node: str) -> int | None:
@@ -34,6 +36,9 @@ class Ids:
                 key = _plain(each)
                 # Two nodes that differ in spelling alone can only be told apart as they are written.
                 self._plain[key] = None if key in self._plain else place
+                # Kept for hints: a file may have as many unknown ids as edges, and each gets one.
+                self._folded[key.casefold()] = None if key.casefold() in self._folded else each
+                self._longest = max(self._longest, len(each))
         number = self._plain.get(_plain(node))
         self.respelled += number is not None
         return number
@@ -42,11 +47,9 @@ class Ids:
         """The id that a spreadsheet would have turned into this one, by dropping zeros in front; ``""`` if none is."""
         if not node.isdecimal() or self._plain is None:
             return ""
-        longest = max(map(len, self._number_of), default=0)
-        padded = (node.zfill(length) for length in range(len(node) + 1, min(longest, 64) + 1))
+        padded = (node.zfill(length) for length in range(len(node) + 1, min(self._longest, 64) + 1))
         return next((each for each in padded if each in self._number_of), "")
 
     def in_other_case(self, node: str) -> str:
         """The id that differs from this one in case alone; ``""`` if none does, or if several do."""
-        alike = [each for each in self._number_of if _plain(each).casefold() == _plain(node).casefold()] if node else []
-        return alike[0] if len(alike) == 1 else ""
+        return (self._folded.get(_plain(node).casefold()) or "") if node else ""

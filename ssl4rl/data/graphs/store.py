@@ -34,6 +34,7 @@ from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.graph import Stored, TextAttributedGraph, encode
 from ssl4rl.graph.view import EdgeView, edge_view
 from ssl4rl.home import home
+from ssl4rl.records import parse_json
 from ssl4rl.source import SPLITS
 from ssl4rl.tally import as_data, from_data
 
@@ -197,7 +198,7 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
 def read_manifest(name: str) -> dict[str, Any] | None:
     """The content of ``graph.json``, or None if that graph was not fetched or its file is unreadable."""
     try:
-        manifest = json.loads((graph_folder(name) / "graph.json").read_text(encoding="utf-8"))
+        manifest = parse_json((graph_folder(name) / "graph.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None
@@ -223,7 +224,7 @@ def open_folder(folder: Path, remedy: str = "convert it again") -> TextAttribute
         UserError: if it was written by another version, or is damaged.
     """
     try:
-        manifest = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        manifest = parse_json((folder / "graph.json").read_text(encoding="utf-8"))
         if not isinstance(manifest, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ Texts of entities and names of relations come from ``entity2textlong.txt`` (or `
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,8 @@ def name_of(identity: str) -> str:
 
 def _distinct(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     """The names, or the ids themselves where two would be called the same."""
-    return [name if names.count(name) == 1 else each for name, each in zip(names, ids, strict=True)]
+    uses = Counter(names)
+    return [name if uses[name] == 1 else each for name, each in zip(names, ids, strict=True)]
 
 
 def _splits(sizes: dict[str, int]) -> dict[str, IntArray]:

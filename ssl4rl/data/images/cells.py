@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.images.store import Row
+from ssl4rl.records import parse_json
 
 LONGEST_INDEX = 64
 """An image cell of at most this many characters is another row's index (VLMEvalKit's rule), unless it is a path."""
@@ -34,8 +34,8 @@ def images_in(cell: Any) -> list[Any]:
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
+            cell = parse_json(cell)
+        except ValueError:
             return [cell]
     return list(cell) if isinstance(cell, list | tuple) and len(cell) else [cell]
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
+from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
@@ -127,7 +128,7 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row], unit: str) -
     """
     folder = home() / "images" / hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()[:32]
     try:
-        index = Index(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
+        index = Index(**parse_json((folder / "index.json").read_text(encoding="utf-8")))
         stale = any(index.problems)  # a file that a row names may be there by now
     except (OSError, ValueError, TypeError):
         stale = True
@@ -201,7 +202,7 @@ def _write(file: Any, rows: Iterable[Row]) -> Index:
 def recall(name: str) -> dict[str, Any]:
     """What was remembered under that name; ``{}`` if nothing was."""
     try:
-        content = json.loads((home() / "images" / f"{name}.json").read_text(encoding="utf-8"))
+        content = parse_json((home() / "images" / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +11,11 @@ from typing import Any
 
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, first_repeated, where
 from ssl4rl.data.text import class_name, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
+from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
@@ -148,7 +148,7 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     if missing:
         names = " or ".join(map(repr, missing))
         raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
-    repeated = next((name for name in columns if name and columns.count(name) > 1), None)
+    repeated = first_repeated(filter(None, columns))
     if repeated is not None:
         raise UserError(f"{path}: two columns are named {repeated!r}")
 
@@ -314,7 +314,7 @@ def _image_column(origin: str, schema: Any) -> str:
 def _class_names(schema: Any, label: str | None) -> Sequence[str]:
     """The names of the classes, if ``datasets`` stored them with the numbers."""
     try:
-        about = json.loads((schema.metadata or {})[b"huggingface"])
+        about = parse_json((schema.metadata or {})[b"huggingface"])
         return [str(name) for name in about["info"]["features"][label]["names"]]
     except (KeyError, TypeError, ValueError):
         return []

@@ -24,6 +24,7 @@ from ssl4rl.inference.engines.draws import draw_seeds
 from ssl4rl.inference.messages import Messages
 from ssl4rl.inference.tokens import common_length
 from ssl4rl.progress import EVERY_SECONDS, is_quiet
+from ssl4rl.records import parse_json
 
 T = TypeVar("T")
 
@@ -268,7 +269,7 @@ class ServerEngine:
             pause = 0.0
             try:
                 with self._opener.open(request, timeout=self.timeout) as response:
-                    return json.load(response)
+                    return parse_json(response.read())
             except urllib.error.HTTPError as error:
                 reason = f"the server at {self.url} answered {error.code} ({_message(error)})"
                 if error.code < 500 and error.code not in RETRIED:
@@ -334,7 +335,7 @@ def _message(error: urllib.error.HTTPError) -> str:
     except (OSError, http.client.HTTPException):
         return str(error.reason)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         content = content.get("error", content)
         text = str(content.get("message", content) if isinstance(content, dict) else content)
     except (ValueError, AttributeError):

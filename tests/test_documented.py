@@ -1,0 +1,140 @@
+"""Commands and Python on the pages are right: options and names exist, and what needs no other data or model runs."""
+
+import re
+import shlex
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import ssl4rl
+from ssl4rl.cli.main import ANYWHERE, app
+from ssl4rl.registry import BENCHMARKS, GRAPHS, TASKS
+from ssl4rl.training.recipe_file import load_recipe
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md", "examples/plugin/README.md")
+    ),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PLUGIN = {"common", "mirror", "same-class"}
+"""Names that the example plug-in adds."""
+
+
+def lines(page):
+    """The lines of the blocks of a page that are no Python, without comments, and the code within its sentences."""
+    text = page.read_text(encoding="utf-8")
+    for kind, block in BLOCK.findall(text):
+        if kind in ("", "sh", "bash"):
+            yield from (line.partition(" #")[0].strip() for line in block.splitlines())
+    yield from (found.replace("\n", " ") for found in re.findall(r"`((?:ssl4rl|python -m|make) [^`]*)`", text))
+
+
+def commands(program):
+    found = {line for page in PAGES for line in lines(page) if line.startswith(f"{program} ")}
+    # A line in a sentence may leave out what it is not about, and say so.
+    return sorted(line for line in found if "…" not in line and "..." not in line)
+
+
+SSL4RL = [line for line in commands("ssl4rl") if "|" not in line.partition(" --")[2] and "[" not in line]
+
+
+def parsed(arguments):
+    """Parses a command line as the program would, down to the last verb, and runs nothing."""
+    command, context = typer.main.get_command(app), None
+    arguments = [each for each in arguments if each not in ANYWHERE]
+    while hasattr(command, "commands"):
+        context = command.make_context("ssl4rl", arguments[:0], parent=context, resilient_parsing=True)
+        assert arguments and arguments[0] in command.commands, f"there is no verb {arguments[:1]}"
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    return command.make_context(command.name, list(arguments), parent=context).params
+
+
+@pytest.mark.parametrize("line", SSL4RL)
+def test_a_command_of_a_page_has_verbs_options_and_names_that_exist(line):
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    if not words[-1].startswith("-") and len(words) < 3 and all(re.fullmatch(r"[a-z]+", word) for word in words):
+        return_of = [*words, "--help"]  # a verb in a sentence, without what it is given
+        assert CliRunner().invoke(app, return_of).exit_code == 0
+        return
+    if "--help" in words or "-h" in words or "--version" in words:
+        assert CliRunner().invoke(app, words).exit_code == 0
+        return
+    parsed(words)
+    for option, registry in (("--task", TASKS), ("--benchmark", BENCHMARKS)):
+        names = [after for word, after in pairwise(words) if word == option and after.islower()]
+        assert set(names) <= {*registry.names(), *PLUGIN}, line
+    for place in [word for word in words if word.startswith("configs/")]:
+        assert load_recipe(ROOT / place)
+
+
+@pytest.mark.parametrize("line", commands("python -m"))
+def test_a_module_of_a_page_is_there(line):
+    module, *options = shlex.split(line)[2:]
+    spec = find_spec(module)
+    assert spec is not None, line
+    source = Path(spec.origin).read_text(encoding="utf-8") if spec.origin else ""
+    for option in options:
+        assert not option.startswith("--") or f'"{option}"' in source or module in ("pip", "mkdocs", "build"), line
+
+
+def test_targets_of_make_are_there():
+    rules = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in commands("make"):
+        assert set(line.split()[1:]) <= rules, line
+
+
+SHOWN = [
+    line
+    for line in SSL4RL
+    if re.match(
+        r"ssl4rl (graph show|vision show|data (list|new|validate|info|convert) (\./)?my-graph|tasks|schema)\b", line
+    )
+    and not re.search(r"cora|PHOTOS|ID|RUN|PATH|NAME|FOLDER|dishes|flags|imagenet|\.tsv", line)
+]
+
+
+def test_commands_that_need_no_other_data_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    order = sorted(SHOWN, key=lambda line: "data new" not in line)
+    assert len(order) >= 5
+    for line in order:
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, (line, result.output, result.exception)
+
+
+PYTHON = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, (kind, block) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+    if kind == "python"
+]
+ELSEWHERE = ("Qwen/", "cora")
+"""Names of models and data that have to be downloaded."""
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_of_a_page_runs(block, tmp_path, monkeypatch):
+    code = compile(block, "page", "exec")
+    if any(name in block for name in ELSEWHERE):
+        return
+    monkeypatch.chdir(tmp_path)
+    np.save("edges.npy", np.array([[0, 1, 2], [1, 2, 0]]))
+    Path("texts.txt").write_text("one\ntwo\nthree\n")
+    # It trains, but for two steps only.
+    train, names = ssl4rl.train, set(GRAPHS.names())
+    short = {"max_steps": 2, "save_steps": 2}
+    monkeypatch.setattr(
+        ssl4rl, "train", lambda *args, **kw: train(*args, **{**kw, "grpo": short, "heldout_examples": 8}), raising=False
+    )
+    exec(code, {})
+    for name in set(GRAPHS.names()) - names:
+        assert ssl4rl.load(name).num_nodes
