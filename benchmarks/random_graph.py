@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl4rl.data.graphs.citations import SUBJECTS
-from ssl4rl.data.graphs.store import Texts
+from ssl4rl.graph.arrays import Texts
 from ssl4rl.graph.graph import TextAttributedGraph
 
 WORDS = [word for words in SUBJECTS.values() for word in words.split() if len(word) == 5]

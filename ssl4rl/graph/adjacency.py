@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl4rl.graph.arrays import Place, blocks, in_memory, release
+
 IntArray = NDArray[np.int64]
 Indices = NDArray[np.integer[Any]]
 """Whole numbers in 32 bits where they fit, else in 64."""
+
+
+ENTRIES_AT_ONCE = 1 << 24
+"""Entries that are sorted at a time, at about 50 bytes of memory each. All those of one node are, if it has more."""
 
 
 def index_type(largest: int) -> type[np.integer[Any]]:
@@ -36,28 +42,79 @@ class Adjacency:
     on_visit: Callable[[int], None] | None = None
     """Called with the number of nodes that a subgraph reached, where the arrays are mapped and the memory that their
     pages take has to be bounded."""
+    stored_degrees: IntArray | None = None
+    """The degrees, where they are mapped as well."""
 
     @classmethod
-    def build(cls, num_nodes: int, edge_index: IntArray, edges: IntArray) -> Adjacency:
-        """From the columns ``edges`` of ``edge_index`` [2, E]; one sort, about 30 bytes of memory per entry."""
-        edges = np.sort(edges)
-        kind = index_type(num_nodes)
-        ends = edge_index[:, edges].astype(kind).T.reshape(-1)
-        others = edge_index[::-1, edges].astype(kind).T.reshape(-1)
-        indptr = np.zeros(num_nodes + 1, dtype=np.int64)
-        np.cumsum(np.bincount(ends, minlength=num_nodes), out=indptr[1:])
-        # Entries start out in the order of edges, and a stable sort keeps parallel edges in it.
-        order = np.argsort(ends.astype(np.int64) * num_nodes + others, kind="stable")
-        neighbors = others[order]
-        order >>= 1
-        return cls(indptr, neighbors, edges.astype(index_type(edge_index.shape[1]))[order])
+    def build(
+        cls,
+        num_nodes: int,
+        edge_index: IntArray,
+        edges: Indices | None = None,
+        place: Place = in_memory,
+        name: str = "",
+    ) -> Adjacency:
+        """From the columns ``edges`` of ``edge_index`` [2, E], or all; the arrays grow in ``place``, called ``name_…``.
 
-    def only(self, shown: NDArray[np.bool_]) -> Adjacency:
+        The edges are gone through once for each part of the nodes whose entries are sorted at a time.
+        """
+        edges = None if edges is None else np.sort(edges)
+        number = edge_index.shape[1] if edges is None else len(edges)
+        node, edge = index_type(num_nodes), index_type(edge_index.shape[1])
+
+        def ends(part: slice) -> tuple[IntArray, Indices]:
+            columns = np.arange(part.start, part.stop) if edges is None else edges[part]
+            return edge_index[:, part if edges is None else columns], columns
+
+        indptr = np.zeros(num_nodes + 1, dtype=np.int64)
+        for part in blocks(number, edge_index):
+            indptr[1:] += np.bincount(ends(part)[0].reshape(-1), minlength=num_nodes)
+        np.cumsum(indptr, out=indptr)
+        neighbors, columns = place(f"{name}_neighbors", node), place(f"{name}_edges", edge)
+        for first, last in node_ranges(indptr) if number else ():
+            found = []
+            for part in blocks(number, edge_index):
+                pair, which = ends(part)
+                # Entries are kept in the order of edges, so that parallel edges stay in it.
+                inside = np.sort(np.concatenate([2 * _within(pair[i], first, last) + i for i in (0, 1)]))
+                place_of, end = inside >> 1, inside & 1
+                entries = pair[end, place_of] - first, pair[1 - end, place_of], which[place_of]
+                found.append([each.astype(kind) for each, kind in zip(entries, (node, node, edge), strict=True)])
+            at, others, of = (np.concatenate(each) for each in zip(*found, strict=True))
+            order = np.argsort(at.astype(np.int64) * num_nodes + others, kind="stable")
+            neighbors.append(others[order])
+            columns.append(of[order])
+        starts = place(f"{name}_indptr", np.int64)
+        starts.append(indptr)
+        return cls(starts.finish(), neighbors.finish(), columns.finish())
+
+    def only(self, shown: NDArray[np.bool_], place: Place = in_memory, name: str = "") -> Adjacency:
         """The same without the edges for which ``shown`` [E] is false."""
-        kept = shown[self.edges]
-        before = np.zeros(len(kept) + 1, dtype=np.int64)
-        np.cumsum(kept, out=before[1:])
-        return Adjacency(before[self.indptr], self.neighbors[kept], self.edges[kept])
+        neighbors = place(f"{name}_neighbors", self.neighbors.dtype)
+        edges = place(f"{name}_edges", self.edges.dtype)
+        indptr = np.zeros_like(self.indptr)
+        total = 0
+        for part in blocks(len(self.edges), self.edges, self.neighbors):
+            kept = shown[self.edges[part]]
+            before = np.zeros(len(kept) + 1, dtype=np.int64)
+            np.cumsum(kept, out=before[1:])
+            first = np.searchsorted(self.indptr, part.start, "left")
+            last = np.searchsorted(self.indptr, part.stop, "right")
+            indptr[first:last] = total + before[self.indptr[first:last] - part.start]
+            total += int(before[-1])
+            neighbors.append(self.neighbors[part][kept])
+            edges.append(self.edges[part][kept])
+        starts = place(f"{name}_indptr", np.int64)
+        starts.append(indptr)
+        return Adjacency(starts.finish(), neighbors.finish(), edges.finish())
+
+    def rows(self) -> Iterator[tuple[IntArray, Indices, Indices]]:
+        """All entries, those of some nodes at a time: the node, the neighbour and the edge of each."""
+        for first, last in node_ranges(self.indptr):
+            part = slice(int(self.indptr[first]), int(self.indptr[last]))
+            ends = np.repeat(np.arange(first, last), np.diff(self.indptr[first : last + 1]))
+            yield ends, self.neighbors[part], self.edges[part]
+            release(self.neighbors, self.edges)
 
     def degree(self, node: int) -> int:
         """Number of entries around ``node`` (parallel edges count each)."""
@@ -66,7 +123,7 @@ class Adjacency:
     @cached_property
     def degrees(self) -> IntArray:
         """Number of entries around every node, [N]."""
-        return np.diff(self.indptr)
+        return np.diff(self.indptr) if self.stored_degrees is None else self.stored_degrees
 
     def around(self, node: int) -> Indices:
         """The distinct neighbours of ``node``, sorted."""
@@ -84,3 +141,18 @@ class Adjacency:
         row = self.neighbors[start:stop]
         wanted = row.dtype.type(other)  # searching for another type would convert the whole row
         return self.edges[start + row.searchsorted(wanted, "left") : start + row.searchsorted(wanted, "right")]
+
+
+def node_ranges(indptr: IntArray) -> Iterator[tuple[int, int]]:
+    """The nodes in ranges, first and behind the last, of as many entries as are sorted at a time, or of one node."""
+    first, last_node = 0, len(indptr) - 1
+    while first < last_node:
+        last = int(np.searchsorted(indptr, indptr[first] + ENTRIES_AT_ONCE, "right")) - 1
+        last = min(max(last, first + 1), last_node)
+        yield first, last
+        first = last
+
+
+def _within(nodes: IntArray, first: int, last: int) -> IntArray:
+    """The places of the nodes from ``first`` to before ``last``."""
+    return np.flatnonzero((nodes >= first) & (nodes < last))

@@ -10,17 +10,25 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
-from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.adjacency import IntArray, index_type
+from ssl4rl.graph.arrays import blocks, encode, growing, growing_texts
+from ssl4rl.graph.cleaning import distinct_edges, ordered_ends
 from ssl4rl.tally import Tally
 
 if TYPE_CHECKING:
     from ssl4rl.graph.view import EdgeView
+
+
+Computed = Mapping[str, NDArray[Any]]
+"""Arrays that something is made of, by name."""
+Keep = Callable[[str, Callable[[], Computed]], Computed]
 
 
 @dataclass
@@ -34,25 +42,10 @@ class Stored:
     view: EdgeView | None
     """None for a graph without edges."""
     has_text: NDArray[np.bool_]
+    num_words: NDArray[np.int32]
+    keep: Keep
+    """Where what is computed of the graph is kept, for all processes."""
     reopen: tuple[Callable[..., TextAttributedGraph], tuple[Any, ...]]
-
-
-def encode(texts: Sequence[str]) -> Iterator[bytes]:
-    """The texts in UTF-8, one after another (a lone surrogate, which JSON can hold, is kept)."""
-    return (text.encode("utf-8", "surrogatepass") for text in texts)
-
-
-def first_of_each(edge_index: IntArray, relations: IntArray | None) -> IntArray:
-    """The places of the first of equal columns, ascending; with ``relations`` these must be equal as well."""
-    pairs = edge_index[0] * (edge_index.max(initial=0) + 1) + edge_index[1]
-    order = np.argsort(pairs, kind="stable") if relations is None else np.lexsort((relations, pairs))
-    new = np.ones(len(order), dtype=bool)
-    in_order = pairs[order]
-    new[1:] = in_order[1:] != in_order[:-1]
-    if relations is not None:
-        in_order = relations[order]
-        new[1:] |= in_order[1:] != in_order[:-1]
-    return np.sort(order[new])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,13 +117,15 @@ class TextAttributedGraph:
             return self.stored.fingerprint
         digest = hashlib.sha256()
 
-        def add(tag: str, content: bytes | memoryview) -> None:
-            digest.update(f"{tag}:{len(content)}:".encode())
-            digest.update(content)
+        def add_array(tag: str, array: IntArray | None) -> None:
+            flat = np.zeros(0, dtype=np.int64) if array is None else array.reshape(-1)
+            digest.update(f"{tag}:{8 * len(flat)}:".encode())
+            for part in blocks(len(flat), flat):
+                digest.update(np.ascontiguousarray(flat[part], dtype="<i8").data)
 
         def add_texts(tag: str, texts: Sequence[str]) -> None:
             lengths = np.fromiter((len(encoded) for encoded in encode(texts)), dtype="<i8", count=len(texts))
-            add(tag, lengths.tobytes())
+            add_array(tag, lengths)
             digest.update(f"{tag}:{lengths.sum()}:".encode())
             for encoded in encode(texts):
                 digest.update(encoded)
@@ -153,10 +148,9 @@ class TextAttributedGraph:
         arrays |= {f"node_{split}": part for split, part in sorted(self.node_splits.items())}
         arrays |= {f"edge_{split}": part for split, part in sorted(self.edge_splits.items())}
         for tag, array in arrays.items():
-            whole = None if array is None else np.ascontiguousarray(array, dtype="<i8").reshape(-1)
-            add(tag, b"" if whole is None else whole.view(np.uint8).data)
+            add_array(tag, array)
         if self.kinds is not None:
-            add("kinds", np.ascontiguousarray(self.kinds, dtype="<i8").view(np.uint8).data)
+            add_array("kinds", self.kinds)
             add_texts("kind_names", self.kind_names)
         return digest.hexdigest()
 
@@ -166,6 +160,20 @@ class TextAttributedGraph:
         if self.stored is not None:
             return self.stored.has_text
         return np.fromiter((bool(text.strip()) for text in self.texts), dtype=bool, count=len(self.texts))
+
+    @cached_property
+    def num_words(self) -> NDArray[np.int32]:
+        """How many words each node's text has, [N]."""
+        if self.stored is not None:
+            return self.stored.num_words
+        return np.fromiter((len(text.split()) for text in self.texts), dtype=np.int32, count=len(self.texts))
+
+    def kept(self, name: str, compute: Callable[[], Computed]) -> Computed:
+        """What ``compute`` returns, which depends on the graph and on ``name`` alone.
+
+        Of a large graph that was converted it is computed once, and every process maps it.
+        """
+        return compute() if self.stored is None else self.stored.keep(name, compute)
 
     def node_name(self, node: int) -> str:
         """The node's id in the data it came from."""
@@ -195,38 +203,45 @@ class TextAttributedGraph:
         """
         edge_index = np.asarray(edge_index, dtype=np.int64).reshape(2, -1)
         given = edge_index.shape[1]
-        if given and (edge_index.min() < 0 or edge_index.max() >= len(texts)):
-            bad = int(np.flatnonzero(((edge_index < 0) | (edge_index >= len(texts))).any(axis=0))[0])
-            raise UserError(
-                f"graph {name}: edge {bad} joins {edge_index[0, bad]} and {edge_index[1, bad]}, "
-                f"but nodes are 0 to {len(texts) - 1}"
-            )
-        if not directed:
-            edge_index = np.sort(edge_index, axis=0)
-        loops = edge_index[0] == edge_index[1]
-        # Of equal edges the first is kept: split membership of a duplicate follows its first mention.
-        kept = first_of_each(edge_index, relations)
-        kept = kept[~loops[kept]]
+        for part in blocks(given, edge_index):
+            ends = edge_index[:, part]
+            wrong = np.flatnonzero(((ends < 0) | (ends >= len(texts))).any(axis=0))
+            if len(wrong):
+                first, last = ends[:, wrong[0]]
+                raise UserError(
+                    f"graph {name}: edge {part.start + wrong[0]} joins {first} and {last}, "
+                    f"but nodes are 0 to {len(texts) - 1}"
+                )
+        kept, loops = distinct_edges(edge_index, len(texts), directed, relations)
         splits = {}
         if edge_splits:
-            place = np.full(given, -1, dtype=np.int64)
-            place[kept] = np.arange(len(kept))
-            splits = {key: place[np.asarray(part, dtype=np.int64)] for key, part in edge_splits.items()}
-        repeated = given - int(loops.sum()) - len(kept)
-        same = "repeated edges" if directed else "repeated or reversed edges"
+            place = np.cumsum(kept, dtype=index_type(given)) - 1
+            splits = {key: np.asarray(part, dtype=np.int64) for key, part in edge_splits.items()}
+            splits = {key: place[part[kept[part]]].astype(np.int64) for key, part in splits.items()}
+            del place
+        cleaned, codes = growing(np.int64), growing(np.int64)
+        for side in (0, 1):
+            for part in blocks(given, edge_index):
+                cleaned.append(ordered_ends(edge_index, part, directed)[side, kept[part]])
+        if relations is not None:
+            for part in blocks(given, relations):
+                codes.append(np.asarray(relations[part])[kept[part]])
+        if edge_texts is not None:
+            written = growing_texts()
+            for text in compress(edge_texts, kept):
+                written.append(text)
+            edge_texts = written.finish()
+        number = int(kept.sum())
+        repeated, same = given - loops - number, "repeated edges" if directed else "repeated or reversed edges"
         return cls(
             name=name,
             texts=texts,
-            edge_index=edge_index[:, kept],
+            edge_index=cleaned.finish(2),
             directed=directed,
-            relations=None if relations is None else np.asarray(relations, dtype=np.int64)[kept],
-            edge_texts=None if edge_texts is None else [edge_texts[edge] for edge in kept],
-            edge_splits={key: part[part >= 0] for key, part in splits.items()},
-            counts={
-                "edges": given,
-                "self_loops": int(loops.sum()),
-                "duplicates": repeated,
-            },
-            reading=[Tally.of("edges", given, {"self-loops": int(loops.sum()), same: repeated}, len(kept))],
+            relations=None if relations is None else codes.finish(),
+            edge_texts=edge_texts,
+            edge_splits=splits,
+            counts={"edges": given, "self_loops": loops, "duplicates": repeated},
+            reading=[Tally.of("edges", given, {"self-loops": loops, same: repeated}, number)],
             **rest,
         )

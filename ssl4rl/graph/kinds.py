@@ -6,14 +6,16 @@ without its text being read, so unlinked pairs and distractors keep to the group
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.graph.adjacency import Adjacency, IntArray
+from ssl4rl.graph.arrays import BLOCK, release
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import full_adjacency
+from ssl4rl.graph.splits import full_adjacency, pair_numbers
 
 FEWEST_CYCLES = 10
 """A tree always has two sides, which says nothing. Of ``n`` cycles that came by chance, all are even once in 2**n."""
@@ -24,7 +26,12 @@ def node_groups(graph: TextAttributedGraph) -> IntArray | None:
     """The group of each node, [N]: its kind where the data has kinds, else its side; None where there are no groups."""
     if graph.kinds is not None:
         return graph.kinds
-    return sides(graph)
+
+    def compute() -> dict[str, IntArray]:
+        found = sides(graph)
+        return {} if found is None else {"sides": found}
+
+    return graph.kept("sides", compute).get("sides")
 
 
 def sides(graph: TextAttributedGraph) -> IntArray | None:
@@ -45,7 +52,7 @@ def sides(graph: TextAttributedGraph) -> IntArray | None:
                 return None
             components += 1
     linked = len(unseen)
-    pairs = len(np.unique(graph.edge_index.min(axis=0) * graph.num_nodes + graph.edge_index.max(axis=0)))
+    pairs = pair_numbers(adjacency)[1]
     if pairs - linked + components < FEWEST_CYCLES:
         return None
     side[side < 0] = 2 * components
@@ -58,14 +65,25 @@ def _colour(adjacency: Adjacency, start: int, code: int, side: IntArray) -> bool
     frontier: NDArray[np.int64] = np.array([start])
     here = code
     while len(frontier):
-        starts = adjacency.indptr[frontier]
-        counts = adjacency.indptr[frontier + 1] - starts
-        ends = np.cumsum(counts)
-        places = np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)
-        reached = np.unique(adjacency.neighbors[places]).astype(np.int64)
-        if (side[reached] == here).any():
-            return False
-        frontier = reached[side[reached] < 0]
-        here = 2 * code + 1 - here
-        side[frontier] = here
+        there = 2 * code + 1 - here
+        found = []
+        for nodes in _of_bounded_degree(adjacency, frontier):
+            starts = adjacency.indptr[nodes]
+            counts = adjacency.indptr[nodes + 1] - starts
+            ends = np.cumsum(counts)
+            places = np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)
+            reached = np.unique(adjacency.neighbors[places]).astype(np.int64)
+            if (side[reached] == here).any():
+                return False
+            found.append(reached[side[reached] < 0])
+            side[found[-1]] = there
+            release(adjacency.neighbors)
+        frontier, here = np.concatenate(found), there
     return True
+
+
+def _of_bounded_degree(adjacency: Adjacency, nodes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """The nodes, as many at a time as have a bounded number of entries (one has as many as it has)."""
+    ends = np.cumsum(adjacency.indptr[nodes + 1] - adjacency.indptr[nodes])
+    cuts = np.flatnonzero(np.diff(ends // BLOCK)) + 1
+    return iter(np.split(nodes, cuts))

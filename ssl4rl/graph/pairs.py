@@ -15,6 +15,7 @@ import numpy as np
 from ssl4rl.drafts import inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.task import ContextKnobs, GraphTask, pair_item
@@ -178,8 +179,13 @@ class PairTask(GraphTask[PK]):
     @cached_property
     def ends(self) -> Population:
         """All nodes, by kind and visible degree."""
-        nodes = np.ones(self.source.num_nodes, dtype=np.int8)
-        return Population(nodes, self.view.visible.degrees, node_groups(self.source))
+
+        def compute() -> Computed:
+            nodes = np.ones(self.source.num_nodes, dtype=np.int8)
+            return Population.parts(nodes, self.view.visible.degrees, node_groups(self.source))
+
+        inductive = "-inductive" if self.knobs.inductive and self.split == "train" else ""
+        return Population(self.view.visible.degrees, **self.source.kept(f"nodes{inductive}", compute))
 
     def ask_relation(self, edge: int, options: list[int], rng: np.random.Generator) -> Question:
         """Which of ``options`` holds from head to tail? Every one that does is right."""

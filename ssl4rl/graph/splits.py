@@ -6,14 +6,16 @@ dataset has one test set. Link splits are over unordered pairs, so the reverse o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from ssl4rl.graph.adjacency import Adjacency, Indices, IntArray
+from ssl4rl.graph.adjacency import Adjacency, Indices, IntArray, index_type
+from ssl4rl.graph.arrays import Place, blocks, in_memory
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.rng import seeded_rng
+from ssl4rl.source import SPLITS
 
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
 """Shares of the pairs, as in PyG's ``RandomLinkSplit`` examples and in TAGLAS: 85/5/10."""
@@ -34,23 +36,47 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     Parallel edges (several relations between the same two nodes) are always in the same split.
     """
     if graph.edge_splits:
-        return {split: graph.edge_splits[split] for split in ("train", "val", "test")}
+        return {split: graph.edge_splits[split] for split in SPLITS}
     if graph.stored is not None and graph.stored.view is not None:
         return dict(graph.stored.view.asked)
-    # Each edge once, by its smaller node, then the larger one: pairs are numbered in that order.
-    full = full_adjacency(graph)
-    ends = np.repeat(np.arange(graph.num_nodes, dtype=full.neighbors.dtype), full.degrees)
-    once = ends < full.neighbors
-    ends, others, by_pair = ends[once], full.neighbors[once], full.edges[once]
-    pair_of_edge = np.zeros(graph.num_edges, dtype=np.int64)
-    pair_of_edge[by_pair[1:]] = np.cumsum((ends[1:] != ends[:-1]) | (others[1:] != others[:-1]))
-    num_pairs = int(pair_of_edge.max(initial=-1)) + 1
-    order = seeded_rng("edge split", graph.fingerprint).permutation(num_pairs)
+    return seeded_edge_split(graph, full_adjacency(graph))
+
+
+def seeded_edge_split(graph: TextAttributedGraph, full: Adjacency, place: Place = in_memory) -> dict[str, IntArray]:
+    """Edge indices of train, val and test, 85/5/10 over unordered pairs; they grow in ``place``, as ``asked_…``."""
+    pair_of_edge, num_pairs = pair_numbers(full)
+    order = np.arange(num_pairs, dtype=index_type(num_pairs))
+    seeded_rng("edge split", graph.fingerprint).shuffle(order)
     num_val, num_test = round(num_pairs * VAL_SHARE), round(num_pairs * TEST_SHARE)
     side = np.zeros(num_pairs, dtype=np.int8)
     side[order[:num_val]] = 1
     side[order[num_val : num_val + num_test]] = 2
-    return {split: np.flatnonzero(side[pair_of_edge] == code) for code, split in enumerate(("train", "val", "test"))}
+    del order
+    parts = [place(f"asked_{split}", np.int64) for split in SPLITS]
+    for part in blocks(graph.num_edges):
+        side_of_edge = side[pair_of_edge[part]]
+        for code, edges in enumerate(parts):
+            edges.append(np.flatnonzero(side_of_edge == code) + part.start)
+    return dict(zip(SPLITS, (edges.finish() for edges in parts), strict=True))
+
+
+def pair_numbers(full: Adjacency) -> tuple[Indices, int]:
+    """The number of each edge's unordered pair of nodes, [E], and how many pairs there are.
+
+    Pairs are numbered by the smaller node, then by the larger one.
+    """
+    num_edges = len(full.edges) // 2
+    numbers = np.zeros(num_edges, dtype=index_type(num_edges))
+    num_pairs = 0
+    for ends, others, edges in full.rows():
+        # Each edge once, from its smaller node.
+        once = ends < others
+        ends, others, edges = ends[once], others[once], edges[once]
+        new = np.ones(len(ends), dtype=bool)
+        new[1:] = (ends[1:] != ends[:-1]) | (others[1:] != others[:-1])
+        numbers[edges] = num_pairs - 1 + np.cumsum(new)
+        num_pairs += int(new.sum())
+    return numbers, num_pairs
 
 
 def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict[str, IntArray]:
@@ -61,8 +87,14 @@ def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict
     without labels gets 85/5/10. ``reserved`` nodes are in none of them.
     """
     if graph.node_splits:
-        own = {split: graph.node_splits[split] for split in ("train", "val", "test")}
+        own = {split: graph.node_splits[split] for split in SPLITS}
         return {split: part[~np.isin(part, reserved)] for split, part in own.items()} if len(reserved) else own
+    if len(reserved):
+        return _seeded_node_split(graph, reserved)
+    return dict(graph.kept("node_split", lambda: _seeded_node_split(graph, reserved)))
+
+
+def _seeded_node_split(graph: TextAttributedGraph, reserved: Sequence[int]) -> dict[str, IntArray]:
     rng = seeded_rng("node split", graph.fingerprint)
     order = rng.permutation(graph.num_nodes)
     order = order[~np.isin(order, reserved)] if len(reserved) else order
@@ -81,22 +113,26 @@ def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict
         rest = order[~np.isin(order, train)]
         num_val = min(LABELLED_VAL, len(rest) // 5)
         parts = {"train": train, "val": rest[:num_val], "test": rest[num_val:]}
-    return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
+    return {split: np.sort(parts[split]) for split in SPLITS}
 
 
 @lru_cache(maxsize=4)
-def text_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
+def text_split(graph: TextAttributedGraph) -> Mapping[str, IntArray]:
     """The split of the self-supervised tasks, whatever labels or splits the data has: 85/5/10 of the nodes with a text.
 
     Splits for labels give training a few nodes of each class; texts need no labels to be learnt from.
     """
-    nodes = seeded_rng("text split", graph.fingerprint).permutation(np.flatnonzero(graph.has_text))
-    num_val, num_test = round(len(nodes) * VAL_SHARE), round(len(nodes) * TEST_SHARE)
-    parts = {"val": nodes[:num_val], "test": nodes[num_val : num_val + num_test], "train": nodes[num_val + num_test :]}
-    return {split: np.sort(parts[split]) for split in ("train", "val", "test")}
+
+    def compute() -> dict[str, IntArray]:
+        nodes = seeded_rng("text split", graph.fingerprint).permutation(np.flatnonzero(graph.has_text))
+        num_val, num_test = round(len(nodes) * VAL_SHARE), round(len(nodes) * TEST_SHARE)
+        val, test, train = np.split(nodes, [num_val, num_val + num_test])
+        return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+
+    return graph.kept("text_split", compute)
 
 
 @lru_cache(maxsize=1)
 def full_adjacency(graph: TextAttributedGraph) -> Adjacency:
     """The adjacency over all edges."""
-    return Adjacency.build(graph.num_nodes, graph.edge_index, np.arange(graph.num_edges))
+    return Adjacency.build(graph.num_nodes, graph.edge_index)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
@@ -15,7 +17,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.budget import fair_shares, heads_of, shown_part
 from ssl4rl.graph.formats import Form, GraphFormat, Restatement
-from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.graph import Computed, TextAttributedGraph
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import Blanked, GraphText, write_subgraph
@@ -91,6 +93,16 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             case "directions":
                 return replace(self.source, edge_index=self.source.edge_index[::-1]), visible
         return self.source, visible
+
+    def kept(self, name: str, compute: Callable[[], Computed]) -> Computed:
+        """What all examples of the task share; it may depend on the split and on knobs, but on none of those that say
+        how much a prompt shows (:class:`ContextKnobs`; ``inductive`` aside).
+
+        Of a large graph that was converted it is computed once, and every process maps it.
+        """
+        knobs = self.knobs.model_dump(mode="json", exclude=ContextKnobs.model_fields.keys() - {"inductive"})
+        key = json.dumps([self.name, self.version, self.split, knobs], sort_keys=True)
+        return self.source.kept(f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}", compute)
 
     @property
     def restated(self) -> Restatement | None:
@@ -221,7 +233,10 @@ class GraphTask(Task[TextAttributedGraph, CK]):
 
     @cached_property
     def _num_linked(self) -> int:
-        return int((self.view.full.degrees > 0).sum())
+        def compute() -> Computed:
+            return {"number": np.array((self.view.full.degrees > 0).sum())}
+
+        return int(self.source.kept("linked", compute)["number"])
 
     def _step(self, node: int, rng: np.random.Generator) -> int | None:
         degree = self.view.visible.degree(node)

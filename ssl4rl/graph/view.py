@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency, IntArray
-from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, full_adjacency, pair_keys, text_split
+from ssl4rl.graph.arrays import Place, blocks, in_memory
+from ssl4rl.graph.graph import Computed, TextAttributedGraph
+from ssl4rl.graph.splits import edge_split, full_adjacency, pair_numbers, seeded_edge_split, text_split
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,25 @@ def edge_view(graph: TextAttributedGraph) -> EdgeView:
         raise NotApplicable(f"graph {graph.name} has no edges, and every graph task needs some")
     if graph.stored is not None and graph.stored.view is not None:
         return graph.stored.view
-    split, full = edge_split(graph), full_adjacency(graph)
+    return build_view(graph, full_adjacency(graph))
+
+
+def build_view(graph: TextAttributedGraph, full: Adjacency, place: Place = in_memory) -> EdgeView:
+    """What prompts and tasks may see of a graph with edges; the arrays grow in ``place``."""
+    split = edge_split(graph) if graph.edge_splits else seeded_edge_split(graph, full, place)
     train = split["train"]
     if graph.edge_splits:
         # Only splits that come with the data can have a pair in two of them.
-        held_out = pair_keys(graph, np.concatenate([split["val"], split["test"]]))
-        train = train[~np.isin(pair_keys(graph, train), held_out)]
+        pair_of_edge, num_pairs = pair_numbers(full)
+        held_out = np.zeros(num_pairs, dtype=bool)
+        for part in ("val", "test"):
+            held_out[pair_of_edge[split[part]]] = True
+        train = train[~held_out[pair_of_edge[train]]]
     shown = np.zeros(graph.num_edges, dtype=bool)
-    shown[train] = True
+    for part in blocks(len(train), train):
+        shown[train[part]] = True
     return EdgeView(
-        visible=full.only(shown),
+        visible=full.only(shown, place, "visible"),
         full=full,
         asked={"train": train, "val": split["val"], "test": split["test"]},
         dropped_train=len(split["train"]) - len(train),
@@ -66,16 +76,31 @@ def inductive_view(graph: TextAttributedGraph) -> EdgeView:
         NotApplicable: if no edge is left.
     """
     view = edge_view(graph)
+    found = graph.kept("inductive", lambda: _inductive(graph, view))
+    visible = Adjacency(*(found[part] for part in ("indptr", "neighbors", "edges")), stored_degrees=found["degrees"])
+    if not len(found["train"]):
+        raise NotApplicable(
+            f"graph {graph.name}: task.inductive leaves no edge between two training nodes "
+            f"(there are {int(found['allowed']):,}); set it to false, or bring a split with more of them"
+        )
+    visible = replace(visible, on_visit=view.visible.on_visit)
+    return EdgeView(visible, view.full, {**view.asked, "train": found["train"]}, view.dropped_train)
+
+
+def _inductive(graph: TextAttributedGraph, view: EdgeView) -> Computed:
+    """The training edges, and the adjacency over visible ones, between nodes that are in neither val nor test."""
     allowed = np.ones(graph.num_nodes, dtype=bool)
     for parts in (text_split(graph), graph.node_splits):
         for split in ("val", "test"):
             allowed[parts.get(split, np.zeros(0, dtype=np.int64))] = False
     shown = allowed[graph.edge_index[0]] & allowed[graph.edge_index[1]]
     train = view.asked["train"]
-    train = train[shown[train]]
-    if not len(train):
-        raise NotApplicable(
-            f"graph {graph.name}: task.inductive leaves no edge between two training nodes "
-            f"(there are {int(allowed.sum()):,}); set it to false, or bring a split with more of them"
-        )
-    return EdgeView(view.visible.only(shown), view.full, {**view.asked, "train": train}, view.dropped_train)
+    visible = view.visible.only(shown)
+    return {
+        "indptr": visible.indptr,
+        "neighbors": visible.neighbors,
+        "edges": visible.edges,
+        "degrees": visible.degrees,
+        "train": train[shown[train]],
+        "allowed": np.array(allowed.sum()),
+    }

@@ -49,7 +49,7 @@ def test_a_stand_in_has_the_group_and_about_the_degree_and_comes_as_often_as_it_
     degrees = rng.integers(0, 40, 2000)
     groups = rng.integers(0, 2, 2000)
     weights = degrees * (rng.random(2000) < 0.5)
-    population = Population(weights, degrees, groups)
+    population = Population.build(weights, degrees, groups)
     like = int(np.flatnonzero(weights)[5])
     drawn = Counter(population.draw(like, rng) for _ in range(4000))
     assert len(drawn) >= FEWEST_IN_CELL

@@ -1,12 +1,15 @@
 """Converted graphs on disk: numpy arrays and texts that are mapped into memory, without torch and without pickle.
 
-A graph is a folder, ``SSL4RL_HOME/graphs/<name>`` or anywhere else, with these files:
+A graph is a folder, ``SSL4RL_HOME/graphs/<name>`` or anywhere else. Its files lie in a folder of that with a number,
+the version; converting it again writes the next one, and the one before stays for jobs that read it.
 
 - ``graph.json``: the format's version, names and meanings, counts, the fingerprint of the content, where the raw files
-  came from (folder or hub revision, and the SHA-256 of each), and the size and SHA-256 of every file below;
+  came from (folder or hub revision, and the SHA-256 of each), and the size and SHA-256 of every file below. The one
+  beside the versions is a copy that names the latest, and is what is replaced last;
 - ``edge_index.npy``, ``relations.npy``, ``labels.npy``, ``kinds.npy``, ``node_<split>.npy``, ``edge_<split>.npy``: the
   graph's arrays;
-- ``visible_*.npy``, ``full_*.npy``, ``asked_<split>.npy``, ``has_text.npy``: what every task would compute from those;
+- ``visible_*.npy``, ``full_*.npy``, ``asked_<split>.npy``, ``has_text.npy``, ``num_words.npy``: what every task would
+  compute from those; and of a large graph, in ``kept``, what single tasks do (:class:`ssl4rl.data.graphs.opened.Shelf`);
 - ``texts``, ``edge_texts`` and ``ids`` (if the graph has them): all texts in UTF-8, end to end (``.bin``), and the
   start of each, followed by the end of the last (``.npy``).
 
@@ -18,69 +21,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ssl4rl.data.graphs.opened import compute_once, is_large, read_files
 from ssl4rl.errors import UserError
-from ssl4rl.graph.adjacency import Adjacency, IntArray
-from ssl4rl.graph.graph import Stored, TextAttributedGraph, encode
-from ssl4rl.graph.view import EdgeView, edge_view
+from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.arrays import TextFile, blocks, encode, in_folder
+from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.view import build_view
 from ssl4rl.home import home
 from ssl4rl.records import parse_json
-from ssl4rl.source import SPLITS
-from ssl4rl.tally import as_data, from_data
+from ssl4rl.tally import as_data
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when the layout changes, or the way in which the raw files are parsed."""
 
-SMALL = 256 << 20
-"""Bytes up to which a graph counts as small: its content is checked on opening, and all of it may stay in memory."""
-
-ROOM = 384 << 20
-"""Bytes of a large graph's files that may stay in a process's memory while it samples."""
-
-CHECK_EVERY = 16
-"""Nodes that are read between two checks of that limit. Each node is a handful of reads, and one read may map 2 MiB."""
-
 _FILE = re.compile(r"[a-z_]+\.(npy|bin)")
-
-
-class Texts(Sequence[str]):
-    """Texts in a mapped file; each is decoded when it is read.
-
-    ``content`` holds them in UTF-8, end to end; text ``i`` is ``content[starts[i]:starts[i + 1]]``.
-    """
-
-    def __init__(self, content: mmap.mmap | bytes, starts: IntArray) -> None:
-        self._content = content
-        self._starts = starts
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._content[self._starts[index] : self._starts[index + 1]].decode("utf-8", "surrogatepass")
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
 
 
 def graph_folder(name: str) -> Path:
@@ -89,9 +54,10 @@ def graph_folder(name: str) -> Path:
 
 
 def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: Path | None = None) -> Path:
-    """Writes the graph under its name or into ``folder``, replacing an earlier copy; ``origin`` is kept as provenance.
+    """Writes the graph under its name or into ``folder``, as a new version; ``origin`` is kept as provenance.
 
-    The adjacencies are built here, once for all readers, which takes about 100 bytes of memory per edge.
+    What was there is kept until the next time, for jobs that read it. The adjacencies are built here, once for all
+    readers, and of a large graph what tasks compute of it as well: 1 to 2 GB of memory up to 100 million edges.
 
     Raises:
         UserError: if the folder cannot be written, or holds anything but a converted graph.
@@ -103,10 +69,17 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            _write_files(graph, temporary / "new", origin)
-            if target.exists():
-                target.rename(temporary / "old")
-            (temporary / "new").rename(target)
+            manifest = _write_files(graph, temporary / "new", origin)
+            if is_large(manifest):
+                compute_once(read_files(temporary / "new", manifest, open_folder, ""))
+            target.mkdir(exist_ok=True)
+            earlier = _version(target)
+            latest = str(1 + max((int(path.name) for path in target.iterdir() if path.name.isdecimal()), default=0))
+            (temporary / "new").rename(target / latest)
+            manifest = _sealed({**manifest, "folder": latest})
+            (temporary / "graph.json").write_text(_as_json(manifest), encoding="utf-8")
+            (temporary / "graph.json").replace(target / "graph.json")
+            _forget(target, {latest, earlier})
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
@@ -115,30 +88,54 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
     return target
 
 
-def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, Any]) -> None:
+def _version(folder: Path) -> str:
+    """The version that readers of a folder get; ``""`` if there is none, or its files lie in the folder itself."""
+    try:
+        return str(parse_json((folder / "graph.json").read_text(encoding="utf-8")).get("folder", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _forget(folder: Path, kept: Set[str]) -> None:
+    """Deletes all versions but these; ``""`` stands for files in the folder itself, where they used to be."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name.isdecimal() and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif _FILE.fullmatch(path.name) and "" not in kept:
+            path.unlink()
+
+
+def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a version of the graph, and returns the content of its graph.json."""
     folder.mkdir()
-    arrays: dict[str, Any] = {"edge_index": graph.edge_index, "has_text": graph.has_text}
-    if graph.relations is not None:
-        arrays["relations"] = graph.relations
-    if graph.labels is not None:
-        arrays["labels"] = graph.labels
-    if graph.kinds is not None:
-        arrays["kinds"] = graph.kinds
-    arrays |= {f"node_{split}": part for split, part in graph.node_splits.items()}
-    arrays |= {f"edge_{split}": part for split, part in graph.edge_splits.items()}
+    place = in_folder(folder)
+
+    def save(name: str, array: NDArray[Any] | None) -> None:
+        if array is not None:
+            flat, grown = array.reshape(-1), place(name, array.dtype)
+            for part in blocks(len(flat), flat):
+                grown.append(flat[part])
+            grown.finish(len(array) if array.ndim == 2 else 0)
+
+    for name, content in (("texts", graph.texts), ("ids", graph.node_ids), ("edge_texts", graph.edge_texts)):
+        if content is not None:
+            written = TextFile(folder / f"{name}.bin", place(name, np.int64))
+            for encoded in encode(content):
+                written.append_encoded(encoded)
+            written.finish()
+    for name in ("edge_index", "has_text", "num_words", "relations", "labels", "kinds"):
+        save(name, getattr(graph, name))
+    for prefix, splits in (("node", graph.node_splits), ("edge", graph.edge_splits)):
+        for split, part in splits.items():
+            save(f"{prefix}_{split}", part)
     dropped_train = 0
     if graph.num_edges:
-        view = edge_view(graph)
+        view = build_view(graph, Adjacency.build(graph.num_nodes, graph.edge_index, None, place, "full"), place)
         dropped_train = view.dropped_train
         for name, adjacency in (("visible", view.visible), ("full", view.full)):
-            arrays |= {f"{name}_{part}": getattr(adjacency, part) for part in ("indptr", "neighbors", "edges")}
-        arrays |= {f"asked_{split}": part for split, part in view.asked.items()}
-    texts = {"texts": graph.texts, "ids": graph.node_ids, "edge_texts": graph.edge_texts}
-    for name, content in texts.items():
-        if content is not None:
-            arrays[name] = _write_texts(folder / f"{name}.bin", content)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            save(f"{name}_degrees", adjacency.degrees)
+        for split, part in view.asked.items() if graph.edge_splits else ():
+            save(f"asked_{split}", part)
     files = {path.name: [path.stat().st_size, _sha256(path)] for path in sorted(folder.iterdir())}
     for name in files:
         _flush(folder / name)
@@ -159,18 +156,17 @@ def _write_files(graph: TextAttributedGraph, folder: Path, origin: Mapping[str, 
         "files": files,
         "origin": dict(origin),
     }
-    manifest["check"] = _checksum(manifest)
-    text = json.dumps(manifest, ensure_ascii=False, indent=1)
-    (folder / "graph.json").write_text(text + "\n", encoding="utf-8")
+    manifest = _sealed(manifest)
+    (folder / "graph.json").write_text(_as_json(manifest), encoding="utf-8")
+    return manifest
 
 
-def _write_texts(path: Path, texts: Sequence[str]) -> IntArray:
-    """Writes the texts end to end; returns the start of each, followed by the end of the last, [len + 1]."""
-    starts = np.zeros(len(texts) + 1, dtype=np.int64)
-    with path.open("wb") as file:
-        for number, encoded in enumerate(encode(texts), start=1):
-            starts[number] = starts[number - 1] + file.write(encoded)
-    return starts
+def _as_json(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
+
+
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {**manifest, "check": _checksum(manifest)}
 
 
 def _flush(path: Path) -> None:
@@ -217,24 +213,29 @@ def read_graph(name: str) -> TextAttributedGraph:
     return open_folder(folder, remedy)
 
 
-def open_folder(folder: Path, remedy: str = "convert it again") -> TextAttributedGraph:
+def open_folder(folder: Path, remedy: str = "") -> TextAttributedGraph:
     """Opens the converted graph in a folder; ``remedy`` is the advice in messages.
 
     Raises:
         UserError: if it was written by another version, or is damaged.
     """
+    manifest: Any = None
     try:
         manifest = parse_json((folder / "graph.json").read_text(encoding="utf-8"))
         if not isinstance(manifest, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'graph.json'} is damaged ({error}): {remedy}") from error
+        raise UserError(f"{folder / 'graph.json'} is damaged ({error}): {remedy or 'convert it again'}") from error
+    origin = manifest.get("origin")
+    dataset = origin.get("dataset", "DATASET") if isinstance(origin, dict) else "DATASET"
+    remedy = remedy or f"run `ssl4rl data convert {dataset} {folder}`"
     if manifest.get("format") != FORMAT:
         raise UserError(f"{folder} has format {manifest.get('format')}, but this version reads {FORMAT}: {remedy}")
     try:
-        if not _intact(folder, manifest):
+        version = folder / manifest.get("folder", "")
+        if not _intact(version, manifest):
             raise UserError(f"{folder} has changed since it was written (the checksums no longer match): {remedy}")
-        return _read_files(folder, manifest, remedy)
+        return read_files(version, manifest, open_folder, remedy)
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder} is damaged ({error}): {remedy}") from error
 
@@ -244,104 +245,11 @@ def _intact(folder: Path, manifest: Mapping[str, Any]) -> bool:
     files: dict[str, list[Any]] = manifest["files"]
     if manifest["check"] != _checksum(manifest) or not all(map(_FILE.fullmatch, files)):
         return False
-    is_small = sum(size for size, _ in files.values()) <= SMALL
+    if not re.fullmatch(r"\d*", manifest.get("folder", "")):
+        return False
+    is_small = not is_large(manifest)
     for name, (size, digest) in files.items():
         path = folder / name
         if path.stat().st_size != size or (is_small and _sha256(path) != digest):
             return False
     return True
-
-
-class _Pages:
-    """Limits how much memory the mapped files of a graph take up in this process.
-
-    The system takes such pages back when memory runs short. Until then they count as the process's own, and releasing
-    them costs little: they stay in the page cache.
-    """
-
-    def __init__(self) -> None:
-        self.maps: list[mmap.mmap] = []
-        self._visited = 0
-        self._least = self._resident()
-
-    def visited(self, nodes: int) -> None:
-        """Counts nodes that were read; every few of them, releases all pages if they exceed the limit."""
-        self._visited += nodes
-        if self._visited < CHECK_EVERY:
-            return
-        self._visited = 0
-        if self._resident() > self._least + ROOM:
-            for mapped in self.maps:
-                mapped.madvise(mmap.MADV_DONTNEED)
-            self._least = self._resident()
-
-    @staticmethod
-    def _resident() -> int:
-        """Bytes of mapped files in memory, this graph's and the program's own; 0 if the system does not report them."""
-        try:
-            with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123 (Path.open takes three times as long)
-                return int(file.read().split()[2]) * mmap.PAGESIZE
-        except OSError:
-            return 0
-
-
-def _read_files(folder: Path, manifest: Mapping[str, Any], remedy: str) -> TextAttributedGraph:
-    names = {Path(name).stem for name in manifest["files"]}
-    pages = _Pages()
-    large = sum(size for size, _ in manifest["files"].values()) > SMALL
-
-    def array(name: str) -> Any:
-        mapped = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        pages.maps.append(mapped._mmap)
-        return np.asarray(mapped)  # indexing the memmap itself is several times slower
-
-    def optional(name: str) -> Any:
-        return array(name) if name in names else None
-
-    def splits(prefix: str) -> dict[str, IntArray]:
-        return {split: array(f"{prefix}{split}") for split in SPLITS if f"{prefix}{split}" in names}
-
-    def texts(name: str) -> Texts:
-        with (folder / f"{name}.bin").open("rb") as file:
-            if not file.seek(0, os.SEEK_END):
-                return Texts(b"", array(name))
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        pages.maps.append(content)
-        return Texts(content, array(name))
-
-    def adjacency(name: str) -> Adjacency:
-        indptr, neighbors, edges = (array(f"{name}_{part}") for part in ("indptr", "neighbors", "edges"))
-        return Adjacency(indptr, neighbors, edges, on_visit=pages.visited if large else None)
-
-    graph = TextAttributedGraph(
-        name=manifest["name"],
-        texts=texts("texts"),
-        edge_index=array("edge_index"),
-        directed=manifest["directed"],
-        relations=optional("relations"),
-        relation_names=manifest["relation_names"],
-        edge_texts=texts("edge_texts") if "edge_texts" in names else None,
-        node_ids=texts("ids") if "ids" in names else None,
-        labels=optional("labels"),
-        label_names=manifest["label_names"],
-        label_descriptions=manifest["label_descriptions"],
-        kinds=optional("kinds"),
-        kind_names=manifest.get("kind_names", []),
-        node_splits=splits("node_"),
-        edge_splits=splits("edge_"),
-        node_meaning=manifest["node_meaning"],
-        edge_meaning=manifest["edge_meaning"],
-        counts=manifest["counts"],
-        reading=from_data(manifest.get("reading", [])),
-    )
-    view = None
-    if graph.num_edges:
-        view = EdgeView(adjacency("visible"), adjacency("full"), splits("asked_"), manifest["dropped_train"])
-    stored = Stored(
-        fingerprint=manifest["fingerprint"],
-        view=view,
-        has_text=array("has_text"),
-        reopen=(open_folder, (folder.absolute(), remedy)),
-    )
-    object.__setattr__(graph, "stored", stored)  # the dataclass is frozen, and only the store sets this
-    return graph

@@ -34,7 +34,7 @@ def summarise(graph: TextAttributedGraph) -> Summary:
     ``num_pairs`` is the number of distinct unordered pairs of nodes once self-loops and duplicates are dropped.
     """
     degrees = np.bincount(graph.edge_index.reshape(-1), minlength=graph.num_nodes)
-    lengths = np.array([len(text.split()) for text in graph.texts] or [0])
+    lengths = graph.num_words if graph.num_nodes else np.zeros(1, dtype=np.int32)
     labels = np.zeros(0, dtype=np.int64) if graph.labels is None else graph.labels
     sizes = np.bincount(labels[labels >= 0], minlength=len(graph.label_names))
     facts: dict[str, Any] = {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ssl4rl.drafts import Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Indices, IntArray
+from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.tasks.candidates import CandidateTask, CandK
@@ -58,20 +59,27 @@ def one_of(things: Sequence[T], slot: int, rng: np.random.Generator) -> tuple[T,
 class AlikeTask(CandidateTask[CandK]):
     """Base of the tasks that draw nodes of one part of the text split, alike in kind and degree, and ask about any."""
 
-    def set_pool(self, nodes: IntArray, meaning: str) -> None:
-        """The nodes that may be asked about; ``meaning`` says in a message what they are.
+    def set_pool(self, find: Callable[[], IntArray], meaning: str) -> None:
+        """The nodes that may be asked about, as ``find`` finds them; ``meaning`` says in a message what they are.
 
         Raises:
             NotApplicable: if there are fewer than a question takes.
         """
-        if len(nodes) < self.knobs.num_candidates:
+
+
+        def compute() -> Computed:
+            nodes = find()
+            is_one = np.zeros(self.source.num_nodes, dtype=bool)
+            is_one[nodes] = True
+            return {"nodes": nodes, "is_one": is_one}
+
+        found = self.kept("pool", compute)
+        self.pool, self._in_pool = found["nodes"], found["is_one"]
+        if len(self.pool) < self.knobs.num_candidates:
             raise NotApplicable(
-                f"graph {self.source.name} has {len(nodes)} {self.split} nodes {meaning}; "
+                f"graph {self.source.name} has {len(self.pool)} {self.split} nodes {meaning}; "
                 f"task.num_candidates={self.knobs.num_candidates} needs more"
             )
-        self.pool = nodes
-        self._in_pool = np.zeros(self.source.num_nodes, dtype=bool)
-        self._in_pool[nodes] = True
 
     def text_neighbors(self, node: int) -> Indices:
         """The visible neighbours of a node that have a text."""
@@ -80,10 +88,14 @@ class AlikeTask(CandidateTask[CandK]):
 
     def set_pool_with_neighbors(self, count: int) -> None:
         """The nodes of the split that have so many visible neighbours with a text may be asked about."""
-        own = self.own_nodes
-        own = own[self.view.visible.degrees[own] >= count]
-        enough = [len(self.text_neighbors(node)) >= count for node in own.tolist()]
-        self.set_pool(own[np.array(enough, dtype=bool)], f"with {count} visible neighbours")
+
+
+        def find() -> IntArray:
+            own = self.own_nodes[self.view.visible.degrees[self.own_nodes] >= count]
+            enough = [len(self.text_neighbors(node)) >= count for node in own.tolist()]
+            return own[np.array(enough, dtype=bool)]
+
+        self.set_pool(find, f"with {count} visible neighbours")
         self._group_size = count
 
     def draw_group(self, like: int | None, rng: np.random.Generator) -> Group:

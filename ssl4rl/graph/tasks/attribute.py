@@ -19,6 +19,7 @@ from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
+from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.subgraph import Subgraph
@@ -89,14 +90,19 @@ class Attribute(CandidateTask[AttributeKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        self.maskable = self._maskable(self.split)
+        found = self.kept("maskable", self._find_maskable)
+        self.maskable, self._is_maskable = found["nodes"], found["is_one"]
         if len(self.maskable) < self.knobs.num_masked:
             raise NotApplicable(
                 f"graph {self.source.name} has {len(self.maskable)} {self.split} nodes with a text and a visible edge; "
                 f"task.num_masked={self.knobs.num_masked} needs more"
             )
-        self._is_maskable = np.zeros(self.source.num_nodes, dtype=bool)
-        self._is_maskable[self.maskable] = True
+
+    def _find_maskable(self) -> Computed:
+        nodes = self._maskable(self.split)
+        is_one = np.zeros(self.source.num_nodes, dtype=bool)
+        is_one[nodes] = True
+        return {"nodes": nodes, "is_one": is_one}
 
     def _maskable(self, split: str) -> IntArray:
         nodes = text_split(self.source)[split]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ssl4rl.drafts import Redraw, inserted
+from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
 from ssl4rl.graph.subgraph import Subgraph
@@ -77,13 +78,21 @@ class CandidateTask(GraphTask[CandK]):
         return inserted(first, [int(node) for node in rng.permutation([*rest, *wrong])], slot)
 
     def weights(self) -> NDArray[Any]:
-        """How often each node is a right answer, [N], up to a factor; alike for all with a text and an edge."""
+        """How often each node is a right answer, [N], up to a factor; alike for all with a text and an edge.
+
+        It may depend on what :meth:`kept` may.
+        """
         return self.source.has_text & (self.view.visible.degrees > 0)
 
     @cached_property
     def population(self) -> Population:
         """The nodes that are right answers of the split, from which wrong ones are drawn."""
-        return Population(self.weights(), self.view.visible.degrees, node_groups(self.source))
+
+
+        def compute() -> Computed:
+            return Population.parts(self.weights(), self.view.visible.degrees, node_groups(self.source))
+
+        return Population(self.view.visible.degrees, **self.kept("population", compute))
 
     def _distractors(
         self,

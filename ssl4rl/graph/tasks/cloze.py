@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import count_pieces
 from ssl4rl.graph.content import ContentWords
 from ssl4rl.graph.quotes import is_quoted
@@ -57,8 +57,12 @@ class Cloze(AlikeTask[ClozeKnobs]):
                 f"graph {self.source.name} has {count} words that linked texts share more often than others do; "
                 "longer texts or more of them are needed"
             )
-        own = self.own_nodes[self.view.visible.degrees[self.own_nodes] > 0]
-        self.set_pool(own, "with a text and a visible edge")
+
+
+        def find() -> IntArray:
+            return self.own_nodes[self.view.visible.degrees[self.own_nodes] > 0]
+
+        self.set_pool(find, "with a text and a visible edge")
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         count = self.knobs.num_candidates

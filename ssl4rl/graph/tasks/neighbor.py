@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from math import comb
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from ssl4rl.answers import Scoring
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency
+from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
 from ssl4rl.graph.tasks.alike import NEAR_SHARE, Group, drawn_apart, one_of
@@ -72,22 +72,41 @@ class Neighbor(CandidateTask[NeighborKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        if self.split == "train":
-            self.asked = self.view.visible
-        else:
-            self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, self.view.asked[self.split])
-        # Entries may repeat a neighbour (several relations), so these lists can be slightly too long; a draft checks.
-        spare = self.asked.degrees - 1 if self.split == "train" else self.view.visible.degrees
-        enough = self.asked.degrees >= self.knobs.num_hidden
-        self.targets = np.flatnonzero(enough & (spare >= self.knobs.num_hidden if self.split == "train" else spare > 0))
-        self._shows_edges = len(self.targets) > 0
-        if not self._shows_edges:
-            self.targets = np.flatnonzero(enough)
+        self.asked = self.view.visible if self.split == "train" else self._adjacency_of_split()
+        found = self.kept("targets", self._find_targets)
+        self.targets, self._may_be_asked = found["nodes"], found["may_be_asked"]
+        self._shows_edges = bool(found["shows_edges"])
         if not len(self.targets):
             raise NotApplicable(
                 f"graph {self.source.name} has no node with {self.knobs.num_hidden} {self.split} edges to hide; "
                 f"lower task.num_hidden or use level easy"
             )
+
+    def _adjacency_of_split(self) -> Adjacency:
+        def compute() -> Computed:
+            edges = self.view.asked[self.split]
+            asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, edges)
+            return {
+                "indptr": asked.indptr,
+                "neighbors": asked.neighbors,
+                "edges": asked.edges,
+                "stored_degrees": asked.degrees,
+            }
+
+        return Adjacency(**self.source.kept(f"adjacency-{self.split}", compute))
+
+    def _find_targets(self) -> Computed:
+        """The nodes with edges to hide: those that have others to show, if there are any."""
+        # Entries may repeat a neighbour (several relations), so these lists can be slightly too long; a draft checks.
+        spare = self.asked.degrees - 1 if self.split == "train" else self.view.visible.degrees
+        enough = self.asked.degrees >= self.knobs.num_hidden
+        may_be_asked = enough & (spare >= self.knobs.num_hidden if self.split == "train" else spare > 0)
+        shows_edges = bool(may_be_asked.any())
+        nodes = np.flatnonzero(may_be_asked if shows_edges else enough)
+        may_be_asked[nodes] = True
+        if shows_edges and self.split == "train":
+            may_be_asked &= self.asked.degrees > self.knobs.num_hidden
+        return {"nodes": nodes, "may_be_asked": may_be_asked, "shows_edges": np.array(shows_edges)}
 
     def weights(self) -> NDArray[np.float64]:
         """A node is right as often as it is drawn from the neighbours of a random target."""
@@ -178,14 +197,6 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             for target in around
             if self._may_be_asked[target] and all(self._is_apart(target, other) for other in others)
         ]
-
-    @cached_property
-    def _may_be_asked(self) -> NDArray[np.bool_]:
-        targets = np.zeros(self.source.num_nodes, dtype=bool)
-        targets[self.targets] = True
-        if self._shows_edges and self.split == "train":
-            targets &= self.asked.degrees > self.knobs.num_hidden
-        return targets
 
     def _choose(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
         """A target, its hidden neighbours, and the candidates: the neighbours of several targets, none of which is

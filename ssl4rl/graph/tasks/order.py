@@ -66,10 +66,9 @@ class Order(GraphTask[OrderKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        least, own = FEWEST_WORDS * self.knobs.num_pieces, text_split(self.source)[self.split].tolist()
-        long = [node for node in own if len(self.source.texts[node].split(None, least)) >= least]
-        self.targets = np.array(long, dtype=np.int64)
-        if not long:
+        least, own = FEWEST_WORDS * self.knobs.num_pieces, text_split(self.source)[self.split]
+        self.targets = self.kept("targets", lambda: {"nodes": own[self.source.num_words[own] >= least]})["nodes"]
+        if not len(self.targets):
             raise NotApplicable(
                 f"graph {self.source.name} has no {self.split} text of {least} words; lower task.num_pieces"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl4rl.data.graphs import GRAPH, store
+from ssl4rl.data.graphs import GRAPH, opened, store
 from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -37,6 +37,10 @@ def small(name: str = "small") -> TextAttributedGraph:
         node_meaning="a person",
         edge_meaning="they met",
     )
+
+
+def file_of(folder: Path, name: str, version: int = 1) -> Path:
+    return folder / name if name == "graph.json" else folder / str(version) / name
 
 
 def test_a_graph_comes_back_as_it_was(home: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_graph_that_was_not_fetched_says_how(home: Path) -> None:
 
 @pytest.mark.parametrize("file", ["texts.bin", "edge_texts.bin", "graph.json"])
 def test_changed_content_is_noticed(file: str, home: Path) -> None:
-    path = store.write_graph(small(), {}) / file
+    path = file_of(store.write_graph(small(), {}), file)
     path.write_text(path.read_text().replace("one", "two").replace("abc", "abz").replace("knows", "hates"))
     with pytest.raises(UserError, match=r"small has changed since it was written.*ssl4rl data fetch small"):
         store.read_graph("small")
@@ -88,13 +92,13 @@ def test_changed_content_is_noticed(file: str, home: Path) -> None:
 @pytest.mark.parametrize("file", ["texts.bin", "texts.npy", "visible_edges.npy", "graph.json"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xff"])
 def test_broken_files_are_one_clear_error(file: str, content: bytes, home: Path) -> None:
-    (store.write_graph(small(), {}) / file).write_bytes(content)
+    file_of(store.write_graph(small(), {}), file).write_bytes(content)
     with pytest.raises(UserError, match=r"(damaged|has changed).*ssl4rl data fetch small"):
         store.read_graph("small")
 
 
 def test_a_missing_file_is_one_clear_error(home: Path) -> None:
-    (store.write_graph(small(), {}) / "edge_index.npy").unlink()
+    file_of(store.write_graph(small(), {}), "edge_index.npy").unlink()
     with pytest.raises(UserError, match="damaged"):
         store.read_graph("small")
 
@@ -107,7 +111,7 @@ def test_another_format_is_named(home: Path) -> None:
 
 
 def test_pickled_arrays_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = store.write_graph(small(), {}) / "edge_index.npy"
+    path = file_of(store.write_graph(small(), {}), "edge_index.npy")
     np.save(path, np.array([object()], dtype=object), allow_pickle=True)
     monkeypatch.setattr(store, "_intact", lambda *_: True)
     with pytest.raises(UserError, match="damaged"):
@@ -169,13 +173,13 @@ def test_other_processes_get_the_same_examples(tmp_path: Path) -> None:
 
 def test_a_large_graph_is_not_read_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = store.write_graph(citation_graph(400), {})
-    monkeypatch.setattr(store, "SMALL", 0)
+    monkeypatch.setattr(opened, "SMALL", 0)
     monkeypatch.setattr(store, "_sha256", lambda path: pytest.fail(f"read {path}"))
-    monkeypatch.setattr(store, "ROOM", -(1 << 40))  # every check releases the pages
+    monkeypatch.setattr(opened, "ROOM", -(1 << 40))  # every check releases the pages
     graph = store.open_folder(folder)
     assert edge_view(graph).visible.on_visit is not None
     assert prompts(graph, range(3)) == prompts(citation_graph(400), range(3))
-    with (folder / "texts.bin").open("ab") as file:
+    with file_of(folder, "texts.bin").open("ab") as file:
         file.write(b"x")
     with pytest.raises(UserError, match="has changed"):
         store.open_folder(folder)
@@ -184,15 +188,15 @@ def test_a_large_graph_is_not_read_whole(home: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux reports resident memory")
 def test_mapped_pages_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(bytes(32 << 20))
-    monkeypatch.setattr(store, "ROOM", 8 << 20)
-    pages = store._Pages()
+    monkeypatch.setattr(opened, "ROOM", 8 << 20)
+    pages = opened.Pages()
     with (tmp_path / "file").open("rb") as file:
         pages.maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     before = pages._resident()
     assert not any(pages.maps[0][place] for place in range(0, 32 << 20, 4096))
     full = pages._resident()
     assert full - before > 30 << 20
-    pages.visited(store.CHECK_EVERY - 1)
+    pages.visited(opened.CHECK_EVERY - 1)
     assert pages._resident() > full - (1 << 20)
     pages.visited(1)
     assert pages._resident() < before + (2 << 20)
