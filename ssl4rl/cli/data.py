@@ -192,12 +192,14 @@ def convert(
     dataset: Annotated[str, typer.Argument(help="A graph: a name or a folder.", autocompletion=_complete_graph)],
     folder: Annotated[Path, typer.Argument(help="The folder to write; it is a dataset itself.")],
 ) -> None:
-    """Convert a graph into files that open at once, whatever its size."""
-    from ssl4rl.data.graphs import GRAPH
-    from ssl4rl.data.graphs.store import write_graph
+    """Convert a graph into files that open at once, whatever its size.
 
-    graph = GRAPH.load(dataset)
-    write_graph(graph, {"dataset": dataset}, folder)
+    Rows are read one after another, so that tables may be larger than memory. A conversion into the same folder leaves
+    the one before there, for jobs that read it.
+    """
+    from ssl4rl.data.graphs.store import convert as convert_graph
+
+    graph = convert_graph(dataset, folder)
     typer.echo(f"{graph.name}: {graph.num_nodes:,} nodes, {graph.num_edges:,} edges, now in {folder}")
 
 

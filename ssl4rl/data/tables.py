@@ -1,24 +1,18 @@
-"""Reads csv, jsonl and parquet tables in a way that lets a message name every bad cell: file, row and field."""
+"""Tables of text cells, in which a message can name every bad cell: file, row and field."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.text import cell_text, present
+from ssl4rl.data.text import cell_text
 from ssl4rl.errors import UserError
-from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-MOST_ROWS = 1_000_000
-"""Rows that a parquet file of any size may state; beyond them, each takes a byte at least."""
 
 SPLIT_NAMES = {
     "train": "train",
@@ -86,9 +80,13 @@ def plain_column(column: str) -> str:
     return f":{kind}" if kind in ("id", "start_id", "end_id", "type", "label") else column.strip().lower()
 
 
+Row = tuple[int, dict[str, str]]
+"""The number of a row in its file (1-based), and its cells as text, by column."""
+
+
 @dataclass
 class Table:
-    """The readable rows of a file: for each, its number in the file (1-based) and its cells as text, by column.
+    """The readable rows of a file.
 
     A cell that is neither text nor a number (a list, a date) is left out of its row and named in ``unreadable``; it is
     a problem only in a column that somebody asks for.
@@ -96,7 +94,8 @@ class Table:
 
     path: Path | str
     columns: list[str]
-    rows: list[tuple[int, dict[str, str]]]
+    rows: Iterable[Row]
+    """Those of a file that was opened (:func:`ssl4rl.data.readers.open_table`) can be iterated over once."""
     unreadable: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """By column, the rows whose cell is not text, and what it is instead."""
     row_names: Sequence[str] = ()
@@ -181,155 +180,6 @@ def find_table(folder: Path, stem: str) -> Path:
     return paths[0]
 
 
-def read_table(path: Path, problems: Problems) -> Table:
-    """Reads a table; rows that cannot be read are reported and left out.
-
-    Raises:
-        UserError: if the file as a whole cannot be read, or holds no rows.
-    """
-    reader = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}[path.suffix]
-    before = len(problems.messages)
-    table = reader(path, problems)
-    if not table.rows and len(problems.messages) == before:
-        raise UserError(f"{path} has no rows" + (", so the graph has no edges" if path.stem == "edges" else ""))
-    return table
-
-
-def _decode(path: Path) -> tuple[str, bool]:
-    """The text, and whether some of its bytes are not UTF-8 (each becomes a lone surrogate, reported cell by cell)."""
-    content = path.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path} is UTF-16; save it as UTF-8")
-    try:
-        return content.decode("utf-8-sig"), False
-    except UnicodeDecodeError:
-        return content.decode("utf-8-sig", "surrogateescape"), True
-
-
-def _undecodable(text: str) -> bool:
-    return any("\udc80" <= character <= "\udcff" for character in text)
-
-
-def _not_utf8(path: Path, row: int, field: str, text: str) -> str:
-    byte = next(ord(character) for character in text if "\udc80" <= character <= "\udcff") - 0xDC00
-    return f"{where(path, row, field)}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
-
-
-def _read_csv(path: Path, problems: Problems) -> Table:
-    text, suspect = _decode(path)
-    rows: list[tuple[int, dict[str, str]]] = []
-    columns: list[str] = []
-    found = 0
-    limit = csv.field_size_limit(len(text) + 1)  # by default a cell of more than 131,072 characters is an error
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        number = 1
-        for cells in reader:
-            row, number = number, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not columns:
-                columns = _header(path, cells, row)
-                continue
-            found += 1
-            if len(cells) != len(columns):
-                hint = " (put quotes around a cell that holds a comma)" if len(cells) > len(columns) else ""
-                problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
-                continue
-            record = dict(zip(columns, map(present, cells), strict=True))
-            bad = [name for name, cell in record.items() if _undecodable(cell)] if suspect else []
-            for name in bad:
-                problems.add(_not_utf8(path, row, name, record[name]))
-            if not bad:
-                rows.append((row, record))
-    except csv.Error as error:
-        # After a broken quote, nothing can be trusted.
-        raise UserError(f"{where(path, number)}: {error} (is a quote missing or not doubled?)") from error
-    finally:
-        csv.field_size_limit(limit)
-    if not columns:
-        raise UserError(f"{path} is empty")
-    return Table(path, columns, rows, found=found)
-
-
-def _header(path: Path, cells: list[str], row: int) -> list[str]:
-    columns = [cell.strip() for cell in cells]
-    for column in filter(_undecodable, columns):
-        raise UserError(_not_utf8(path, row, "", column))
-    if columns[0].startswith("sep=") or (columns[0].startswith("#") and len(columns) == 1):
-        raise UserError(
-            f"{where(path, row)}: {columns[0]!r} is not a header; remove such lines, and name the columns in the first"
-        )
-    if len(columns) == 1:
-        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
-            if separator in columns[0]:
-                raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
-    repeated = first_repeated(columns)
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}")
-    return columns
-
-
-def _read_jsonl(path: Path, problems: Problems) -> Table:
-    text, suspect = _decode(path)
-    records: list[tuple[int, dict[str, Any]]] = []
-    found = 0
-    for row, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        found += 1
-        try:
-            record = parse_json(line)
-        except ValueError as error:
-            problems.add(f"{where(path, row)}: not valid JSON: {error}")
-            continue
-        if not isinstance(record, dict):
-            problems.add(f'{where(path, row)}: expected a JSON object such as {{"id": "a", "text": "…"}}')
-            continue
-        if suspect and any(map(_undecodable, record)):
-            raise UserError(_not_utf8(path, row, "", "".join(record)))
-        bad = [key for key, cell in record.items() if suspect and isinstance(cell, str) and _undecodable(cell)]
-        for key in bad:
-            problems.add(_not_utf8(path, row, key, record[key]))
-        if not bad:
-            records.append((row, record))
-    return replace(table_of(path, records), found=found)
-
-
-def _read_parquet(path: Path, problems: Problems) -> Table:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        rows = pyarrow.parquet.read_metadata(path).num_rows
-        if rows > MOST_ROWS + path.stat().st_size:
-            raise UserError(f"{path} states {rows:,} rows, more than a file of its size has")
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not a readable parquet file: {error}") from error
-    try:
-        records = list(enumerate(table.to_pylist(), start=1))
-    except UnicodeDecodeError:
-        records = _decode_cells(path, table, problems)
-    return replace(table_of(path, records, table.column_names), found=table.num_rows)
-
-
-def _decode_cells(path: Path, table: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a pyarrow table in which some texts are not UTF-8; rows with such texts are reported and left out."""
-    records = []
-    for number in range(table.num_rows):
-        record = {}
-        for name in table.column_names:
-            try:
-                record[name] = table[name][number].as_py()
-            except UnicodeDecodeError as error:
-                byte = error.object[error.start]
-                problems.add(f"{where(path, number + 1, name)}: byte 0x{byte:02x} is not UTF-8; write it as UTF-8")
-        if len(record) == table.num_columns:
-            records.append((number + 1, record))
-    return records
-
-
 def table_of(
     path: Path | str,
     records: Iterable[tuple[int, Mapping[str, Any]]],
@@ -337,7 +187,8 @@ def table_of(
     row_names: Sequence[str] = (),
 ) -> Table:
     """A table of values of any type, with each row's number."""
-    table = Table(path, [], [], row_names=row_names)
+    rows: list[Row] = []
+    table = Table(path, [], rows, row_names=row_names)
     names = dict.fromkeys(columns)
     for row, record in records:
         names |= dict.fromkeys(record)
@@ -348,6 +199,6 @@ def table_of(
                 table.unreadable.setdefault(key, []).append((row, type(value).__name__))
             else:
                 cells[key] = cell
-        table.rows.append((row, cells))
-    table.columns, table.found = list(names), len(table.rows)
+        rows.append((row, cells))
+    table.columns, table.found = list(names), len(rows)
     return table

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.arrays import Numbers, taken
 
 GAPS = ("nan", "NaN", "<NA>", "NaT")
 """What pandas writes where nothing is."""
@@ -143,3 +144,28 @@ def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:
         distinct.sort(key=int)
     index = {name: number for number, name in enumerate(distinct)}
     return distinct, np.array([index.get(name, -1) for name in names], dtype=np.int64)
+
+
+class Words:
+    """Words of which there are few, each of many rows' one; a row takes up a number."""
+
+    def __init__(self) -> None:
+        self._code_of: dict[str, int] = {}
+        self._codes = Numbers(np.int32)
+
+    @property
+    def words(self) -> list[str]:
+        """The distinct words, as they came up."""
+        return list(self._code_of)
+
+    def add(self, word: str) -> None:
+        """The next row's."""
+        self._codes.append(self._code_of.setdefault(word, len(self._code_of)))
+
+    def indexed(self, names: Sequence[str]) -> tuple[list[str], IntArray]:
+        """The distinct ``names`` that the words stand for, in order, and the index of each row's; −1 for an empty one.
+
+        ``names`` holds one for each of :attr:`words`.
+        """
+        distinct, numbers = indexed(names)
+        return distinct, taken(numbers, self._codes.finish())

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 BLOCK = 1 << 22
 """Entries of an array that are worked on at a time."""
-BLOCK_OF_TEXTS = 1 << 14
+BLOCK_OF_TEXTS, BLOCK_OF_NUMBERS = 1 << 14, 1 << 16
 HEADER = 128
 """Bytes in front of an array in a .npy file: it is written last, when the shape is known."""
 
@@ -122,6 +122,44 @@ def scratch_file(suffix: str) -> Path | None:
 def growing(dtype: DTypeLike) -> Growing:
     """An array that grows while files are read."""
     return Growing(dtype, scratch_file(".npy"))
+
+
+class Numbers:
+    """Whole numbers that are appended one by one while files are read."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._grown, self._latest = growing(dtype), list[int]()
+        self._dtype = dtype
+
+    def append(self, *numbers: int) -> None:
+        self._latest += numbers
+        if len(self._latest) > BLOCK_OF_NUMBERS:
+            self._flush()
+
+    def finish(self) -> Array:
+        """All of them; none can be appended any more."""
+        self._flush()
+        return self._grown.finish()
+
+    def _flush(self) -> None:
+        self._grown.append(np.array(self._latest, dtype=self._dtype))
+        self._latest = []
+
+
+def taken(values: Array, codes: Array) -> Array:
+    """``values[codes]``, which grows where files are read into."""
+    result = growing(values.dtype)
+    for part in blocks(len(codes), codes):
+        result.append(values[codes[part]])
+    return result.finish()
+
+
+def places_of(code: int, codes: Array) -> NDArray[np.int64]:
+    """The places in ``codes`` that hold ``code``, ascending."""
+    result = growing(np.int64)
+    for part in blocks(len(codes), codes):
+        result.append(np.flatnonzero(codes[part] == code) + part.start)
+    return result.finish()
 
 
 class Texts(Sequence[str]):

@@ -93,7 +93,7 @@ def test_info_of_a_dataset_that_is_not_here(home: Path) -> None:
 def test_a_converted_folder_is_checked(tmp_path: Path, home: Path) -> None:
     run("convert", "citations", tmp_path / "fast")
     assert output("validate", tmp_path / "fast").startswith(f"{tmp_path / 'fast'} is valid.")
-    (tmp_path / "fast" / "labels.npy").write_bytes(b"")
+    (tmp_path / "fast" / "1" / "labels.npy").write_bytes(b"")
     result = run("validate", tmp_path / "fast")
     assert result.exit_code == 2 and "has changed since it was written" in result.stdout
 

@@ -15,7 +15,8 @@ from ssl4rl.data.graphs.hetero import is_hetero, one_kind
 from ssl4rl.data.graphs.pt import read_pt
 from ssl4rl.data.graphs.rows import ID, graph_of
 from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
-from ssl4rl.data.tables import Problems, plain_column, read_table, table_of
+from ssl4rl.data.readers import read_table
+from ssl4rl.data.tables import Problems, plain_column, table_of
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 

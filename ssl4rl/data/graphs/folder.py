@@ -11,7 +11,8 @@ from pathlib import Path
 from ssl4rl.data.graphs.rows import graph_of
 from ssl4rl.data.graphs.settings import read_settings
 from ssl4rl.data.graphs.summary import summarise
-from ssl4rl.data.tables import Problems, find_table, read_table
+from ssl4rl.data.readers import open_table
+from ssl4rl.data.tables import Problems, find_table
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.source import Report
@@ -48,7 +49,7 @@ def read_folder(folder: Path, problems: Problems) -> TextAttributedGraph:
         raise UserError(f"there is no folder {folder}")
     settings = read_settings(folder / "dataset.yaml")
     nodes_file, edges_file = (find_table(folder, stem) for stem in ("nodes", "edges"))
-    nodes, edges = (read_table(file, problems) for file in (nodes_file, edges_file))
+    nodes, edges = (open_table(file, problems) for file in (nodes_file, edges_file))
     graph = graph_of(folder.resolve().name, nodes, edges, settings, problems)
     if not graph.num_edges and not problems.messages:
         kind = "only self-loops" if graph.counts["self_loops"] else "no edges"

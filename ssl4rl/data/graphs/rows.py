@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,13 +12,13 @@ import numpy as np
 
 from ssl4rl.data.graphs.ids import Ids
 from ssl4rl.data.graphs.settings import meanings
-from ssl4rl.data.graphs.splits import SplitColumns
+from ssl4rl.data.graphs.splits import Members, SplitColumns
 from ssl4rl.data.tables import Problems, Table
-from ssl4rl.data.text import class_names, clean, indexed, sentences
+from ssl4rl.data.text import Words, class_names, clean, sentences
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.arrays import Numbers, growing_texts
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.source import SPLITS
 
 ID = ("id", ":id", "node_id")
 TITLES = ("title", "name")
@@ -58,32 +58,35 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
     is_gephi = id_column == "Id" and "Label" in table.columns and "label" not in table.columns
     label_column = _optional(table, settings, "label", LABELS[:1] if is_gephi else LABELS)
     kind_column = _optional(table, settings, "kind", KINDS)
-    splits = SplitColumns(table, settings, problems)
+    splits = Members(SplitColumns(table, settings, problems))
     table.report_unreadable(problems)
-    row_of: dict[str, int] = {}
-    texts, labels, kinds = [], [], []
-    members: dict[str, list[int]] = defaultdict(list)
+    ids, row_of = Ids(), array("q")
+    texts, names, labels, kinds = growing_texts(), growing_texts(), Words(), Words()
     for row, cells in table.rows:
         node = cells.get(id_column, "").strip()
         if not node:
             problems.add(f"{table.place(row, id_column)}: the id is missing")
             continue
-        if node in row_of:
-            problems.add(f"{table.place(row, id_column)}: id {node!r} is a duplicate of row {row_of[node]}")
+        known = ids.add(node)
+        if known is not None:
+            problems.add(f"{table.place(row, id_column)}: id {node!r} is a duplicate of row {row_of[known]}")
             continue
-        members[splits.of(row, cells)].append(len(row_of))
-        row_of[node] = row
+        splits.add(row, cells)
+        row_of.append(row)
+        names.append(node)
         texts.append(text_of(cells))
-        labels.append(cells.get(label_column, ""))
-        kinds.append(clean(cells.get(kind_column, "")))
-    fields: dict[str, Any] = {"texts": texts, "node_ids": list(row_of)}
-    if label_column and any(names := class_names(labels)):
-        fields["label_names"], fields["labels"] = indexed(names)
-    if kind_column and any(kinds):
-        fields["kind_names"], fields["kinds"] = indexed(kinds)
+        if label_column:
+            labels.add(cells.get(label_column, ""))
+        if kind_column:
+            kinds.add(cells.get(kind_column, ""))
+    fields: dict[str, Any] = {"texts": texts.finish(), "node_ids": names.finish()}
+    if any(classes := class_names(labels.words)):
+        fields["label_names"], fields["labels"] = labels.indexed(classes)
+    if any(cleaned := [clean(kind) for kind in kinds.words]):
+        fields["kind_names"], fields["kinds"] = kinds.indexed(cleaned)
     if splits:
-        fields["node_splits"] = {split: np.array(members[split], dtype=np.int64) for split in SPLITS}
-    return Ids(list(row_of)), fields, splits.counts
+        fields["node_splits"] = splits.finish()
+    return ids, fields, splits.columns.counts
 
 
 def _edges(
@@ -93,12 +96,12 @@ def _edges(
     source, target = _ends(table, settings)
     relation = _optional(table, settings, "relation", RELATIONS)
     text = table.find("text")
-    splits = SplitColumns(table, {}, problems)
-    directed = settings.get("directed", relation != "" or _gephi_direction(table))
+    splits = Members(SplitColumns(table, {}, problems))
+    # Gephi says in this column whether the edges are directed.
+    directions = Words() if "directed" not in settings and not relation and "Type" in table.columns else None
     table.report_unreadable(problems)
-    ends: list[tuple[int, int]] = []
-    relations, texts = [], []
-    members: dict[str, list[int]] = defaultdict(list)
+    ends, relations, texts = Numbers(np.int64), Words(), growing_texts()
+    has_texts = False
     zeros: list[str] = []
     for row, cells in table.rows:
         numbers = []
@@ -114,25 +117,33 @@ def _edges(
         if relation and not name:
             problems.add(f"{table.place(row, relation)}: the relation is missing")
             continue
+        if directions is not None:
+            directions.add(cells.get("Type", "").strip().lower())
         first, second = numbers
         if first is None or second is None:
             continue
-        members[splits.of(row, cells)].append(len(ends))
-        ends.append((first, second))
-        relations.append(name)
-        texts.append(clean(cells.get(text, "")))
+        splits.add(row, cells)
+        ends.append(first, second)
+        if relation:
+            relations.add(name)
+        if text:
+            cell = clean(cells.get(text, ""))
+            has_texts = has_texts or cell != ""
+            texts.append(cell)
     if zeros:
         problems.add(f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write both as text")
-    fields: dict[str, Any] = {"directed": directed}
+    directed = relation != "" or (directions is not None and _gephi_direction(table, set(directions.words)))
+    fields: dict[str, Any] = {"directed": settings.get("directed", directed)}
     counts = {"respelled_ids": ids.respelled} if ids.respelled else {}
     if relation:
-        fields["relation_names"], fields["relations"] = indexed(relations)
-    if any(texts):
-        fields["edge_texts"] = texts
-    if splits and any(members[split] for split in SPLITS):
-        fields["edge_splits"] = {split: np.array(members[split], dtype=np.int64) for split in SPLITS}
-        counts |= {"edges_without_split": len(members[""])} if members[""] else {}
-    return np.array(ends, dtype=np.int64).reshape(-1, 2).T, fields, counts
+        fields["relation_names"], fields["relations"] = relations.indexed(relations.words)
+    if has_texts:
+        fields["edge_texts"] = texts.finish()
+    members = splits.finish()
+    if any(map(len, members.values())):
+        fields["edge_splits"] = members
+        counts |= {"edges_without_split": splits.without} if splits.without else {}
+    return ends.finish().reshape(-1, 2).T, fields, counts
 
 
 def _missing(node: str, ids: Ids) -> str:
@@ -156,11 +167,8 @@ def _ends(table: Table, settings: dict[str, Any]) -> tuple[str, str]:
     return table.require("source", "source"), table.require("target", "target")
 
 
-def _gephi_direction(table: Table) -> bool:
-    """Whether Gephi's column ``Type`` says that the edges are directed."""
-    if "Type" not in table.columns:
-        return False
-    words = {cells.get("Type", "").strip().lower() for _, cells in table.rows}
+def _gephi_direction(table: Table, words: set[str]) -> bool:
+    """Whether the ``words`` in Gephi's column ``Type`` say that the edges are directed."""
     if not words <= {"directed", "undirected"}:
         return False
     table.used.add("Type")

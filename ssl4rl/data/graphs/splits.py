@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, plain_column, split_name
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.arrays import Numbers, places_of
 from ssl4rl.source import SPLITS
 
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
@@ -135,3 +136,28 @@ class SplitColumns:
     def counts(self) -> dict[str, int]:
         """How many numbered masks there are, and which one is used, if there are several."""
         return {"masks": len(self.numbers), "mask": self.number} if len(self.numbers) > 1 and self.masks else {}
+
+
+class Members:
+    """Which rows of a table are in which split, as they are read."""
+
+    def __init__(self, columns: SplitColumns) -> None:
+        self.columns = columns
+        self._codes = Numbers(np.int8)
+        self.without = 0
+        """How many rows are in none."""
+
+    def __bool__(self) -> bool:
+        return bool(self.columns)
+
+    def add(self, row: int, cells: Mapping[str, str]) -> None:
+        """The next row that is used."""
+        if self.columns:
+            split = self.columns.of(row, cells)
+            self.without += not split
+            self._codes.append(SPLITS.index(split) if split else len(SPLITS))
+
+    def finish(self) -> dict[str, IntArray]:
+        """The numbers of the rows in each split."""
+        codes = self._codes.finish()
+        return {split: places_of(code, codes) for code, split in enumerate(SPLITS)}

@@ -19,6 +19,7 @@ opening, the files of a small graph are compared with their SHA-256; of a large 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from ssl4rl.data.graphs.opened import compute_once, is_large, read_files
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import Adjacency
-from ssl4rl.graph.arrays import TextFile, blocks, encode, in_folder
+from ssl4rl.graph.arrays import TextFile, blocks, encode, in_folder, scratch
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.view import build_view
 from ssl4rl.home import home
@@ -51,6 +52,26 @@ _FILE = re.compile(r"[a-z_]+\.(npy|bin)")
 def graph_folder(name: str) -> Path:
     """Where the converted graph of that name is kept."""
     return home() / "graphs" / name
+
+
+def convert(dataset: str, folder: Path) -> TextAttributedGraph:
+    """Converts a dataset, by its name or its files, into ``folder``, and returns what is there then.
+
+    What is read of the files lies in temporary ones beside ``folder``, of about their size, until it is written.
+
+    Raises:
+        UserError: if the dataset cannot be read, or the folder not be written.
+    """
+    from ssl4rl.data.graphs import GRAPH
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            with scratch(Path(temporary)):
+                write_graph(GRAPH.load(dataset), {"dataset": dataset}, folder)
+    except OSError as error:
+        raise _unwritable(folder, error, "give") from error
+    return open_folder(folder)
 
 
 def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: Path | None = None) -> Path:
@@ -83,9 +104,14 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        advice = "set SSL4RL_HOME to" if folder is None else "give"
-        raise UserError(f"cannot write {target}: {error.strerror}; {advice} a writable folder") from error
+        raise _unwritable(target, error, "set SSL4RL_HOME to" if folder is None else "give") from error
     return target
+
+
+def _unwritable(folder: Path, error: OSError, advice: str) -> UserError:
+    if error.errno == errno.ENOSPC:
+        return UserError(f"cannot write {folder}: the disk is full; free some of it, or {advice} a folder on another")
+    return UserError(f"cannot write {folder}: {error.strerror}; {advice} a writable folder")
 
 
 def _version(folder: Path) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from ssl4rl.data.images.files import HUB, check_images, load_images
 from ssl4rl.data.images.scenes import default_scenes
 from ssl4rl.data.images.summary import summarise_classes
-from ssl4rl.data.tables import Problems, read_table, where
+from ssl4rl.data.readers import read_table
+from ssl4rl.data.tables import Problems, where
 from ssl4rl.errors import UserError
 from ssl4rl.source import Report
 from ssl4rl.tally import Tally

@@ -18,7 +18,8 @@ from PIL import Image
 
 from ssl4rl.data.images.cells import existing
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, read_table, where
+from ssl4rl.data.readers import read_table
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import class_names
 from ssl4rl.errors import UserError
 from ssl4rl.vision.decode import read_image

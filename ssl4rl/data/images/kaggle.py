@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ssl4rl.data.images.folder import list_folder
 from ssl4rl.data.images.store import Listing
-from ssl4rl.data.tables import Problems, read_table
+from ssl4rl.data.readers import read_table
+from ssl4rl.data.tables import Problems
 from ssl4rl.errors import UserError
 from ssl4rl.tally import Tally
 

@@ -191,11 +191,11 @@ def test_every_bad_row_is_found(tmp_path: Path) -> None:
     )
     problems = [problem.removeprefix(f"{tmp_path}/") for problem in check_folder(tmp_path).problems]
     assert [text.split(":")[0] for text in problems] == [
-        "nodes.csv, row 4, field text",
-        "nodes.csv, row 7",
         "nodes.csv, row 3, field id",
+        "nodes.csv, row 4, field text",
         "nodes.csv, row 5, field split",
         "nodes.csv, row 6, field id",
+        "nodes.csv, row 7",
         "edges.csv, row 3, field target",
         "edges.csv, row 4, field source",
         "edges.csv, row 4, field target",
