@@ -9,7 +9,7 @@ import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -76,10 +76,12 @@ class Growing:
         """All that was appended, as one row or as so many; nothing can be appended any more."""
         shape = (rows, self._length // rows) if rows else (self._length,)
         if self._file is None or self._path is None:
-            whole = self._parts[0] if len(self._parts) == 1 else np.concatenate([np.zeros(0, self._dtype), *self._parts])
+            whole = (
+                self._parts[0] if len(self._parts) == 1 else np.concatenate([np.zeros(0, self._dtype), *self._parts])
+            )
             self._parts = []
             return whole.reshape(shape)
-        said = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        said = {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         with self._file as file:
             file.seek(0)
             file.write(b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little"))
@@ -92,6 +94,7 @@ Place = Callable[[str, DTypeLike], Growing]
 
 
 def in_memory(name: str, dtype: DTypeLike) -> Growing:
+    """The place of arrays that may stay in memory."""
     return Growing(dtype)
 
 
@@ -195,7 +198,7 @@ class Texts(Sequence[str]):
         """The texts one after another, in UTF-8."""
         for part in blocks(len(self), size=BLOCK_OF_TEXTS):
             ends = self._starts[part.start : part.stop + 1].tolist()
-            for start, end in zip(ends, ends[1:], strict=False):
+            for start, end in pairwise(ends):
                 yield self.content[start:end]
             if isinstance(self.content, mmap.mmap):
                 release(self.content, self._starts)

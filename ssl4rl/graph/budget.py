@@ -17,8 +17,8 @@ FEWEST_WORDS, ENOUGH_WORDS = 12, 20
 needed ones has to leave to each."""
 PIECES_PER_WORD = 8
 """Pieces that a word may take of these at most: some "words" are very long."""
-MOST_HEADS = 20_000
-"""Beginnings of texts that are kept."""
+MOST_HEADS, MOST_CHARACTERS = 20_000, 1 << 22
+"""Beginnings of texts that are kept, and characters of them."""
 
 
 def count_pieces(text: str) -> int:
@@ -88,13 +88,16 @@ class Heads:
     def __init__(self, graph: TextAttributedGraph) -> None:
         self._graph = graph
         self._known: dict[tuple[int, int], Head] = {}
+        self._characters = 0
 
     def of(self, node: int, pieces: int) -> Head:
         head = self._known.get((node, pieces))
         if head is None:
-            if len(self._known) >= MOST_HEADS:
+            if len(self._known) >= MOST_HEADS or self._characters >= MOST_CHARACTERS:
                 self._known.clear()
+                self._characters = 0
             head = self._known[node, pieces] = read_head(self._graph.texts[node], pieces)
+            self._characters += len(head.text)
         return head
 
 

@@ -73,7 +73,8 @@ class PairTask(GraphTask[PK]):
         common: set[int] = set()
         if negatives == "distance_two":
             # Every unlinked pair shares a neighbour, so one that is shown would mean "no": it is shown for none.
-            common = set(self.view.visible.around(first)) & set(self.view.visible.around(second))
+            of_first, of_second = self.view.visible.around(first), self.view.visible.around(second)
+            common = set(np.intersect1d(of_first, of_second, assume_unique=True).tolist())
         hidden = [frozenset(pair), *(self._spare_pairs(pair, common, rng) if not linked else ())]
         subgraph = self.cut([first, second], rng, hidden, common)
         written = self.write(subgraph, rng, keep=(first, second))
@@ -92,9 +93,10 @@ class PairTask(GraphTask[PK]):
     ) -> Iterator[frozenset[int]]:
         """In train, one edge of each unlinked node: each end of a linked pair lacks one, which is the asked one."""
         for node in pair if self.split == "train" else ():
-            others = [other for other in self.view.visible.around(node).tolist() if other not in common]
-            if others:
-                yield frozenset((node, others[int(rng.integers(len(others)))]))
+            around = self.view.visible.around(node)
+            others = around[~np.isin(around, list(common))] if common else around
+            if len(others):
+                yield frozenset((node, int(others[rng.integers(len(others))])))
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -52,8 +52,8 @@ def build_view(graph: TextAttributedGraph, full: Adjacency, place: Place = in_me
         # Only splits that come with the data can have a pair in two of them.
         pair_of_edge, num_pairs = pair_numbers(full)
         held_out = np.zeros(num_pairs, dtype=bool)
-        for part in ("val", "test"):
-            held_out[pair_of_edge[split[part]]] = True
+        for name in ("val", "test"):
+            held_out[pair_of_edge[split[name]]] = True
         train = train[~held_out[pair_of_edge[train]]]
     shown = np.zeros(graph.num_edges, dtype=bool)
     for part in blocks(len(train), train):
@@ -77,13 +77,13 @@ def inductive_view(graph: TextAttributedGraph) -> EdgeView:
     """
     view = edge_view(graph)
     found = graph.kept("inductive", lambda: _inductive(graph, view))
-    visible = Adjacency(*(found[part] for part in ("indptr", "neighbors", "edges")), stored_degrees=found["degrees"])
     if not len(found["train"]):
         raise NotApplicable(
             f"graph {graph.name}: task.inductive leaves no edge between two training nodes "
             f"(there are {int(found['allowed']):,}); set it to false, or bring a split with more of them"
         )
-    visible = replace(visible, on_visit=view.visible.on_visit)
+    arrays = found["indptr"], found["neighbors"], found["edges"]
+    visible = Adjacency(*arrays, on_visit=view.visible.on_visit, stored_degrees=found["degrees"])
     return EdgeView(visible, view.full, {**view.asked, "train": found["train"]}, view.dropped_train)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 import shutil
@@ -38,7 +39,7 @@ CHECK_EVERY = 16
 
 def is_large(manifest: Mapping[str, Any]) -> bool:
     """Whether a graph is large, by the sizes of its files."""
-    return sum(size for size, _ in manifest["files"].values()) > SMALL
+    return bool(sum(size for size, _ in manifest["files"].values()) > SMALL)
 
 
 class Pages:
@@ -99,9 +100,10 @@ class Shelf:
     @staticmethod
     def _open(place: Path) -> Computed | None:
         try:
-            return {path.stem: mapped(path) for path in place.iterdir()}
+            names = json.loads((place / "names.json").read_text(encoding="utf-8"))
+            return {name: mapped(place / f"{name}.npy") for name in names}
         except (OSError, ValueError, EOFError):
-            return None
+            return None  # not there, or damaged
 
     def _write(self, place: Path, computed: Computed) -> None:
         """Writes the arrays under another name first, as another process may do the same."""
@@ -110,8 +112,9 @@ class Shelf:
         try:
             for name, array in computed.items():
                 np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            (temporary / "names.json").write_text(json.dumps(list(computed)), encoding="utf-8")
             if place.is_dir() and self._open(place) is None:
-                shutil.rmtree(place)  # damaged
+                shutil.rmtree(place)
             temporary.rename(place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -9,7 +9,7 @@ the version; converting it again writes the next one, and the one before stays f
 - ``edge_index.npy``, ``relations.npy``, ``labels.npy``, ``kinds.npy``, ``node_<split>.npy``, ``edge_<split>.npy``: the
   graph's arrays;
 - ``visible_*.npy``, ``full_*.npy``, ``asked_<split>.npy``, ``has_text.npy``, ``num_words.npy``: what every task would
-  compute from those; and of a large graph, in ``kept``, what single tasks do (:class:`ssl4rl.data.graphs.opened.Shelf`);
+  compute from those; in ``kept``, of a large graph, what single tasks do (:class:`ssl4rl.data.graphs.opened.Shelf`);
 - ``texts``, ``edge_texts`` and ``ids`` (if the graph has them): all texts in UTF-8, end to end (``.bin``), and the
   start of each, followed by the end of the last (``.npy``).
 
@@ -66,9 +66,9 @@ def convert(dataset: str, folder: Path) -> TextAttributedGraph:
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            with scratch(Path(temporary)):
-                write_graph(GRAPH.load(dataset), {"dataset": dataset}, folder)
+        place = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+        with place as temporary, scratch(Path(temporary)):
+            write_graph(GRAPH.load(dataset), {"dataset": dataset}, folder)
     except OSError as error:
         raise _unwritable(folder, error, "give") from error
     return open_folder(folder)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
-from ssl4rl.graph.graph import encode
+from ssl4rl.graph.arrays import encode
 from ssl4rl.home import home
 from ssl4rl.inference import checks
 from ssl4rl.inference.environment import quieten

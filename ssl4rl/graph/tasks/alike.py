@@ -66,7 +66,6 @@ class AlikeTask(CandidateTask[CandK]):
             NotApplicable: if there are fewer than a question takes.
         """
 
-
         def compute() -> Computed:
             nodes = find()
             is_one = np.zeros(self.source.num_nodes, dtype=bool)
@@ -89,11 +88,11 @@ class AlikeTask(CandidateTask[CandK]):
     def set_pool_with_neighbors(self, count: int) -> None:
         """The nodes of the split that have so many visible neighbours with a text may be asked about."""
 
-
         def find() -> IntArray:
             own = self.own_nodes[self.view.visible.degrees[self.own_nodes] >= count]
             enough = [len(self.text_neighbors(node)) >= count for node in own.tolist()]
-            return own[np.array(enough, dtype=bool)]
+            chosen: IntArray = own[np.array(enough, dtype=bool)]
+            return chosen
 
         self.set_pool(find, f"with {count} visible neighbours")
         self._group_size = count

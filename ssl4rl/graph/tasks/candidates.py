@@ -88,7 +88,6 @@ class CandidateTask(GraphTask[CandK]):
     def population(self) -> Population:
         """The nodes that are right answers of the split, from which wrong ones are drawn."""
 
-
         def compute() -> Computed:
             return Population.parts(self.weights(), self.view.visible.degrees, node_groups(self.source))
 

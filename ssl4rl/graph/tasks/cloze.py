@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from ssl4rl.drafts import Draft, Redraw
@@ -57,7 +58,6 @@ class Cloze(AlikeTask[ClozeKnobs]):
                 f"graph {self.source.name} has {count} words that linked texts share more often than others do; "
                 "longer texts or more of them are needed"
             )
-
 
         def find() -> IntArray:
             return self.own_nodes[self.view.visible.degrees[self.own_nodes] > 0]

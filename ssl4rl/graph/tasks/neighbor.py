@@ -90,10 +90,12 @@ class Neighbor(CandidateTask[NeighborKnobs]):
                 "indptr": asked.indptr,
                 "neighbors": asked.neighbors,
                 "edges": asked.edges,
-                "stored_degrees": asked.degrees,
+                "degrees": asked.degrees,
             }
 
-        return Adjacency(**self.source.kept(f"adjacency-{self.split}", compute))
+        found = self.source.kept(f"adjacency-{self.split}", compute)
+        arrays = found["indptr"], found["neighbors"], found["edges"]
+        return Adjacency(*arrays, stored_degrees=found["degrees"])
 
     def _find_targets(self) -> Computed:
         """The nodes with edges to hide: those that have others to show, if there are any."""
