@@ -41,8 +41,7 @@ def sides(graph: TextAttributedGraph) -> IntArray | None:
     """
     if not graph.num_edges:
         return None
-    view = None if graph.stored is None else graph.stored.view
-    adjacency = full_adjacency(graph) if view is None else view.full
+    adjacency = full_adjacency(graph)
     side = np.full(graph.num_nodes, -1, dtype=np.int64)
     components = 0
     unseen = np.flatnonzero(adjacency.degrees > 0)

@@ -135,4 +135,6 @@ def text_split(graph: TextAttributedGraph) -> Mapping[str, IntArray]:
 @lru_cache(maxsize=1)
 def full_adjacency(graph: TextAttributedGraph) -> Adjacency:
     """The adjacency over all edges."""
+    if graph.stored is not None and graph.stored.view is not None:
+        return graph.stored.view.full
     return Adjacency.build(graph.num_nodes, graph.edge_index)

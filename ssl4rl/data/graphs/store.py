@@ -44,7 +44,7 @@ from ssl4rl.records import parse_json
 from ssl4rl.tally import as_data
 
 FORMAT = 3
-"""To be raised when the layout changes, or the way in which the raw files are parsed."""
+"""To be raised when the layout changes, or the way in which the raw files are parsed or what is kept is computed."""
 
 _FILE = re.compile(r"[a-z_]+\.(npy|bin)")
 

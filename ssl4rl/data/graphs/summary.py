@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, node_split, pair_keys
+from ssl4rl.graph.splits import edge_split, full_adjacency, node_split, pair_numbers
 from ssl4rl.source import SPLITS, Summary
 from ssl4rl.tally import Tally, as_data, reading_rows
 
@@ -41,7 +41,7 @@ def summarise(graph: TextAttributedGraph) -> Summary:
         "name": graph.name,
         "num_nodes": graph.num_nodes,
         "num_edges": graph.counts.get("edges", graph.num_edges),
-        "num_pairs": len(np.unique(pair_keys(graph))),
+        "num_pairs": pair_numbers(full_adjacency(graph))[1],
         "num_classes": len(graph.label_names),
         "num_relations": len(graph.relation_names),
         "directed": graph.directed,
