@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--with", dest="given", choices=list(ADVICE), default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.sample or options.convert:
-        opened.SMALL = opened.SMALL if options.given == "" else 0
+        opened.KEPT_FROM = opened.KEPT_FROM if options.given == "" else 0
         found = (
             sample(options.of, options.sample, options.given)
             if options.sample

@@ -27,8 +27,10 @@ from ssl4rl.source import SPLITS
 from ssl4rl.tally import from_data
 
 SMALL = 256 << 20
-"""Bytes up to which a graph counts as small: its content is checked on opening, and all of it may stay in memory, as
-may what each process computes of it."""
+"""Bytes up to which a graph counts as small: its content is checked on opening, and all of it may stay in memory."""
+
+KEPT_FROM = 64 << 20
+"""Bytes from which on what is computed of a graph is kept: of a smaller one, each process has about 12 MB of its own."""
 
 ROOM = 384 << 20
 """Bytes of a large graph's files that may stay in a process's memory while it samples."""
@@ -37,9 +39,9 @@ CHECK_EVERY = 16
 """Nodes that are read between two checks of that limit. Each node is a handful of reads, and one read may map 2 MiB."""
 
 
-def is_large(manifest: Mapping[str, Any]) -> bool:
-    """Whether a graph is large, by the sizes of its files."""
-    return bool(sum(size for size, _ in manifest["files"].values()) > SMALL)
+def size_of(manifest: Mapping[str, Any]) -> int:
+    """The bytes of a graph's files, without what is kept of it."""
+    return sum(int(size) for size, _ in manifest["files"].values())
 
 
 class Pages:
@@ -75,7 +77,7 @@ class Pages:
 
 
 class Shelf:
-    """Arrays that were computed of a large graph, in files beside its own: ``kept/<name>/<array>.npy``.
+    """Arrays that were computed of a graph that is not small, in files beside its own: ``kept/<name>/<array>.npy``.
 
     What a task of another package, or an unusual knob, needs is added when it is first used. Where nothing can be
     written, every process holds its own.
@@ -135,7 +137,7 @@ def read_files(
     """The graph whose files lie in ``folder``; another process gets it by ``reopen``."""
     names = {Path(name).stem for name in manifest["files"]}
     pages = Pages()
-    large = is_large(manifest)
+    size = size_of(manifest)
 
     def array(name: str) -> Any:
         found = mapped(folder / f"{name}.npy")
@@ -157,7 +159,7 @@ def read_files(
         indptr, neighbors, edges, degrees = (
             array(f"{name}_{part}") for part in ("indptr", "neighbors", "edges", "degrees")
         )
-        return Adjacency(indptr, neighbors, edges, pages.visited if large else None, degrees)
+        return Adjacency(indptr, neighbors, edges, pages.visited if size > SMALL else None, degrees)
 
     graph = TextAttributedGraph(
         name=manifest["name"],
@@ -188,7 +190,7 @@ def read_files(
         view=view,
         has_text=array("has_text"),
         num_words=array("num_words"),
-        keep=Shelf(folder / "kept", pages).get if large else _not_kept,
+        keep=Shelf(folder / "kept", pages).get if size > KEPT_FROM else _not_kept,
         reopen=(reopen, (folder.absolute(), remedy)),
     )
     object.__setattr__(graph, "stored", stored)  # the dataclass is frozen, and only the store sets this

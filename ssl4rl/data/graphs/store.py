@@ -9,7 +9,7 @@ the version; converting it again writes the next one, and the one before stays f
 - ``edge_index.npy``, ``relations.npy``, ``labels.npy``, ``kinds.npy``, ``node_<split>.npy``, ``edge_<split>.npy``: the
   graph's arrays;
 - ``visible_*.npy``, ``full_*.npy``, ``asked_<split>.npy``, ``has_text.npy``, ``num_words.npy``: what every task would
-  compute from those; in ``kept``, of a large graph, what single tasks do (:class:`ssl4rl.data.graphs.opened.Shelf`);
+  compute from those; in ``kept``, past 64 MiB, what single tasks do (:class:`ssl4rl.data.graphs.opened.Shelf`);
 - ``texts``, ``edge_texts`` and ``ids`` (if the graph has them): all texts in UTF-8, end to end (``.bin``), and the
   start of each, followed by the end of the last (``.npy``).
 
@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl4rl.data.graphs.opened import compute_once, is_large, read_files
+from ssl4rl.data.graphs import opened
+from ssl4rl.data.graphs.opened import read_files, size_of
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import Adjacency
 from ssl4rl.graph.arrays import TextFile, blocks, encode, in_folder, scratch
@@ -91,8 +92,8 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             manifest = _write_files(graph, temporary / "new", origin)
-            if is_large(manifest):
-                compute_once(read_files(temporary / "new", manifest, open_folder, ""))
+            if size_of(manifest) > opened.KEPT_FROM:
+                opened.compute_once(read_files(temporary / "new", manifest, open_folder, ""))
             target.mkdir(exist_ok=True)
             earlier = _version(target)
             latest = str(1 + max((int(path.name) for path in target.iterdir() if path.name.isdecimal()), default=0))
@@ -273,7 +274,7 @@ def _intact(folder: Path, manifest: Mapping[str, Any]) -> bool:
         return False
     if not re.fullmatch(r"\d*", manifest.get("folder", "")):
         return False
-    is_small = not is_large(manifest)
+    is_small = size_of(manifest) <= opened.SMALL
     for name, (size, digest) in files.items():
         path = folder / name
         if path.stat().st_size != size or (is_small and _sha256(path) != digest):

@@ -196,6 +196,7 @@ def test_ids_that_count_take_no_memory() -> None:
 @pytest.fixture
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opened, "SMALL", 0)
+    monkeypatch.setattr(opened, "KEPT_FROM", 0)
 
 
 def ids(graph: TextAttributedGraph) -> list[str]:
