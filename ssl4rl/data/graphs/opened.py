@@ -30,7 +30,7 @@ SMALL = 256 << 20
 """Bytes up to which a graph counts as small: its content is checked on opening, and all of it may stay in memory."""
 
 KEPT_FROM = 64 << 20
-"""Bytes from which on what is computed of a graph is kept: of a smaller one, each process has about 12 MB of its own."""
+"""Bytes from which on what is computed of a graph is kept; of a smaller one, a process holds about 13 MB of it."""
 
 ROOM = 384 << 20
 """Bytes of a large graph's files that may stay in a process's memory while it samples."""
