@@ -103,7 +103,7 @@ def test_targets_of_make_are_there():
 
 
 CHEAP = re.compile(
-    r"ssl4rl (graph show|vision show|data (list|new|validate|info|convert) (\./)?my-graph|tasks|schema)\b"
+    r"ssl4rl ((graph|vision) show --\w|data (list|new|validate|info|convert) (\./)?my-graph|tasks\b|schema\b)"
 )
 NEEDS_MORE = re.compile(r"cora|PHOTOS|ID|RUN|PATH|NAME|FOLDER|dishes|flags|imagenet|\.tsv|--png$")
 SHOWN = [line for line in SSL4RL if CHEAP.match(line) and not NEEDS_MORE.search(line)]
