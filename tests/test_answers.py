@@ -132,6 +132,7 @@ OUTCOMES = [
     ("score_permutation", {"gold": [3, 1, 2]}, "3\n1\n2", "correct"),
     ("score_permutation", {"gold": [3, 1, 2]}, "3、1、2", "correct"),
     ("score_permutation", {"gold": [3, 1, 2]}, "1 2 3", "wrong"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "3, 2, 1", "wrong"),
     ("score_permutation", {"gold": [3, 1, 2]}, "3, 1", "invalid"),
     ("score_permutation", {"gold": [3, 1, 2], "reward": "partial"}, "3, 2, 1", "partial"),
     ("score_permutation", {"gold": [3, 1, 2], "reward": "partial"}, "3, 3, 3", "invalid"),
@@ -245,6 +246,17 @@ def test_text_score_is_f1_above_the_best_constant():
     assert score_text("<answer>ball</answer>", "red ball", 2 / 3, 10).value == 0
     # Words past the cap count for nobody: repeating the dictionary buys nothing.
     assert token_f1("x y red ball", "red ball", 2) == 0
+
+
+def test_two_texts_without_a_word_share_none_and_longer_answers_are_cut():
+    assert token_f1("?", "!", 5) == 0
+    assert score_text("<answer>red ball a a a a a a</answer>", "red ball", 0.2, 2).value == 1
+
+
+def test_an_angle_or_a_cell_is_short():
+    at_most, longer = "90." + "0" * 97, "90." + "0" * 98
+    assert score(f"<answer>{at_most}</answer>", Scoring("score_angle", {"degrees": 90, "step": 90})).value == 1
+    assert score(f"<answer>{longer}</answer>", Scoring("score_angle", {"degrees": 90, "step": 90})).outcome == "invalid"
 
 
 def test_items_are_split_on_commas_semicolons_and_and():

@@ -92,6 +92,11 @@ def test_a_wrong_override_says_what_is_right(override: str, message: str) -> Non
         load_recipe(overrides=overrides)
 
 
+def test_a_task_that_is_no_mapping_holds_no_setting() -> None:
+    with pytest.raises(UserError, match="'0' holds a value, not a section"):
+        load_recipe(overrides=["tasks=[link]", "tasks.0.level=easy"])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

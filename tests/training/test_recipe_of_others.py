@@ -21,7 +21,14 @@ def test_fields_that_reach_outside_are_refused(tmp_path, field):
 def test_every_field_of_trl_that_uploads_or_runs_code_is_known():
     """A new version of TRL may add some: this fails until somebody has looked at them."""
     words = ("hub", "trust", "_dir", "_space_id", "_bucket_id", "_url", "token")
-    known = {*REFUSED, *ELSEWHERE, "vllm_server_base_url", "hub_revision", "hub_private_repo", "average_tokens_across_devices"}
+    known = {
+        *REFUSED,
+        *ELSEWHERE,
+        "vllm_server_base_url",
+        "hub_revision",
+        "hub_private_repo",
+        "average_tokens_across_devices",
+    }
     known |= {"include_num_input_tokens_seen", "include_tokens_per_second", "top_entropy_quantile"}
     found = {name for name in grpo_fields() if any(word in name for word in words)}
     assert {name for name in found - known if "tokens" not in name} == set()
@@ -29,7 +36,12 @@ def test_every_field_of_trl_that_uploads_or_runs_code_is_known():
 
 @pytest.mark.parametrize(
     "text",
-    ["tasks: !!python/object/apply:os.system ['true']", "tasks: !!python/module:os {}", "a: &a [*a, *a]\ntasks: *a", "- 1"],
+    [
+        "tasks: !!python/object/apply:os.system ['true']",
+        "tasks: !!python/module:os {}",
+        "a: &a [*a, *a]\ntasks: *a",
+        "- 1",
+    ],
 )
 def test_a_recipe_is_plain_data(tmp_path, text):
     recipe = tmp_path / "recipe.yaml"
