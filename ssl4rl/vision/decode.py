@@ -19,7 +19,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused: Pillow's own warning level, a quarter of a gigabyte as 24-bit colour."""
 
-REMEDY = "fix or remove it"
+REMEDY, CONVERT = "fix or remove it", "convert it to JPEG or PNG, or remove it"
 
 _OPENING = Lock()
 """Held while a header is read: filters of warnings belong to all threads."""
@@ -69,11 +69,8 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UserError(f"{where} has too many pixels (at most {MAX_PIXELS:,}): scale it down") from error
     except Exception as error:
-        kind = _what_it_is(content)
-        if kind:
-            raise UserError(
-                f"{where} is {kind} inside, which is not read; convert it to JPEG or PNG, or remove it"
-            ) from error
+        if kind := _what_it_is(content):
+            raise UserError(f"{where} is {kind}") from error
         raise UserError(f"{where} is not an image that can be read ({', '.join(FORMATS)}); {REMEDY}") from error
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width:,}×{image.height:,}"
@@ -87,20 +84,15 @@ def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
 
 
 def _what_it_is(content: bytes) -> str:
-    """What a file is that is taken for an image often; empty if nobody knows."""
+    """What a file is that often goes by an image's name, and what to do about it; empty if nobody knows."""
     start = content[:64].lstrip().lower()
     if content[4:8] == b"ftyp":
-        return "AVIF" if content[8:12] in (b"avif", b"avis") else "HEIC"
+        return f"{'AVIF' if content[8:12] in (b'avif', b'avis') else 'HEIC'} inside, which is not read; {CONVERT}"
     if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS (git lfs pull fetches the image)"
-    marks = {
-        b"<!doctype html": "an HTML page",
-        b"<html": "an HTML page",
-        b"%pdf": "PDF",
-        b"<?xml": "SVG",
-        b"<svg": "SVG",
-    }
-    return next((kind for mark, kind in marks.items() if start.startswith(mark)), "")
+        return "a pointer of Git LFS, not an image; git lfs pull fetches it"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return f"an HTML page, not an image (a download that failed?); {REMEDY}"
+    return f"SVG inside, which is not read; {CONVERT}" if start.startswith((b"<?xml", b"<svg")) else ""
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
