@@ -17,6 +17,7 @@ from ssl4rl.inference.messages import TAGS, Messages, images_of
 from ssl4rl.inference.processor import load_processor, scaled
 from ssl4rl.inference.tokens import Encoder
 from ssl4rl.models import EMBEDDED, TINY_VISION, embedded_path
+from ssl4rl.offline import before_loading
 from ssl4rl.runs import Run
 from ssl4rl.source import SourceKind
 
@@ -111,6 +112,7 @@ class ModelFiles:
         self._tag_ids = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.content in TAGS}
 
     def _load(self) -> None:
+        before_loading(self.path)
         from transformers import AutoConfig, AutoTokenizer
         from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 

@@ -13,8 +13,9 @@ from ssl4rl.inference import environment
 from ssl4rl.inference.checks import check_weights
 from ssl4rl.inference.engines import resolve_engine
 from ssl4rl.inference.lengths import Measured, measure
-from ssl4rl.inference.model import ModelFiles, unfamiliar
+from ssl4rl.inference.model import ModelFiles, resolve, unfamiliar
 from ssl4rl.mixture import parts_of
+from ssl4rl.offline import before_loading
 from ssl4rl.source import describe_broken
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
@@ -84,6 +85,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     environment.prepare_environment()
     processes = processes or num_processes()
     plan, risks = check(recipe, processes)
+    before_loading(resolve(recipe.model.path))  # before anything that takes time
     tasks = tasks or build_tasks(recipe)
     used = {id(part.source): part.source for part in (*parts_of(tasks.train), *parts_of(tasks.heldout))}
     broken = [line for source in used.values() for line in describe_broken(source, recipe.max_broken)]

@@ -14,6 +14,7 @@ from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import class_name, present
 from ssl4rl.errors import UserError
+from ssl4rl.offline import hub_address, only_what_is_here
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 """What separates cells, by a file's ending."""
@@ -284,10 +285,11 @@ def _class_names(schema: Any, label: str | None) -> Sequence[str]:
 def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
     import datasets
 
+    offline = only_what_is_here()
     try:
         parts = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # datasets raises errors of many libraries here
-        reason = str(error).split("\n")[0]
+        reason = f"{hub_address()}: {offline}" if offline else str(error).split("\n")[0]
         raise UserError(
             f"cannot load {name} from the Hugging Face hub ({reason}); "
             "download its parquet files and give the folder that holds them"
