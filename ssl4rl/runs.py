@@ -107,7 +107,7 @@ class Run:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".write-test"
-            probe.write_text("")
+            probe.write_text("", encoding="utf-8")
             probe.unlink()
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); give another --output") from error
@@ -264,7 +264,7 @@ class Run:
         """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
         target = self.path / name
         temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         temporary.replace(target)
 
     def write_json(self, name: str, value: Any) -> None:

@@ -22,6 +22,7 @@ import mmap
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -177,7 +178,7 @@ def _flush(path: Path) -> None:
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
+        if sys.platform == "linux":
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -267,7 +268,7 @@ class _Pages:
         if self._visited < CHECK_EVERY:
             return
         self._visited = 0
-        if self._resident() > self._least + ROOM:
+        if sys.platform != "win32" and self._resident() > self._least + ROOM:
             for mapped in self.maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
             self._least = self._resident()
