@@ -33,7 +33,7 @@ from ssl4rl.cli import (
 )
 from ssl4rl.cli.options import SideCommand
 from ssl4rl.errors import UserError
-from ssl4rl.progress import be_quiet
+from ssl4rl.progress import be_quiet, only_facts
 from ssl4rl.registry import SOURCE_KINDS
 
 app = typer.Typer(
@@ -119,6 +119,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument not in ANYWHERE]
     be_quiet("--quiet" in sys.argv)
+    only_facts("--json" in sys.argv)
     _print_what_can_be()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -136,6 +137,7 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
         be_quiet(False)
+        only_facts(False)
 
 
 def _print_what_can_be() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 
 
 def pull(
@@ -25,7 +24,7 @@ def pull(
     found = fetch(repo, output, revision)
     if as_json:
         facts = {"repo": found.repo, "kind": found.kind, "revision": found.revision, "folder": str(found.folder)}
-        typer.echo(json.dumps({**facts, "files": found.files, "left_out": found.left_out}, ensure_ascii=False))
+        print_json({**facts, "files": found.files, "left_out": found.left_out})
         return
     typer.echo(f"{len(found.files)} files of {found.repo} ({found.revision[:12]}) are now in {found.folder}")
     if found.left_out:

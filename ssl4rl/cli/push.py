@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 
 
 def push(
@@ -44,7 +43,7 @@ def push(
     files = [CARD, *upload.files]
     if as_json:
         facts = {"repo": repo, "kind": upload.kind, "address": address, "files": files, "bytes": upload.size}
-        typer.echo(json.dumps(facts | ({"card": upload.card} if dry_run else {}), ensure_ascii=False))
+        print_json(facts | ({"card": upload.card} if dry_run else {}))
         return
     verb = "would send" if dry_run else "sent"
     typer.echo(
