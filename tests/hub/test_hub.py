@@ -77,7 +77,7 @@ def test_what_the_card_of_a_model_says(trained):
     assert not upload.remarks and "not stated" in prepare(trained, "me/first").remarks[0]
 
 
-def test_what_the_hub_refuses_is_one_line(asked, trained):
+def test_what_the_hub_refuses_is_one_line(asked, trained, tmp_path):
     upload = prepare(trained, "me/first")
     for token, sent, words in (
         (None, upload, "takes nothing without a token: run `hf auth login`"),
@@ -93,6 +93,10 @@ def test_what_the_hub_refuses_is_one_line(asked, trained):
     asked(TOKEN).repositories["models/me/empty"] = Repository(private=False)
     with pytest.raises(UserError, match="has no such revision; leave --revision out"):
         pull("me/empty", revision="other")
+    asked(TOKEN).repositories["models/me/evil"] = Repository(private=False, commits=[{"../config.json": b"{}"}])
+    with pytest.raises(UserError, match="me/evil: "):
+        pull("me/evil", tmp_path / "evil")
+    assert not list(tmp_path.glob("config.json"))
 
 
 def test_a_wrong_name_of_a_model_is_one_line_without_trying_again(asked):
