@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ssl4rl.hub.errors import check_name, check_reachable, one_line
 DATASETS = "datasets/"
 """What the names of datasets begin with in the hub's addresses."""
 
-CACHE = ".cache"
+CACHE = Path(".cache") / "huggingface"
 """Where the hub's client keeps what it has to know of an unfinished download."""
 
 SECONDS = 10.0
@@ -75,9 +76,10 @@ def pull(repo: str, output: Path | None = None, revision: str | None = None) -> 
             repo_type=kind,
             revision=info.sha,
             local_dir=folder,
-            # Names are patterns there; none of those that a model's or an export's file has is special.
-            allow_patterns=taken,
+            allow_patterns=[f"*{ending}" for ending in OF_MODELS] if kind == "model" else None,
         )
     shutil.rmtree(folder / CACHE, ignore_errors=True)
+    with suppress(OSError):  # somebody else keeps something there
+        (folder / CACHE).parent.rmdir()
     left_out = [file for file in files if file not in taken and file != ".gitattributes"]
     return Download(name, kind, str(info.sha), folder, [file for file in taken if file != ".gitattributes"], left_out)
