@@ -63,10 +63,10 @@ def export(
         from ssl4rl.export.vlmevalkit import export_predictions
         from ssl4rl.runs import Run
 
-        written = export_predictions(Run.open(run), output)
+        predictions = export_predictions(Run.open(run), output)
         if as_json:
-            return print_json({"for": to, "predictions": written, "output": str(output)})
-        return typer.echo(f"{written} predictions written to {output}")
+            return print_json({"for": to, "predictions": predictions, "output": str(output)})
+        return typer.echo(f"{predictions} predictions written to {output}")
     if split not in ("train", "val"):
         raise unknown("split to export", split, ("train", "val"))
     recipe = _recipe(config, task or [], level, dataset, set_ or [])
