@@ -37,7 +37,8 @@ def test_a_model_goes_there_and_comes_back(hub, on_hub, trained, tmp_path):
     assert came.returncode == 0, came.stderr
     found = json.loads(came.stdout)
     assert found["kind"] == "model" and found["left_out"] == ["evil.py", "evil.bin"] and found["folder"] == "first"
-    for file in (trained / "model").glob("[!.]*"):
+    assert "# first" in (tmp_path / "first" / "README.md").read_text()  # the card, in place of an older one
+    for file in (trained / "model").glob("[!.R]*"):
         assert (tmp_path / "first" / file.name).read_bytes() == file.read_bytes()
     assert not list((tmp_path / "first").glob("evil*")) and not (tmp_path / "first" / ".cache").exists()
     again = on_hub("pull", "me/first")
