@@ -41,7 +41,7 @@ def load(files: ModelFiles, dtype: str) -> Any:
             model = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
     # Quantised weights are where they have to be.
     if getattr(files.config, "quantization_config", None) is None:
-        model = model.to(torch.accelerator.current_accelerator() or "cpu")
+        model = model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     checks.check_output(files, model)
     return model.eval()
 
