@@ -12,7 +12,8 @@ quickstart: .venv/.installed
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
 
-# Other trainers, installed apart from everything else, load exports and score replies to them: minutes, and a download.
+# Other trainers, installed apart from everything else, load exports and score replies to them; the wheel is installed and
+# used; requirements are resolved for every Python and system: minutes, and a download.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
@@ -24,8 +25,11 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# As on each system: what only one of them has is found here.
 types: .venv/.installed-dev
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
 
 structure: .venv/.installed-dev
 	$(BIN)/python -m tools.check_structure

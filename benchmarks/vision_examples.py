@@ -176,7 +176,7 @@ def speed(source: ImageSet, folder: Path, runs: int) -> list[dict[str, Any]]:
 def resident() -> float:
     """The process's resident set in MB."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

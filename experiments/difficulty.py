@@ -75,8 +75,8 @@ def pace(settings: dict[str, Any], path: Path) -> float:
                 started = time.process_time()
                 run_recipe(recipe_of(settings, 0, steps), Path(folder) / "run")
                 spent.append(time.process_time() - started)
-        path.write_text(json.dumps((spent[2] - spent[1]) / (TIMED_STEPS[2] - TIMED_STEPS[1])))
-    return float(json.loads(path.read_text()))
+        path.write_text(json.dumps((spent[2] - spent[1]) / (TIMED_STEPS[2] - TIMED_STEPS[1])), encoding="utf-8")
+    return float(json.loads(path.read_text(encoding="utf-8")))
 
 
 def scores(run: Run, seed: int) -> dict[str, float]:

@@ -152,7 +152,7 @@ class Replies:
         self.model, self.path, self._engine_name = model, path, engine
         self._engine: Engine | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.is_file() else []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self._kept: dict[str, dict[str, Any]] = {line["key"]: line for line in map(json.loads, lines)}
 
     def to(self, prompts: Sequence[str], max_new_tokens: int) -> list[dict[str, Any]]:

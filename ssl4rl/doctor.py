@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import urllib.error
-import urllib.request
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -16,9 +15,7 @@ from typing import Any
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
-
-HUB_SECONDS = 3.0
-"""How long the hub is waited for."""
+from ssl4rl.offline import hub_address, is_switched_off, why_unreachable
 
 LITTLE_GB = 5.0
 """Less free space than this is a problem: a checkpoint of a model of half a billion parameters has 6 GB."""
@@ -135,21 +132,13 @@ def _disk(problems: list[Problem]) -> list[dict[str, Any]]:
 
 def _hub(problems: list[Problem]) -> dict[str, Any]:
     """Whether models and datasets can be downloaded."""
-    address = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return {"address": address, "reachable": None, "why": "HF_HUB_OFFLINE is set"}
-    try:
-        request = urllib.request.Request(address, method="HEAD")
-        urllib.request.urlopen(request, timeout=HUB_SECONDS).close()
-    except urllib.error.HTTPError:
-        pass  # it answered
-    except (OSError, ValueError) as error:
-        why = str(getattr(error, "reason", error))
-        problems.append(
-            Problem(f"{address} cannot be reached: {why}", "use folders, and set HF_HUB_OFFLINE=1 to fail at once")
-        )
-        return {"address": address, "reachable": False, "why": why}
-    return {"address": address, "reachable": True, "why": ""}
+    address, why = hub_address(), why_unreachable()
+    if not why:
+        return {"address": address, "reachable": True, "why": ""}
+    if is_switched_off():
+        return {"address": address, "reachable": None, "why": why}
+    problems.append(Problem(f"{address} cannot be reached: {why}", "use folders, or set HF_ENDPOINT to a mirror"))
+    return {"address": address, "reachable": False, "why": why}
 
 
 def _model(name: str, problems: list[Problem]) -> dict[str, Any]:
@@ -176,9 +165,11 @@ def _model(name: str, problems: list[Problem]) -> dict[str, Any]:
 
 
 def _memory_gb() -> float | None:
+    if sys.platform == "win32":
+        return None
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-    except (AttributeError, ValueError, OSError):
+    except (ValueError, OSError):
         return None
 
 

@@ -29,6 +29,8 @@ def environment() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        gpus.append(f"Apple's GPU ({platform.machine()}), as mps")
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": without_secrets([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -6,6 +6,7 @@ Offline, transformers and datasets try for half a minute and more before they gi
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
 from ssl4rl.errors import UserError
@@ -15,13 +16,15 @@ TIMEOUT = 10.0
 
 
 def check_hub_name(name: str, kind: Literal["model", "dataset"]) -> None:
-    """Lets a name pass that the hub has, or that is in the local cache while the hub cannot be reached.
+    """Lets a path pass, a name that the hub has, and one in the local cache while the hub cannot be reached.
 
-    In the second case, and under ``HF_HUB_OFFLINE``, nothing asks the hub from here on.
+    In the last case, and under ``HF_HUB_OFFLINE``, nothing asks the hub from here on.
 
     Raises:
         UserError: if the hub does not have it, or can be reached no more than the name is in the cache.
     """
+    if Path(name).exists():
+        return
     import httpx
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
@@ -50,8 +53,6 @@ def check_hub_name(name: str, kind: Literal["model", "dataset"]) -> None:
 
 def _is_cached(name: str, kind: str) -> bool:
     """Whether the hub client's cache has some of its files."""
-    from pathlib import Path
-
     from huggingface_hub import constants
 
     snapshots = Path(constants.HF_HUB_CACHE, f"{kind}s--{name.replace('/', '--')}", "snapshots")

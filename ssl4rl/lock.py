@@ -40,13 +40,31 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _acquire(path: Path) -> int:
+if sys.platform == "win32":
+    import msvcrt
+
+    FAR = 1 << 30
+    """The place of the byte that is locked: behind the text, as nobody else can read what is locked there."""
+
+    def _take(file: int) -> None:
+        os.lseek(file, FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+
+else:
     import fcntl
 
+    def _take(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _acquire(path: Path) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
         except OSError as error:
             owner = os.read(file, 4096).decode("utf-8", "replace").strip()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):

@@ -7,6 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EVERY_SECONDS = 30.0
 """Between two lines where there is no terminal; what takes less prints none."""
@@ -24,6 +28,22 @@ def be_quiet(quiet: bool) -> None:
 def is_quiet() -> bool:
     """Whether progress and remarks are left out."""
     return _quiet
+
+
+_facts_only = False
+
+
+def only_facts(only: bool) -> None:
+    """Leaves standard output to what a program reads (``--json``): remarks go to standard error, or no longer."""
+    global _facts_only
+    _facts_only = only
+
+
+def console() -> Console:
+    """Where remarks are printed."""
+    from rich.console import Console
+
+    return Console(stderr=_facts_only, highlight=False, soft_wrap=True)
 
 
 @contextmanager

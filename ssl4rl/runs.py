@@ -58,9 +58,8 @@ class UsedSource:
     @classmethod
     def of(cls, task: Task[Any, Any]) -> UsedSource:
         """The source of a task or benchmark."""
-        source = task.source
-        of_name = task.source_kind.name, source.name, origin_of(source)
-        return cls(*of_name, source.fingerprint, as_data(getattr(source, "reading", ())))
+        source, reading = task.source, as_data(getattr(task.source, "reading", ()))
+        return cls(task.source_kind.name, source.name, origin_of(source), source.fingerprint, reading)
 
 
 R = TypeVar("R", ReplyRecord, Completion, Prediction, HeldoutAnswer)
@@ -111,7 +110,7 @@ class Run:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".write-test"
-            probe.write_text("")
+            probe.write_text("", encoding="utf-8")
             probe.unlink()
         except OSError as error:
             raise UserError(f"cannot write to {self.path} ({error.strerror}); give another --output") from error
@@ -268,7 +267,7 @@ class Run:
         """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
         target = self.path / name
         temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         temporary.replace(target)
 
     def write_json(self, name: str, value: Any) -> None:

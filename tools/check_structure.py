@@ -29,6 +29,7 @@ LAYERS = (
     ("audit",),
     ("training", "evaluation"),
     ("export", "report"),
+    ("hub",),
     ("cli",),
 )
 """A layer may import those before it and itself; two in one row may not import each other."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, knobs_of, named_kind
+from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, knobs_of, named_kind, print_json
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def audit(
     )
     for line in lines:
         if as_json:
-            typer.echo(json.dumps(asdict(line), ensure_ascii=False))
+            print_json(asdict(line))
     if not as_json:
         _print(lines)
     failed = sum(line.verdict == "failed" for line in lines)

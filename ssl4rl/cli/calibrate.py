@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, ModelOption, SetOption, TasksOption
+from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, ModelOption, SetOption, TasksOption, print_json
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def calibrate(
     found: list[Difficulty] = []
     for each in calibrate_recipe(at_every_level(recipe), groups, lambda line: typer.echo(line, err=True)):
         if as_json:
-            typer.echo(json.dumps(each.as_dict(), ensure_ascii=False))
+            print_json(each.as_dict())
         else:
             if not found:
                 typer.secho(HEADING, bold=True)

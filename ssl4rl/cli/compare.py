@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 from ssl4rl.errors import UserError
 
 
@@ -32,6 +31,6 @@ def compare(
     for run, comparison in comparisons:
         if as_json:
             row = comparing.as_json(comparison, (first, run), changed)
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            print_json(row)
         else:
             print_comparison(console, first, run, comparison, changed)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption, ModelOption, SetOption
+from ssl4rl.cli.options import JsonOption, ModelOption, SetOption, print_json
 
 if TYPE_CHECKING:
     from ssl4rl.training.controls import Arm
@@ -46,7 +45,7 @@ def controls(
     found = run_controls(loaded, control or USUAL, seeds, output, lambda line: typer.echo(line, err=True))
     if as_json:
         for arm in found:
-            typer.echo(json.dumps(arm.as_dict(), ensure_ascii=False))
+            print_json(arm.as_dict())
         return
     typer.secho(HEADING, bold=True)
     for arm in found:

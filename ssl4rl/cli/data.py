@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssl4rl.cli.options import JsonOption, print_json
+
 if TYPE_CHECKING:
     from ssl4rl.build import Use
+    from ssl4rl.graph.graph import TextAttributedGraph
 
 app = typer.Typer(no_args_is_help=True, help="List, describe, fetch, convert, validate and start datasets.")
 
@@ -50,11 +52,6 @@ Kind = Annotated[
     str | None,
     typer.Option("--kind", help="What it is, if its name or files could mean several.", autocompletion=_complete_kind),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, ensure_ascii=False, indent=1))
 
 
 def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
@@ -65,14 +62,14 @@ def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
 
 
 @app.command("list")
-def list_datasets(as_json: Json = False) -> None:
+def list_datasets(as_json: JsonOption = False) -> None:
     """The registered datasets of every kind, where they come from, and which are here."""
     from ssl4rl.registry import SOURCE_KINDS
 
     kinds = [SOURCE_KINDS.get(name) for name in SOURCE_KINDS.names()]
     sources = [kind.entry(name) for kind in kinds for name in kind.registry.names()]
     if as_json:
-        return _print_json(sources)
+        return print_json(sources)
     rows = [("name", "kind", "from", "here")]
     for source in sources:
         state = source.get("folder", "ready") if source["here"] else f"not yet: ssl4rl data fetch {source['name']}"
@@ -82,14 +79,14 @@ def list_datasets(as_json: Json = False) -> None:
 
 
 @app.command()
-def info(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
+def info(dataset: Dataset, kind: Kind = None, as_json: JsonOption = False) -> None:
     """Sizes, classes, splits and the like of a dataset."""
     from ssl4rl.build import find_kind
 
     source_kind = find_kind(dataset, kind)
     summary = source_kind.summarise(source_kind.load(dataset))
     if as_json:
-        return _print_json({"kind": source_kind.name, **summary.facts})
+        return print_json({"kind": source_kind.name, **summary.facts})
     _print_rows([("kind", source_kind.name), *summary.rows])
     for line in summary.details:
         typer.echo(line)
@@ -98,7 +95,7 @@ def info(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None:
+def validate(dataset: Dataset, kind: Kind = None, as_json: JsonOption = False) -> None:
     """Check a dataset and name every problem, and every task that cannot use it; exit code 2 if there is a problem."""
     from ssl4rl.build import find_kind, uses_of_benchmarks, uses_of_tasks
 
@@ -109,7 +106,7 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: Json = False) -> None
     facts = {} if report.summary is None else report.summary.facts
     warnings = list(facts.get("warnings", ()))
     if as_json:
-        _print_json(
+        print_json(
             {
                 "dataset": dataset,
                 "kind": source_kind.name,
@@ -163,6 +160,12 @@ def _print_problems(dataset: str, problems: Sequence[str]) -> None:
     typer.echo(f"{len(problems):,} problem{'s' if len(problems) > 1 else ''} in {dataset}", err=True)
 
 
+def _facts(graph: TextAttributedGraph, folder: Path) -> dict[str, Any]:
+    """A graph that was written, and where."""
+    counts = {"nodes": graph.num_nodes, "edges": graph.num_edges}
+    return {"name": graph.name, **counts, "fingerprint": graph.fingerprint, "folder": str(folder)}
+
+
 @app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Its name.", autocompletion=_complete_fetchable)],
@@ -171,6 +174,7 @@ def fetch(
         typer.Option("--from", metavar="FOLDER", help="Take the files from here, laid out like the hub repository."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="The hub's commit to download; the latest by default.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Download a graph (or take its files from a folder), convert it, and keep it."""
     from ssl4rl.data.graphs.fetch import fetch as fetch_dataset
@@ -182,6 +186,8 @@ def fetch(
         raise UserError("--revision names a commit of the hub; leave it out with --from")
     typer.echo(f"fetching {dataset} from {source or REPOSITORY}", err=True)
     graph = fetch_dataset(dataset, source, revision)
+    if as_json:
+        return print_json(_facts(graph, graph_folder(graph.name)))
     typer.echo(
         f"{graph.name}: {graph.num_nodes:,} nodes, {graph.counts['edges']:,} edges, now in {graph_folder(graph.name)}"
     )
@@ -191,6 +197,7 @@ def fetch(
 def convert(
     dataset: Annotated[str, typer.Argument(help="A graph: a name or a folder.", autocompletion=_complete_graph)],
     folder: Annotated[Path, typer.Argument(help="The folder to write; it is a dataset itself.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Convert a graph into files that open at once, whatever its size.
 
@@ -200,15 +207,21 @@ def convert(
     from ssl4rl.data.graphs.store import convert as convert_graph
 
     graph = convert_graph(dataset, folder)
+    if as_json:
+        return print_json(_facts(graph, folder))
     typer.echo(f"{graph.name}: {graph.num_nodes:,} nodes, {graph.num_edges:,} edges, now in {folder}")
 
 
 @app.command()
-def new(folder: Annotated[Path, typer.Argument(metavar="NAME", help="The folder to write.")]) -> None:
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="The folder to write.")], as_json: JsonOption = False
+) -> None:
     """Write a small, commented graph folder to start from."""
     from ssl4rl.templates import write_skeleton
 
     write_skeleton(folder)
+    if as_json:
+        return print_json({"folder": str(folder), "files": sorted(file.name for file in folder.iterdir())})
     typer.echo(
         f"wrote {folder}/nodes.csv, edges.csv and dataset.yaml; put your rows in, then: ssl4rl data validate {folder}"
     )

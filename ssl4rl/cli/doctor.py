@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 
 
 def doctor(
@@ -24,7 +23,7 @@ def doctor(
     prepare_environment()
     facts = examine(model)
     if as_json:
-        typer.echo(json.dumps(facts, ensure_ascii=False))
+        print_json(facts)
     else:
         for name, text in _rows(facts):
             typer.echo(f"{name:<15} {text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +21,7 @@ from ssl4rl.cli.options import (
     knobs_of,
     names_of_side,
     of_side,
+    print_json,
     say_embedded,
     side_of,
     template_variables,
@@ -174,7 +174,7 @@ def _run(
         raise typer.Exit(OUT_OF_TIME)
     scores = run.scores or {}
     if as_json:
-        typer.echo(json.dumps(scores, ensure_ascii=False))
+        print_json(scores)
         return
     console = Console(highlight=False, markup=False)
     print_scores(scores, console)
@@ -192,7 +192,7 @@ def _run_suite(
 
     folder, rows = run_suite(plan_suite(name, settings, side), output, resume=resume, say=_say)
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     console = Console(highlight=False, markup=False)
     print_suite(rows, side, console)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, SetOption, TasksOption, say_embedded
+from ssl4rl.cli.options import DatasetOption, JsonOption, LevelOption, SetOption, TasksOption, print_json, say_embedded
 from ssl4rl.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ def export(
     verify: Annotated[
         Path | None, typer.Option("--verify", metavar="DIR", help="Check an export; exits with 1 on a mismatch.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Writes examples and their scorer for another trainer. A stopped export continues when the command is repeated."""
     if verify is not None:
         if run or to or task or config or output:
             raise UserError("--verify DIR checks an export, and takes nothing else")
-        _verify(verify)
+        _verify(verify, as_json)
         return
     if to is None:
         raise UserError("say for what: --to verl, openrlhf, easyr1, trl, verifiers, jsonl or vlmevalkit")
@@ -62,8 +63,10 @@ def export(
         from ssl4rl.export.vlmevalkit import export_predictions
         from ssl4rl.runs import Run
 
-        typer.echo(f"{export_predictions(Run.open(run), output)} predictions written to {output}")
-        return
+        predictions = export_predictions(Run.open(run), output)
+        if as_json:
+            return print_json({"for": to, "predictions": predictions, "output": str(output)})
+        return typer.echo(f"{predictions} predictions written to {output}")
     if split not in ("train", "val"):
         raise unknown("split to export", split, ("train", "val"))
     recipe = _recipe(config, task or [], level, dataset, set_ or [])
@@ -83,6 +86,9 @@ def export(
     except KeyboardInterrupt:
         typer.echo(f"\nstopped; repeat the command to continue in {output}", err=True)
         raise typer.Exit(130) from None
+    if as_json:
+        facts = manifest.model_dump(mode="json")
+        return print_json({"for": to, "rows": manifest.rows, "output": str(output), "manifest": facts})
     written = f"{manifest.rows:,} rows" if manifest.files else "an online dataset" if online else "a package"
     typer.echo(f"{written} for {to} in {output}; check it with: ssl4rl export --verify {output}")
 
@@ -111,10 +117,12 @@ def _recipe(config: Path | None, tasks: list[str], level: str | None, dataset: s
     return recipe
 
 
-def _verify(folder: Path) -> None:
+def _verify(folder: Path, as_json: bool) -> None:
     from ssl4rl.export.verify import verify
 
     found = verify(folder)
-    for line in found.lines():
+    if as_json:
+        print_json({"rows": found.rows, "replies": found.replies, "mismatches": found.mismatches})
+    for line in found.lines() if not as_json else ():
         typer.echo(line)
     raise typer.Exit(1 if found.mismatches else 0)

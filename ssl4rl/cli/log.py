@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 from ssl4rl.errors import UserError
 from ssl4rl.runs import HELDOUT
 
@@ -39,15 +39,19 @@ def log(
     """
     from ssl4rl.cli.report import write
     from ssl4rl.report.replies import by_example, replies_text
-    from ssl4rl.report.rungs import rung_lines
+    from ssl4rl.report.rungs import rung_lines, rungs_of
     from ssl4rl.runs import Run
 
     if html:
         page = write([path], None)
+        if as_json:
+            return print_json({"report": str(page)})
         typer.echo(f"wrote {page}")
         typer.launch(page.resolve().as_uri())
         return
     if rungs:
+        if as_json:
+            return print_json(*map(asdict, rungs_of(Run.open(path))))
         for line in rung_lines(Run.open(path)):
             typer.echo(line)
         return
@@ -61,9 +65,7 @@ def log(
         records.sort(key=lambda record: record.score, reverse=best)
     shown = records[:number]
     if as_json:
-        for record in shown:
-            typer.echo(json.dumps(record.line(), ensure_ascii=False))
-        return
+        return print_json(*(record.line() for record in shown))
     for group in by_example(shown):
         typer.echo(replies_text(group))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -21,6 +22,8 @@ from ssl4rl.cli import (
     evaluate,
     export,
     log,
+    pull,
+    push,
     report,
     rescore,
     show,
@@ -30,7 +33,7 @@ from ssl4rl.cli import (
 )
 from ssl4rl.cli.options import SideCommand
 from ssl4rl.errors import UserError
-from ssl4rl.progress import be_quiet
+from ssl4rl.progress import be_quiet, only_facts
 from ssl4rl.registry import SOURCE_KINDS
 
 app = typer.Typer(
@@ -45,6 +48,8 @@ ANYWHERE = ("--debug", "--quiet")
 
 STOPPED = 128
 """Plus its number, the exit code of a program that a signal has ended."""
+SIGPIPE = 13
+"""Its number; Windows has no such signal, but pipes that break."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -89,6 +94,8 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
 app.command("export")(export.export)
 app.command("log")(log.log)
+app.command("push")(push.push)
+app.command("pull")(pull.pull)
 app.command("report")(report.report)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)
@@ -112,6 +119,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument not in ANYWHERE]
     be_quiet("--quiet" in sys.argv)
+    only_facts("--json" in sys.argv)
+    _print_what_can_be()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         if arguments and not arguments[0].startswith("-"):
@@ -119,7 +128,7 @@ def main() -> None:
         app(arguments)
     except BrokenPipeError:  # who read the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(STOPPED + signal.SIGPIPE)
+        sys.exit(STOPPED + SIGPIPE)
     except (UserError, OSError) as error:
         if debug:
             raise
@@ -128,6 +137,14 @@ def main() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
         be_quiet(False)
+        only_facts(False)
+
+
+def _print_what_can_be() -> None:
+    """What an output's encoding lacks is printed as a question mark: on Windows, pipes have a small one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _terminate(number: int, frame: object) -> None:

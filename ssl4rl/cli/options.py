@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +70,12 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
+def print_json(*objects: Any) -> None:
+    """Prints each object as a line: what ``--json`` promises, and all that it prints on standard output."""
+    for each in objects:
+        typer.echo(json.dumps(each, ensure_ascii=False))
+
+
 def side_of(context: typer.Context) -> str:
     """Which of ``ssl4rl graph`` and ``ssl4rl vision`` was typed."""
     return (context.parent and context.parent.info_name) or "graph"
@@ -77,14 +84,14 @@ def side_of(context: typer.Context) -> str:
 def say_embedded(kinds: Iterable[SourceKind[Any]], model: str | None) -> None:
     """Says which embedded defaults are used: the default sources of these kinds, and the ``model`` if it is one."""
     from ssl4rl.models import EMBEDDED
-    from ssl4rl.progress import is_quiet
+    from ssl4rl.progress import console, is_quiet
 
     used = [kind.default_noun for kind in kinds]
     if model in EMBEDDED:
         used.append(f"the embedded model {model}")
     if used and not is_quiet():
         *others, last = dict.fromkeys(used)
-        typer.echo(f"using {', '.join(others)}{' and ' if others else ''}{last}")
+        console().print(f"using {', '.join(others)}{' and ' if others else ''}{last}", markup=False)
 
 
 def of_side(kind: type[Task[Any, Any]], context: typer.Context) -> type[Task[Any, Any]]:

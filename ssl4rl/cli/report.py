@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ssl4rl.cli.options import JsonOption, print_json
 from ssl4rl.errors import UserError
 
 REPLIES = 5000
@@ -29,9 +30,13 @@ def report(
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="A page, or Markdown with its figures beside it.")] = Form.HTML,
     replies: Annotated[int, typer.Option("--replies", min=0, help="Most replies on the page.")] = REPLIES,
+    as_json: JsonOption = False,
 ) -> None:
     """Writes what runs recorded to one page that needs no network: results, curves, replies, recipe."""
-    typer.echo(f"wrote {write(runs, output, form, replies)}")
+    written = write(runs, output, form, replies)
+    if as_json:
+        return print_json({"report": str(written)})
+    typer.echo(f"wrote {written}")
 
 
 def write(runs: Sequence[Path], output: Path | None, form: Form = Form.HTML, replies: int = REPLIES) -> Path:

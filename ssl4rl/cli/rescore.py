@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 
 
 def complete_extraction(incomplete: str) -> list[str]:
@@ -44,7 +43,7 @@ def rescore(
         typer.echo(f"{path} is unfinished: it has no {SCORES} yet; these are the replies so far", err=True)
     if as_json:
         row = {"recorded": rescored.recorded, extraction: rescored.scores, "changed": rescored.changed}
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        print_json(row)
         return
     print_rescored(rescored.recorded, rescored.scores, extraction, Console(highlight=False, markup=False))
     count = rescored.scores["rows"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +18,7 @@ from ssl4rl.cli.options import (
     knobs_of,
     named_kind,
     of_side,
+    print_json,
 )
 from ssl4rl.errors import UserError
 
@@ -81,7 +81,7 @@ def show(
         typer.echo(f"drawn in {png}", err=True)
     for example in examples:
         if as_json:
-            typer.echo(json.dumps(_row(example, replies), ensure_ascii=False))
+            print_json(_row(example, replies))
         else:
             _print(example, replies)
 

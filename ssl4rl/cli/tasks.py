@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import JsonOption
+from ssl4rl.cli.options import JsonOption, print_json
 
 
 def tasks(
@@ -23,7 +23,7 @@ def tasks(
         raise unknown("task or benchmark", str(name), [entry.name for entry in entries()])
     if as_json:
         for entry in found:
-            typer.echo(json.dumps(as_facts(entry), ensure_ascii=False))
+            print_json(as_facts(entry))
         return
     width = max(len(entry.name) for entry in found)
     side = None

@@ -10,18 +10,21 @@ import typer
 from ssl4rl.cli.options import (
     OUT_OF_TIME,
     DatasetOption,
+    JsonOption,
     LevelOption,
     MaxTimeOption,
     ModelOption,
     SetOption,
     TasksOption,
     of_side,
+    print_json,
     say_embedded,
     side_of,
 )
 from ssl4rl.errors import UserError
 
 if TYPE_CHECKING:
+    from ssl4rl.runs import Run
     from ssl4rl.source import SourceKind
     from ssl4rl.training.recipe import Recipe
 
@@ -74,6 +77,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check recipe, model and a few replies; write nothing. 2: none is valid.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Trains a model by GRPO, with rewards that the graph or the images themselves provide."""
     from ssl4rl.runs import open_run
@@ -105,7 +109,7 @@ def train(
             raise UserError("--keep-global-batch: a run that is resumed keeps its own batches; leave it out")
         recipe = _kept(recipe, processes)
     if dry_run:
-        _dry_run(recipe, processes)
+        _dry_run(recipe, processes, as_json)
         return
 
     from ssl4rl.training.preparation import is_main_process
@@ -120,8 +124,16 @@ def train(
         return
     if run.summary is None:
         raise typer.Exit(OUT_OF_TIME)
+    if as_json:
+        print_json(result_facts(run))
+        return
     for line in describe_result(run.summary, run.path):
         typer.echo(line)
+
+
+def result_facts(run: Run) -> dict[str, Any]:
+    """A finished run for programs: its folder, its model's, and all of summary.json."""
+    return {"run": str(run.path), "model_folder": str(run.path / "model"), **(run.summary or {})}
 
 
 def _kept(recipe: Recipe, processes: int | None) -> Recipe:
@@ -131,17 +143,19 @@ def _kept(recipe: Recipe, processes: int | None) -> Recipe:
     return keep_global_batch(recipe, processes or num_processes())
 
 
-def _dry_run(recipe: Recipe, processes: int | None) -> None:
+def _dry_run(recipe: Recipe, processes: int | None, as_json: bool) -> None:
     """Prints what training would do and a few replies; exits with 2 if none is valid."""
     from ssl4rl.training.preparation import prepare
     from ssl4rl.training.probe import probe_prepared
-    from ssl4rl.training.summary import describe_plan
+    from ssl4rl.training.summary import describe_plan, plan_facts
 
     prepared = prepare(recipe, processes=processes)
-    for line in describe_plan(prepared):
+    for line in describe_plan(prepared) if not as_json else ():
         typer.echo(line)
     found = probe_prepared(prepared)
-    for line in found.lines:
+    if as_json:
+        print_json({**plan_facts(prepared), "probe": {"replies": found.replies, "valid": found.valid}})
+    for line in found.lines if not as_json else ():
         typer.echo(line)
     if not found.valid:
         raise typer.Exit(2)

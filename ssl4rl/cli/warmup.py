@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ssl4rl.cli.options import DatasetOption, LevelOption, ModelOption, SetOption, TasksOption, say_embedded, side_of
-from ssl4rl.cli.train import default_sources
+from ssl4rl.cli.options import (
+    DatasetOption,
+    JsonOption,
+    LevelOption,
+    ModelOption,
+    SetOption,
+    TasksOption,
+    print_json,
+    say_embedded,
+    side_of,
+)
+from ssl4rl.cli.train import default_sources, result_facts
 
 
 def warmup(
@@ -27,6 +37,7 @@ def warmup(
     ] = None,
     set_: SetOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="The run's folder.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Teaches a model the form of a reply on gold answers (supervised): for weak models, or as a reference."""
     from ssl4rl.training.recipe_file import load_recipe
@@ -42,6 +53,8 @@ def warmup(
 
     run = warm_up(recipe, output, Settings(steps, batch_size, learning_rate))
     if run.summary is not None:
+        if as_json:
+            return print_json(result_facts(run))
         for line in describe_result(run.summary, run.path):
             typer.echo(line)
         typer.echo(f"go on with: ssl4rl {side} train --model {run.path / 'model'}")

@@ -54,7 +54,7 @@ class ExportFolder:
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")  # hashed, and run by shells, whatever the system
         if name.endswith(".sh"):
             temporary.chmod(0o755)
         temporary.replace(target)

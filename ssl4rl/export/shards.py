@@ -43,7 +43,7 @@ class JsonLinesWriter:
 
     def __init__(self, path: Path, features: dict[str, Any]) -> None:
         self._columns = list(features)
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("w", encoding="utf-8", newline="\n")
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:

@@ -112,8 +112,7 @@ class ModelFiles:
         self._tag_ids = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.content in TAGS}
 
     def _load(self) -> None:
-        if not Path(self.path).is_dir():
-            check_hub_name(self.path, "model")
+        check_hub_name(self.path, "model")
         from transformers import AutoConfig, AutoTokenizer
         from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 

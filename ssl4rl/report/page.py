@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,13 +162,19 @@ def _write_markdown(report: Report, path: Path) -> None:
     path.write_bytes(text.encode("utf-8", "replace"))
 
 
+def sections_text(sections: Sequence[Section]) -> str:
+    """Sections as Markdown, without their figures."""
+    without = [replace(section, figures=[]) for section in sections]
+    return _environment(escape=False).get_template("sections.md.jinja").render(sections=without)
+
+
 def _environment(*, escape: bool) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=escape, undefined=StrictUndefined, keep_trailing_newline=True
     )
-    environment.filters |= {"data_url": _data_url, "csp_hash": _csp_hash, "plain": _plain}
+    environment.filters |= {"data_url": _data_url, "csp_hash": _csp_hash, "plain": plain_text}
     return environment
 
 
@@ -181,6 +187,6 @@ def _csp_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A text on one line, none of which is read as Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]|<>#$~&])", r"\\\1", " ".join(text.split()))

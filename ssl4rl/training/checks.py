@@ -22,6 +22,8 @@ TRACKERS = {
     for name in ("wandb", "tensorboard", "mlflow", "comet_ml", "trackio", "clearml", "codecarbon", "dvclive", "swanlab")
 }
 """What ``grpo.report_to`` may name, and the package that it needs."""
+UNCHECKED = ("none", "all", "azure_ml", "dagshub", "flyte", "kubeflow", "neptune")
+"""What else transformers (5.17) takes there."""
 ATTENTION = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 """The same for ``model.attn_implementation``; one with a slash is a kernel of the hub."""
 
@@ -200,12 +202,17 @@ def _check_packages(recipe: Recipe) -> None:
     """
     reports = recipe.grpo.get("report_to") or []
     trackers = [reports] if isinstance(reports, str) else reports
+    for name in trackers:
+        if name not in (*TRACKERS, *UNCHECKED):
+            raise unknown("grpo.report_to", str(name), (*TRACKERS, *UNCHECKED))
     needed = {f"grpo.report_to={name}": TRACKERS.get(name) for name in trackers}
     attention = recipe.model.attn_implementation or ""
     needed[f"model.attn_implementation={attention}"] = "kernels" if "/" in attention else ATTENTION.get(attention)
     for setting, package in needed.items():
         if package is not None and find_spec(package) is None:
-            raise UserError(f"{setting} needs the package {package}, which is not installed")
+            raise UserError(
+                f"{setting} needs the package {package}, which is not installed; install it, or leave the setting out"
+            )
 
 
 def _risks(recipe: Recipe) -> list[str]:

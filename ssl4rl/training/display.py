@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ssl4rl.progress import console as remarks
 from ssl4rl.progress import is_quiet
 from ssl4rl.runlog import RunLog
 
@@ -80,7 +81,7 @@ class Display:
     def __init__(self, total: int, levels: Sequence[str] = (), console: Console | None = None) -> None:
         self.total = total
         self.levels = levels
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or remarks()
         self.log = RunLog()
         self._live: Live | None = None
         self._times: deque[float] = deque(maxlen=10)

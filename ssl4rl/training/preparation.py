@@ -9,11 +9,12 @@ import warnings
 from dataclasses import dataclass
 
 from ssl4rl.errors import UserError
+from ssl4rl.hub_names import check_hub_name
 from ssl4rl.inference import environment
 from ssl4rl.inference.checks import check_weights
 from ssl4rl.inference.engines import resolve_engine
 from ssl4rl.inference.lengths import Measured, measure
-from ssl4rl.inference.model import ModelFiles, unfamiliar
+from ssl4rl.inference.model import ModelFiles, resolve, unfamiliar
 from ssl4rl.mixture import parts_of
 from ssl4rl.source import describe_broken
 from ssl4rl.training.checks import BatchPlan, check
@@ -84,6 +85,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     environment.prepare_environment()
     processes = processes or num_processes()
     plan, risks = check(recipe, processes)
+    check_hub_name(resolve(recipe.model.path), "model")  # before anything that takes time
     tasks = tasks or build_tasks(recipe)
     used = {id(part.source): part.source for part in (*parts_of(tasks.train), *parts_of(tasks.heldout))}
     broken = [line for source in used.values() for line in describe_broken(source, recipe.max_broken)]

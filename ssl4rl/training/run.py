@@ -26,7 +26,7 @@ from ssl4rl.training.probe import REPLIES, probe
 from ssl4rl.training.recipe import CONTROLS, Recipe
 from ssl4rl.training.recipe_file import change, read_recipe, validate
 from ssl4rl.training.resume import begin_again, check_unchanged, provenance, resume_command, rewind
-from ssl4rl.training.summary import describe_plan, reward_change
+from ssl4rl.training.summary import describe_plan, describe_time, reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
 if TYPE_CHECKING:
@@ -211,7 +211,11 @@ class Training:
         heldout = Heldout(self.run, self.tasks.heldout, settings.examples, self.display, self._seconds, on_scores)
         if checkpoint is None:
             self._probe(trainer)
+        asked = time.monotonic()
         heldout.at(0, answer)
+        if checkpoint is None and heldout.examples:
+            evaluations = 1 + (last // settings.every if settings.every else 0)
+            self.say(describe_time(self.plan, heldout.examples, time.monotonic() - asked, evaluations))
         if settings.every:
             # Between two generations, where a checkpoint can be resumed exactly.
             every = math.ceil(settings.every / self.plan.save_multiple) * self.plan.save_multiple

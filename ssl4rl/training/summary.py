@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssl4rl.training.checks import BatchPlan
     from ssl4rl.training.preparation import Prepared
 
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+SAMPLING = (1.5, 4.0)
+"""A step takes so many times as long as its sampling."""
 CLEAR = 0.05
 """A paired p below this is called a change."""
 
@@ -46,6 +50,32 @@ def describe_plan(run: Prepared) -> list[str]:
         f"longest prompt measured: {run.longest}",
         *_describe_scale(run),
     ]
+
+
+def describe_time(plan: BatchPlan, replies: int, seconds: float, evaluations: int) -> str:
+    """How long a run will take, from how long ``replies`` held-out replies took; they are asked ``evaluations`` times.
+
+    Of a step, sampling is between a quarter and two thirds, by model, prompt and what flat groups are refilled with.
+    """
+    sampled = plan.num_prompts * plan.num_generations * seconds / replies
+    low, high = (factor * sampled + evaluations * seconds for factor in SAMPLING)
+    return f"estimated time: {_minutes(low)} to {_minutes(high)}, by the pace of the held-out replies"
+
+
+def plan_facts(run: Prepared) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "task": run.tasks.train.label,
+        "dataset": run.tasks.train.source.name,
+        "model": run.recipe.model.path,
+        **asdict(run.plan),
+        "num_prompts": run.plan.num_prompts,
+        "processes": run.processes,
+        "longest_prompt": run.longest.tokens,
+        "num_weights": run.num_weights,
+        "notes": run.notes,
+        "risks": run.risks,
+    }
 
 
 def _describe_scale(run: Prepared) -> list[str]:
@@ -144,4 +174,6 @@ def _range(estimate: Mapping[str, Any], suffix: str = "") -> str:
 
 
 def _minutes(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,6 +1,9 @@
 """What is printed while a run trains."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -91,3 +94,44 @@ def test_a_flat_reward_is_explained_once_and_again_after_it_moved() -> None:
 def test_why_a_reward_is_flat(reward: float, parsed: float, valid: float, words: str) -> None:
     assert words in explain_flat([reward] * 3, [parsed] * 3, [valid] * 3, LEVELS)
     assert explain_flat([reward], [parsed], [valid], [])
+
+
+STEPS = """
+from ssl4rl.training.display import Display
+with Display(3) as display:
+    display.say("writing to runs/first")
+    for step in (1, 2, 3):
+        display.step(step, {"reward": 0.25 * step, "frac_reward_zero_std": 1, "valid": 0.0, "parsed": 0.0})
+"""
+
+
+def test_a_real_terminal_gets_a_table_that_is_drawn_again_and_a_pipe_gets_plain_lines() -> None:
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-c", STEPS]
+    with subprocess.Popen(command, stdout=slave, stderr=slave, stdin=slave, env=environment) as process:
+        os.close(slave)
+        drawn = b""
+        try:
+            while part := os.read(master, 65536):
+                drawn += part
+        except OSError:  # how Linux says that nobody writes any more
+            pass
+    os.close(master)
+    terminal = drawn.decode()
+    assert process.returncode == 0 and "writing to runs/first" in terminal
+    # Each step is drawn over the one before, whose lines are erased first.
+    assert all(f"{step}/3" in terminal for step in (1, 2, 3)) and terminal.count("\x1b[2K") >= 4
+    assert "no answer can be read from the replies" in " ".join(terminal.split())
+
+    piped = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    lines = piped.stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "writing to runs/first",
+        *("step 1/3", "step 2/3", "step 3/3"),
+        "note: every completion of a group scores the same, so there is nothing to learn from: no answer can be read "
+        "from the replies; if they are cut off, raise grpo.max_completion_length; otherwise try task.reasoning=false, "
+        "reward.format=0.2 or another instruct model",
+    ]
+    assert "\x1b" not in piped.stdout and not piped.stderr

@@ -237,6 +237,8 @@ def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypa
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     for setting, message in (
         ("grpo.report_to=wandb", "grpo.report_to=wandb needs the package wandb, which is not installed"),
+        ("grpo.report_to=wanbd", "unknown grpo.report_to 'wanbd'; did you mean wandb"),
+        *((f"grpo.report_to={each}", f"needs the package {each}") for each in ("trackio", "tensorboard")),
         ("grpo.report_to=[none, mlflow]", "grpo.report_to=mlflow needs the package mlflow"),
         ("model.attn_implementation=flash_attention_2", "needs the package flash_attn,"),
         ("model.attn_implementation=kernels-community/flash-attn", "needs the package kernels,"),

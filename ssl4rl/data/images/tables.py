@@ -321,8 +321,7 @@ def _class_names(schema: Any, label: str | None) -> Sequence[str]:
 
 
 def _hub_rows(name: str, configuration: str) -> Iterator[Row]:
-    if not Path(name).exists():
-        check_hub_name(name, "dataset")
+    check_hub_name(name, "dataset")
     import datasets
 
     try:

@@ -99,7 +99,7 @@ class PaperColumn:
 
 def load_tables() -> dict[str, dict[str, Any]]:
     """All tables of paper_tables.json."""
-    text = files("ssl4rl.evaluation.paper").joinpath("paper_tables.json").read_text("utf-8")
+    text = files("ssl4rl.evaluation.paper").joinpath("paper_tables.json").read_text(encoding="utf-8")
     tables: dict[str, dict[str, Any]] = json.loads(text)
     return tables
 

@@ -27,7 +27,7 @@ def open_transformers(
 
 
 def load(files: ModelFiles, dtype: str) -> Any:
-    """The model's weights, on the GPU if there is one.
+    """The model's weights, on the GPU (also Apple's) if there is one.
 
     Raises:
         UserError: if its weights cannot be read, or what it puts out is not a number.
@@ -41,7 +41,7 @@ def load(files: ModelFiles, dtype: str) -> Any:
             model = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
     # Quantised weights are where they have to be.
     if getattr(files.config, "quantization_config", None) is None:
-        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model = model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
     checks.check_output(files, model)
     return model.eval()
 

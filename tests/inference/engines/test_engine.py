@@ -10,7 +10,9 @@ from ssl4rl.errors import UserError
 from ssl4rl.inference import engines
 from ssl4rl.inference.engines import Sampling, generate, open_engine, resolve_engine
 from ssl4rl.inference.engines.draws import DrawnTokens, draw_seeds
+from ssl4rl.inference.engines.transformers import load
 from ssl4rl.inference.messages import Messages
+from ssl4rl.inference.model import ModelFiles
 from ssl4rl.inference.tokens import Encoder
 from ssl4rl.registry import ENGINES
 
@@ -164,3 +166,13 @@ def test_a_registered_engine_is_opened_with_the_models_files(monkeypatch: pytest
     assert resolve_engine("mine") == "mine"
     opened = open_engine("mine", "tiny", dtype="bfloat16", batch_size=3)
     assert opened == ("tiny", {"dtype": "bfloat16", "context_length": None, "batch_size": 3})
+
+
+def test_a_model_goes_to_whatever_accelerator_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The device meta stands for a GPU, also Apple's; one that torch was only built for does not count.
+    there = {True: torch.device("meta"), False: torch.device("cuda")}
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: there[check_available])
+    monkeypatch.setattr("ssl4rl.inference.checks.check_output", lambda *_: None)
+    assert load(ModelFiles("tiny"), "float32").device.type == "meta"
+    there[True] = None
+    assert load(ModelFiles("tiny"), "float32").device.type == "cpu"
