@@ -20,6 +20,7 @@ from ssl4rl.cli import (
     doctor,
     evaluate,
     export,
+    launch,
     log,
     report,
     rescore,
@@ -88,6 +89,7 @@ app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
 app.command("export")(export.export)
+app.add_typer(launch.app, name="launch")
 app.command("log")(log.log)
 app.command("report")(report.report)
 app.command("rescore")(rescore.rescore)

@@ -191,6 +191,31 @@ def test_verifiers(peers, python, everything, case_file, tmp_path):
     assert found["bounded"] is False and found["rewards"] == [400, 0] and found["images"] > 50
 
 
+def test_ray_train_runs_our_own_trainer_on_two_workers(peers, tmp_path, ray_folder):
+    command = "launch ray --workers 2 graph train --task link --output run"
+    steps = "max_steps=1 save_steps=1 per_device_train_batch_size=8 gradient_accumulation_steps=1 num_generations=4"
+    settings = [f"grpo.{step}" for step in steps.split()] + ["heldout.examples=6", "engine=transformers"]
+    line = [sys.executable, "-m", "ssl4rl", *command.split(), *(each for one in settings for each in ("--set", one))]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(peers("trainers")), str(ROOT)]),
+        "HOME": str(tmp_path),
+        "RAY_TMPDIR": ray_folder,
+        "RAY_AUTH_MODE": "disabled",
+        # Workers are as important as what starts them, and may be slow to start beside other tests.
+        "RAY_worker_niceness": "0",
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    }
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    run = ssl4rl.open_run(tmp_path / "run")
+    assert run.finished and json.loads((run.path / "environment.json").read_text())["processes"] == 2
+    first = [each for each in run.completions() if each.selected]
+    assert len(first) == 16 and len(run.heldout()) == 12 and (run.path / "model" / "model.safetensors").is_file()
+    again = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert again.returncode == 2 and again.stderr.splitlines()[-1].startswith("error: ") and "run" in again.stderr
+
+
 @pytest.mark.parametrize(("model", "tasks"), [(TINY, ["link"]), (TINY_VISION, ["rotation", "jigsaw"])])
 def test_trl_trains_three_steps(model, tasks, tmp_path, monkeypatch):
     task = ssl4rl.mix([ssl4rl.task(name) for name in tasks]) if len(tasks) > 1 else ssl4rl.task(tasks[0])

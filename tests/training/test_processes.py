@@ -1,5 +1,6 @@
 """Several processes train as one does: the same examples, rewards and gradients, and nothing of any rank is lost."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,22 @@ def train_on_stubs(kind: str, model: Path, processes: int, run: Path) -> None:
             seeded_rng("reply", *ids, row % size).choice(letters, size=2).tolist() for row, ids in enumerate(prompt_ids)
         ], None
 
-    TaskTrainer._generate_single_turn = replies
+    answer, answered = TaskTrainer.answer, []
+
+    def answer_and_count(self: Any, examples: Any, **settings: Any) -> list[str]:
+        answered.append(len(examples))
+        texts: list[str] = answer(self, examples, **settings)
+        return texts
+
+    TaskTrainer._generate_single_turn, TaskTrainer.answer = replies, answer_and_count
     Heldout.best = lambda self: 1 if 1 in self._answers else None
     held_out = {"examples": 5, "every": 1}
     recipe = recipe_for(
         kind, model, processes, heldout=held_out, scale_updates=False, grpo__max_steps=2, grpo__max_grad_norm=1e9
     )
     train_toys(recipe, run, toy_tasks(Has))
+    own = len(range(int(os.environ.get("RANK", "0")), 5, processes))
+    assert answered[1:] == [own] * 3, "held-out examples are shared among the processes; at first the probe's are"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -108,7 +118,10 @@ def train_or_resume(kind: str, model: Path, run: Path, resume: bool, max_time: f
     train_toys(recipe_for(kind, model, 2, refill=1), run, toy_tasks(Has), resume=resume, max_time=max_time)
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp", "fsdp-lora"])
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("fsdp", "fsdp-lora")]
+
+
+@pytest.mark.parametrize("kind", ["ddp", *SLOW])
 def test_two_processes_that_are_stopped_and_resumed_end_like_others(
     kind: str, model_folder: Path, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ def test_a_dry_run_says_which_server_has_to_be_there() -> None:
 
 
 def test_a_server_that_would_not_be_asked_is_refused(model_folder: Path) -> None:
-    with pytest.raises(UserError, match="vllm_mode=server: with engine=transformers, .*; set engine=vllm"):
+    with pytest.raises(UserError, match=r"vllm_mode=server: with engine=transformers, .*; set engine=vllm"):
         choose_sampler(toy_recipe(model_folder, grpo__vllm_mode="server"))
     with pytest.raises(UserError, match=r"unknown grpo\.vllm_mode 'sever'; did you mean server"):
         prepare(toy_recipe(model_folder, grpo__vllm_mode="sever"), toy_tasks())
