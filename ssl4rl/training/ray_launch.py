@@ -63,30 +63,29 @@ def launch_on_ray(program: Callable[[list[str]], Any], command: Sequence[str], w
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=kind == "GPU"),
             run_config=RunConfig(storage_path=str(folder / STORAGE)),
         )
-        metrics = trainer.fit().metrics
+        code: int = trainer.fit().return_value
     except TrainingFailedError as error:
-        for failure in getattr(error, "worker_failures", {}).values():
-            if isinstance(failure, UserError):
-                raise failure from None
+        for rank, failure in sorted(getattr(error, "worker_failures", {}).items()):
+            # A traceback; Ray has printed the whole of it.
+            line = str(failure).strip().splitlines()[-1].removeprefix("ssl4rl.errors.UserError: ")
+            raise UserError(f"worker {rank}: {line}") from error
         raise
     finally:
         ray.shutdown()
-    code: int = metrics["exit_code"]
     return code
 
 
-def _work(settings: dict[str, Any]) -> None:
-    """What each worker does. Ray has made them a process group, and set the variables that torchrun sets."""
-    import ray.train
+def _work(settings: dict[str, Any]) -> int:
+    """What each worker does. Ray has made them a process group, and set the variables that torchrun sets.
 
+    What is raised ends the other workers, too, which may be waiting for this one.
+    """
     from ssl4rl.progress import be_quiet
 
     os.chdir(settings["folder"])  # Ray has gone to one of its own
     be_quiet(settings["quiet"])
-    code = 0
     try:
         settings["program"](settings["command"])
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    # What is raised ends the other workers, too, which may be waiting for this one.
-    ray.train.report({"exit_code": code})
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

@@ -64,12 +64,11 @@ def train_on_stubs(kind: str, model: Path, processes: int, run: Path) -> None:
     TaskTrainer._generate_single_turn, TaskTrainer.answer = replies, answer_and_count
     Heldout.best = lambda self: 1 if 1 in self._answers else None
     held_out = {"examples": 5, "every": 1}
-    recipe = recipe_for(
-        kind, model, processes, heldout=held_out, scale_updates=False, grpo__max_steps=2, grpo__max_grad_norm=1e9
-    )
+    own = {"grpo__max_steps": 2, "grpo__max_grad_norm": 1e9, "grpo__beta": 0.1}  # with a reference model
+    recipe = recipe_for(kind, model, processes, heldout=held_out, scale_updates=False, **own)
     train_toys(recipe, run, toy_tasks(Has))
-    own = len(range(int(os.environ.get("RANK", "0")), 5, processes))
-    assert answered[1:] == [own] * 3, "held-out examples are shared among the processes; at first the probe's are"
+    share = len(range(int(os.environ.get("RANK", "0")), 5, processes))
+    assert answered[1:] == [share] * 3, "held-out examples are shared among the processes; at first the probe's are"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -86,9 +85,13 @@ def test_two_processes_take_the_steps_that_one_takes(kind: str, model_folder: Pa
         for run in (one, two)
     )
     assert len(first) == 32 and first == second, "every rank's completions are recorded, and they are the same"
-    steps = [next(line for line in lines(run / "metrics.jsonl") if "grad_norm" in line) for run in (one, two)]
-    assert steps[0]["reward"] == steps[1]["reward"] and 0 < steps[0]["reward"] < 1
-    assert steps[0]["grad_norm"] > 0 and steps[1]["grad_norm"] == pytest.approx(steps[0]["grad_norm"], rel=1e-5)
+    steps = zip(*([line for line in lines(run / "metrics.jsonl") if "kl" in line] for run in (one, two)), strict=True)
+    # After the first step, weights differ as below.
+    for (alone, shared), tolerance in zip(steps, (1e-5, 1e-2), strict=True):
+        assert alone["reward"] == shared["reward"] and 0 < alone["reward"] < 1
+        assert alone["grad_norm"] > 0 and shared["grad_norm"] == pytest.approx(alone["grad_norm"], rel=tolerance)
+        assert shared["kl"] == pytest.approx(alone["kl"], rel=tolerance, abs=1e-7)
+    assert alone["kl"] > 0
     before, after, other = (
         load_file(path / "model.safetensors") for path in (model_folder, one / "model", two / "model")
     )
@@ -130,6 +133,16 @@ def test_two_processes_that_are_stopped_and_resumed_end_like_others(
     assert (tmp_path / "stopped" / "checkpoint-1").is_dir() and not (tmp_path / "stopped" / "model").exists()
     run_processes(2, train_or_resume, kind, model_folder, tmp_path / "stopped", True, None)
     assert same(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_sharding_that_would_not_be_done_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    for settings, message in (
+        ({}, "spreads the weights over processes and there is one: start several with a launcher"),
+        ({"grpo__fsdp_config": {"version": 1}}, r"grpo\.fsdp_config\.version=1: only FSDP2 is supported; set it to 2"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train_toys(toy_recipe(model_folder, grpo__fsdp=True, **settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_batch_of_several_processes_is_kept_or_named(tmp_path: Path) -> None:
