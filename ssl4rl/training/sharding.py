@@ -22,14 +22,13 @@ def check_sharding(args: Any) -> None:
         UserError: saying what to change.
     """
     if args.fsdp:
-        version = args.fsdp_plugin_args["fsdp_version"]
-        place = "grpo.fsdp_config.version"
+        version, setting = args.fsdp_plugin_args["fsdp_version"], "grpo.fsdp_config.version"
     elif os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
-        version, place = int(os.environ.get("FSDP_VERSION", "1")), "fsdp_version of accelerate's configuration"
+        version, setting = int(os.environ.get("FSDP_VERSION", "1")), "accelerate's fsdp_version"
     else:
         return
     if version != 2:
-        raise UserError(f"{place}={version}: only FSDP2 is supported; set it to 2")
+        raise UserError(f"{setting}={version}: only FSDP2 is supported; set it to 2")
     if args.world_size == 1:
         raise UserError("FSDP spreads the weights over processes and there is one: start several with a launcher")
 

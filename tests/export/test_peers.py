@@ -192,10 +192,9 @@ def test_verifiers(peers, python, everything, case_file, tmp_path):
 
 
 def test_ray_train_runs_our_own_trainer_on_two_workers(peers, tmp_path, ray_folder):
-    command = "launch ray --workers 2 graph train --task link --output run"
-    steps = "max_steps=1 save_steps=1 per_device_train_batch_size=8 gradient_accumulation_steps=1 num_generations=4"
+    """It is stopped by the time limit, resumed, and refused once it is finished."""
+    steps = "max_steps=2 save_steps=1 per_device_train_batch_size=8 gradient_accumulation_steps=1 num_generations=4"
     settings = [f"grpo.{step}" for step in steps.split()] + ["heldout.examples=6", "engine=transformers"]
-    line = [sys.executable, "-m", "ssl4rl", *command.split(), *(each for one in settings for each in ("--set", one))]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(peers("trainers")), str(ROOT)]),
@@ -206,14 +205,24 @@ def test_ray_train_runs_our_own_trainer_on_two_workers(peers, tmp_path, ray_fold
         "RAY_worker_niceness": "0",
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
     }
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+
+    def launch(*options: str) -> subprocess.CompletedProcess:
+        launcher = [sys.executable, "-m", "ssl4rl", "launch", "ray", "--workers", "2"]
+        line = [*launcher, "graph", "train", *options, "--output", "run"]
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    stopped = launch("--task", "link", "--max-time", "0.001s", *(each for one in settings for each in ("--set", one)))
+    assert stopped.returncode == 75, stopped.stderr[-4000:]
+    assert (tmp_path / "run" / "checkpoint-1").is_dir() and not (tmp_path / "run" / "model").exists()
+    resumed = launch("--resume")
+    assert resumed.returncode == 0, resumed.stderr[-4000:]
     run = ssl4rl.open_run(tmp_path / "run")
     assert run.finished and json.loads((run.path / "environment.json").read_text())["processes"] == 2
-    first = [each for each in run.completions() if each.selected]
-    assert len(first) == 16 and len(run.heldout()) == 12 and (run.path / "model" / "model.safetensors").is_file()
-    again = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert again.returncode == 2 and again.stderr.splitlines()[-1].startswith("error: worker 0: ")
+    assert sum(each.selected for each in run.completions()) == 16 and len(run.heldout()) == 12
+    assert (run.path / "model" / "model.safetensors").is_file()
+    again = launch("--resume")
+    assert again.returncode == 2
+    assert again.stderr.splitlines()[-1] == "error: worker 0: run is finished; nothing is left to resume"
 
 
 @pytest.mark.parametrize(("model", "tasks"), [(TINY, ["link"]), (TINY_VISION, ["rotation", "jigsaw"])])

@@ -1,6 +1,8 @@
 """Several processes train as one does: the same examples, rewards and gradients, and nothing of any rank is lost."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,17 @@ from processes import run_processes
 from safetensors.torch import load_file
 from test_refill import Has, score_has
 from test_resume import same
-from toys import toy_recipe, toy_tasks, train_toys
+from toys import ONE_STEP, toy_recipe, toy_tasks, train_toys
 from typer.testing import CliRunner
 
+import ssl4rl
 from ssl4rl.answers import FUNCTIONS
 from ssl4rl.cli.main import app
 from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.records import read_lines
 from ssl4rl.rng import seeded_rng
+from ssl4rl.tasks import AnyTask
 from ssl4rl.training.checks import keep_global_batch, plan_batches
 from ssl4rl.training.recipe_file import load_recipe
 
@@ -106,15 +110,31 @@ def test_two_processes_take_the_steps_that_one_takes(kind: str, model_folder: Pa
         assert answered(two / "adapter") == answered(two / "model")
 
 
-def answered(model: Path) -> list[str]:
-    """The replies of a model in a folder to the examples that are held out."""
+def answered(model: Path, task: AnyTask | None = None, length: int = 8) -> list[str]:
+    """The replies of a model in a folder to five examples, by default those that are held out above."""
     from ssl4rl.inference.engines import Sampling, generate, open_engine
 
     FUNCTIONS["score_has"] = score_has
     files = ModelFiles(str(model))
     engine = open_engine("transformers", files, dtype="float32", batch_size=8)
-    examples = [toy_tasks(Has).heldout.example(index) for index in range(5)]
-    return [reply.text for reply in generate(engine, [files.messages(each) for each in examples], Sampling(8))]
+    examples = [(task or toy_tasks(Has).heldout).example(index) for index in range(5)]
+    return [reply.text for reply in generate(engine, [files.messages(each) for each in examples], Sampling(length))]
+
+
+@pytest.mark.slow
+def test_torchrun_shards_the_embedded_model(tmp_path: Path) -> None:
+    settings = ["grpo.use_cpu=true", "grpo.fsdp=true", "model.lora.r=4", "heldout.examples=5", *ONE_STEP[:5]]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "ssl4rl"]
+    line = [*launcher, "graph", "train", "--task", "link", "--output", "run", "--set", "engine=transformers"]
+    line += [each for one in settings for each in ("--set", one)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = tmp_path / "run"
+    assert len(lines(run / "completions.jsonl")) >= 16
+    given = [each["reply"] for each in lines(run / "heldout.jsonl") if each["step"] == 1]
+    assert given == answered(run / "model", ssl4rl.task("link", split="val"), 64)
+    assert given == answered(run / "adapter", ssl4rl.task("link", split="val"), 64)
 
 
 def train_or_resume(kind: str, model: Path, run: Path, resume: bool, max_time: float | None) -> None:
