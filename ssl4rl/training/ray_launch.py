@@ -38,6 +38,7 @@ def launch_on_ray(program: Callable[[list[str]], Any], command: Sequence[str], w
         UserError: if the command cannot be run on several workers, the cluster is too small, or from a worker.
     """
     check_command(command)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a cluster that is started here tells its makers
     import ray
     from ray.train import RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
