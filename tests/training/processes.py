@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-TIMEOUT = 300
+TIMEOUT = 600
 
 
 def run_processes(count: int, function: Callable[..., None], *arguments: Any) -> None:
