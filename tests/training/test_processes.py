@@ -15,7 +15,6 @@ from test_resume import same
 from toys import ONE_STEP, toy_recipe, toy_tasks, train_toys
 from typer.testing import CliRunner
 
-import ssl4rl
 from ssl4rl.answers import FUNCTIONS
 from ssl4rl.cli.main import app
 from ssl4rl.errors import UserError
@@ -25,6 +24,7 @@ from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.checks import keep_global_batch, plan_batches
 from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.tasks import build_tasks
 
 KINDS: dict[str, dict[str, Any]] = {
     "ddp": {},
@@ -133,8 +133,8 @@ def test_torchrun_shards_the_embedded_model(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert len(lines(run / "completions.jsonl")) >= 16
     given = [each["reply"] for each in lines(run / "heldout.jsonl") if each["step"] == 1]
-    assert given == answered(run / "model", ssl4rl.task("link", split="val"), 64)
-    assert given == answered(run / "adapter", ssl4rl.task("link", split="val"), 64)
+    heldout = build_tasks(load_recipe(run / "config.yaml")).heldout
+    assert given == answered(run / "model", heldout, 64) == answered(run / "adapter", heldout, 64)
 
 
 def train_or_resume(kind: str, model: Path, run: Path, resume: bool, max_time: float | None) -> None:
