@@ -21,6 +21,7 @@ from ssl4rl.cli import (
     doctor,
     evaluate,
     export,
+    launch,
     log,
     pull,
     push,
@@ -93,6 +94,7 @@ app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
 app.command("export")(export.export)
+app.add_typer(launch.app, name="launch")
 app.command("log")(log.log)
 app.command("push")(push.push)
 app.command("pull")(pull.pull)

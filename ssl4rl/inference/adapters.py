@@ -52,8 +52,8 @@ def base_of(folder: Path) -> str:
     return str(base)
 
 
-def merged(files: ModelFiles, dtype: str) -> Any:
-    """The model with its adapter merged into the weights.
+def merged(files: ModelFiles, dtype: str, adapter: Path | None = None) -> Any:
+    """The model with its adapter merged into the weights, or another ``adapter`` in its place.
 
     Raises:
         UserError: if the adapter does not fit.
@@ -63,15 +63,17 @@ def merged(files: ModelFiles, dtype: str) -> Any:
     with checks.one_line(files.name), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
-        whole = PeftModel.from_pretrained(model, str(files.adapter)).merge_and_unload()
+        whole = PeftModel.from_pretrained(model, str(adapter or files.adapter)).merge_and_unload()
     # PEFT only warns of weights that are not there, and leaves them as they were initialised.
     if any("missing adapter keys" in str(warning.message) for warning in caught):
         raise UserError(f"adapter {files.name!r} lacks weights; copy its folder again")
     return whole
 
 
-def save_adapter(model: Any, folder: Path, files: ModelFiles) -> None:
+def save_adapter(model: Any, folder: Path, files: ModelFiles, weights: dict[str, Any] | None = None) -> None:
     """Writes the adapter of a PEFT model of ``files``, before it is merged, so that it can be loaded again.
+
+    ``weights`` are given where the model itself does not hold all of them.
 
     PEFT names the folder that the weights were read from: a temporary one if another adapter had been merged, and for
     an embedded model another one in every installation. Here it is the model as it was named.
@@ -81,7 +83,7 @@ def save_adapter(model: Any, folder: Path, files: ModelFiles) -> None:
         path = files.adapter or Path(files.path)
         base = str(path.resolve()) if path.is_dir() else files.path
     shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, state_dict=weights)
     # Afterwards, as PEFT looks the name up on the hub.
     settings = {**parse_json((folder / CONFIG).read_text(encoding="utf-8")), "base_model_name_or_path": base}
     (folder / CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

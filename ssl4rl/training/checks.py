@@ -15,6 +15,7 @@ from ssl4rl.errors import UserError, unknown
 from ssl4rl.models import EMBEDDED
 from ssl4rl.training.recipe import Recipe
 
+VLLM_MODES = ("colocate", "server")
 LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 
 TRACKERS = {
@@ -176,6 +177,9 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
     loss = grpo.get("loss_type", "dapo")
     if loss not in LOSS_TYPES:
         raise unknown("grpo.loss_type", str(loss), LOSS_TYPES)
+    mode = grpo.get("vllm_mode", "colocate")
+    if mode not in VLLM_MODES:
+        raise unknown("grpo.vllm_mode", str(mode), VLLM_MODES)
     if grpo.get("save_strategy", "steps") == "steps" and "save_steps" in grpo:
         save = _integer(grpo, "save_steps")
         if save % plan.save_multiple:

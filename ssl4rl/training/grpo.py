@@ -17,9 +17,11 @@ def grpo_config(prepared: Prepared, sampler: str, folder: Path) -> GRPOConfig:
     """TRL's settings for a run in ``folder``.
 
     Raises:
-        UserError: if TRL refuses them, or the processes that a launcher started do not work together.
+        UserError: if TRL refuses them, the processes of a launcher do not work together, or FSDP is not FSDP2.
     """
     from trl import GRPOConfig
+
+    from ssl4rl.training.sharding import check_sharding
 
     try:
         args = GRPOConfig(**_settings(prepared, sampler, folder))
@@ -30,6 +32,7 @@ def grpo_config(prepared: Prepared, sampler: str, folder: Path) -> GRPOConfig:
             f"a launcher started {num_processes()} processes, but they are no process group: each would train by "
             "itself and write over the others; without GPUs start them with torchrun and --set grpo.use_cpu=true"
         )
+    check_sharding(args)
     return args
 
 

@@ -42,8 +42,13 @@ def choose_sampler(recipe: Recipe) -> str:
     Raises:
         UserError: if vLLM is named and not installed, or the engine cannot take the weights of a model in training.
     """
+    is_server = recipe.grpo.get("vllm_mode") == "server"
     engine = resolve_engine(recipe.engine)
     if engine == "transformers":
+        if is_server:
+            raise UserError(
+                f"grpo.vllm_mode=server: with engine={recipe.engine}, transformers samples here; set engine=vllm"
+            )
         return engine
     if engine != "vllm":
         raise UserError(
@@ -51,7 +56,7 @@ def choose_sampler(recipe: Recipe) -> str:
         )
     import torch
 
-    return engine if torch.cuda.is_available() or recipe.grpo.get("vllm_mode") == "server" else "vllm-in-process"
+    return engine if torch.cuda.is_available() or is_server else "vllm-in-process"
 
 
 @dataclass(frozen=True)

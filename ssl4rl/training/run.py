@@ -125,7 +125,7 @@ def run_recipe(
     sampler = choose_sampler(recipe)
     name = "+".join(entry.name for entry in recipe.tasks)
     folder = output or default_folder(name, prepared.tasks.train.source.name)
-    if num_processes() > 1:
+    if num_processes() > 1 or recipe.grpo.get("fsdp"):
         from ssl4rl.training.grpo import grpo_config
 
         grpo_config(prepared, sampler, folder)  # before anything is written

@@ -27,7 +27,9 @@ def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)  # what a process that was killed has left there
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if not hasattr(model, "peft_config"):
+    if trainer.is_fsdp_enabled:
+        _save_sharded(model, files, folder, unfinished)
+    elif not hasattr(model, "peft_config"):
         trainer.save_model(str(unfinished))
         (unfinished / "training_args.bin").unlink(missing_ok=True)
     elif is_main_process():
@@ -39,6 +41,23 @@ def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
         # There is one already if the run was stopped between this and its summary.
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
+
+
+def _save_sharded(model: Any, files: ModelFiles, folder: Path, unfinished: Path) -> None:
+    """The same for a model whose weights are spread over the processes, which cannot be copied."""
+    from ssl4rl.training.sharding import gathered
+
+    has_adapters = hasattr(model, "peft_config")
+    weights = gathered(model, trained_only=has_adapters)
+    if not is_main_process():
+        return
+    if has_adapters:
+        adapter = adapter_folder(folder)
+        adapters.save_adapter(model, adapter, files, weights)
+        # The weights below the adapters are those of the files still.
+        adapters.merged(files, str(model.dtype).removeprefix("torch."), adapter).save_pretrained(unfinished)
+    else:
+        model.save_pretrained(unfinished, state_dict=weights)
 
 
 def save_best_and_last(trainer: Any, files: ModelFiles, folder: Path, best: int | None, last: int) -> None:

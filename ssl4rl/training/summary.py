@@ -48,6 +48,7 @@ def describe_plan(run: Prepared) -> list[str]:
         f"{plan.max_steps} optimiser steps; {plan.prompts_per_generation} prompts x {plan.num_generations} completions "
         f"are sampled at once, {plan.num_prompts} prompts in all",
         f"longest prompt measured: {run.longest}",
+        *_describe_server(run),
         *_describe_scale(run),
     ]
 
@@ -76,6 +77,18 @@ def plan_facts(run: Prepared) -> dict[str, Any]:
         "notes": run.notes,
         "risks": run.risks,
     }
+
+
+def _describe_server(run: Prepared) -> list[str]:
+    """Where the completions come from, if that is a server."""
+    grpo = run.recipe.grpo
+    if grpo.get("vllm_mode") != "server":
+        return []
+    # The defaults are trl.GRPOConfig's (1.16).
+    host, port = grpo.get("vllm_server_host", "0.0.0.0"), grpo.get("vllm_server_port", 8000)
+    address = grpo.get("vllm_server_base_url") or f"http://{host}:{port}"
+    start = f"trl vllm-serve --model {run.files.path}"
+    return [f"completions come from the vLLM server at {address}, which this starts: {start}"]
 
 
 def _describe_scale(run: Prepared) -> list[str]:

@@ -36,6 +36,7 @@ from ssl4rl.training.refill import FreshExamples, Refilled, Sampled, batch_metri
 from ssl4rl.training.rewards import RewardFunction
 from ssl4rl.training.rollout import Sampling, reordered, sample_groups
 from ssl4rl.training.schedule import Laddered, Schedule
+from ssl4rl.training.sharding import sharded_on_cpus, whole_weights
 from ssl4rl.training.shared_images import Images, image_fields
 from ssl4rl.training.whole import WholeCheckpoints
 
@@ -83,15 +84,16 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
         # Example i is row i, so shuffling rows would gain nothing. A row holds a number only: its prompt is built when
         # its completions are sampled (TRL reads each row many times).
         rows = Dataset.from_dict({"index": list(range(plan.num_prompts))})
-        super().__init__(
-            model=files.weights,
-            reward_funcs=self._reward,
-            args=args,
-            train_dataset=rows,
-            processing_class=files.processor,
-            callbacks=[StepCallback(on_step)] if on_step else None,
-            peft_config=trainable.adapters(recipe.model),
-        )
+        with sharded_on_cpus():
+            super().__init__(
+                model=files.weights,
+                reward_funcs=self._reward,
+                args=args,
+                train_dataset=rows,
+                processing_class=files.processor,
+                callbacks=[StepCallback(on_step)] if on_step else None,
+                peft_config=trainable.adapters(recipe.model),
+            )
         # A group that is spread over processes is not refilled (the recipe's checks say so).
         whole = args.per_device_train_batch_size * args.steps_per_generation % self.num_generations == 0
         self._rounds = recipe.refill if whole else 0
@@ -140,7 +142,7 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
             sampling = engines.Sampling(self.max_completion_length)
             if sampled:
                 sampling = replace(sampling, temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
-            with self.accelerator.autocast():  # as in training, also before it begins
+            with whole_weights(model), self.accelerator.autocast():  # as in training, also before it begins
                 return [reply.text for reply in engines.generate(engine, conversations, sampling)]
         if self.state.global_step != self._last_loaded_step:
             self.vllm_generation.sync_weights()

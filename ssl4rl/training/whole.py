@@ -13,6 +13,20 @@ from transformers.trainer_utils import rotate_checkpoints
 from ssl4rl.checkpoints import PREFIX, STAGING, place, writing
 
 
+def _read_to_numbered_cpus() -> None:
+    """Lets ``torch.load`` (2.13) read to ``cpu:0``, which it does not know.
+
+    It is what accelerate (1.15) calls the CPU of one of several processes, and where transformers (5.17) reads the
+    optimizer's state to when a run of several processes is resumed.
+    """
+    torch.serialization.register_package(
+        100, lambda storage: None, lambda storage, location: storage if location.startswith("cpu:") else None
+    )
+
+
+_read_to_numbered_cpus()
+
+
 class WholeCheckpoints(Trainer):  # type: ignore[misc]
     """A trainer that writes a checkpoint into another folder, and moves it to its place when it is whole.
 

@@ -191,6 +191,40 @@ def test_verifiers(peers, python, everything, case_file, tmp_path):
     assert found["bounded"] is False and found["rewards"] == [400, 0] and found["images"] > 50
 
 
+def test_ray_train_runs_our_own_trainer_on_two_workers(peers, tmp_path, ray_folder):
+    """It is stopped by the time limit, resumed, and refused once it is finished."""
+    steps = "max_steps=2 save_steps=1 per_device_train_batch_size=8 gradient_accumulation_steps=1 num_generations=4"
+    settings = [f"grpo.{step}" for step in steps.split()] + ["heldout.examples=6", "engine=transformers"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(peers("trainers")), str(ROOT)]),
+        "HOME": str(tmp_path),
+        "RAY_TMPDIR": ray_folder,
+        "RAY_AUTH_MODE": "disabled",
+        # Workers are as important as what starts them, and may be slow to start beside other tests.
+        "RAY_worker_niceness": "0",
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    }
+
+    def launch(*options: str) -> subprocess.CompletedProcess:
+        launcher = [sys.executable, "-m", "ssl4rl", "launch", "ray", "--workers", "2"]
+        line = [*launcher, "graph", "train", *options, "--output", "run"]
+        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    stopped = launch("--task", "link", "--max-time", "0.001s", *(each for one in settings for each in ("--set", one)))
+    assert stopped.returncode == 75, stopped.stderr[-4000:]
+    assert (tmp_path / "run" / "checkpoint-1").is_dir() and not (tmp_path / "run" / "model").exists()
+    resumed = launch("--resume")
+    assert resumed.returncode == 0, resumed.stderr[-4000:]
+    run = ssl4rl.open_run(tmp_path / "run")
+    assert run.finished and json.loads((run.path / "environment.json").read_text())["processes"] == 2
+    assert sum(each.selected for each in run.completions()) == 16 and len(run.heldout()) == 12
+    assert (run.path / "model" / "model.safetensors").is_file()
+    again = launch("--resume")
+    assert again.returncode == 2
+    assert again.stderr.splitlines()[-1] == "error: worker 0: run is finished; nothing is left to resume"
+
+
 @pytest.mark.parametrize(("model", "tasks"), [(TINY, ["link"]), (TINY_VISION, ["rotation", "jigsaw"])])
 def test_trl_trains_three_steps(model, tasks, tmp_path, monkeypatch):
     task = ssl4rl.mix([ssl4rl.task(name) for name in tasks]) if len(tasks) > 1 else ssl4rl.task(tasks[0])

@@ -1,10 +1,7 @@
 """Flat groups are replaced by fresh ones: what is trained on, what is said about it, and that it resumes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import run_processes
 from qwen_vl import build_qwen_vl
 from safetensors.torch import load_file
 from toys import Letters, Toy, ToySource, make_trainer, toy_recipe, toy_tasks, train_toys
@@ -346,40 +344,38 @@ def test_where_all_groups_are_flat_only_a_guard_moves_the_weights(model_folder: 
         assert [line["update_scale"] for line in run.metrics()] == pytest.approx([GUARDED if guard else 0.0] * 2)
 
 
-TWO_PROCESSES = """
-import json, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_refill import Has, score_has
-from toys import make_trainer, toy_recipe, toy_tasks, train_toys
-from ssl4rl.answers import FUNCTIONS
-FUNCTIONS["score_has"] = score_has
-recipe = toy_recipe(Path({model!r}), refill=2, heldout={{"examples": 0}}, log_completions_every=1, grpo__use_cpu=True,
-                    grpo__per_device_train_batch_size={batch}, grpo__max_steps=2, difficulty={difficulty!r})
-from ssl4rl.training.trainer import TaskTrainer
-train = TaskTrainer.train
-def train_and_tell(self, *arguments, **settings):
-    train(self, *arguments, **settings)
-    batch = self._refilled.batch
-    told = {{"position": self._fresh.position, "indices": batch.indices, "rounds": self._refilled.rounds,
-             "schedule": self.schedule and self.schedule.state, "flat": self._refilled.flat,
-             "records": [record.reward for record in batch.records]}}
-    Path({out!r} + str(self.accelerator.process_index)).write_text(json.dumps(told))
-TaskTrainer.train = train_and_tell
-train_toys(recipe, Path({run!r}), toy_tasks(Has))
-"""
+def refill_and_tell(model: Path, folder: Path, batch: int, difficulty: str) -> None:
+    """Two steps; what a process has at the end goes into a file."""
+    from accelerate import PartialState
+
+    from ssl4rl.training.trainer import TaskTrainer
+
+    FUNCTIONS["score_has"] = score_has
+    settings = {"refill": 2, "heldout": {"examples": 0}, "log_completions_every": 1, "difficulty": difficulty}
+    own = {"grpo__use_cpu": True, "grpo__per_device_train_batch_size": batch, "grpo__max_steps": 2}
+    train = TaskTrainer.train
+
+    def train_and_tell(self: TaskTrainer, *arguments: Any, **more: Any) -> None:
+        train(self, *arguments, **more)
+        refilled = self._refilled
+        told = {
+            "position": self._fresh.position,
+            "indices": refilled.batch.indices,
+            "rounds": refilled.rounds,
+            "schedule": self.schedule and self.schedule.state,
+            "flat": refilled.flat,
+            "records": [record.reward for record in refilled.batch.records],
+        }
+        (folder / f"rank{PartialState().process_index}").write_text(json.dumps(told))
+
+    TaskTrainer.train = train_and_tell  # type: ignore[method-assign]
+    train_toys(toy_recipe(model, **settings, **own), folder / "run", toy_tasks(Has))
 
 
 @pytest.mark.parametrize(("batch", "difficulty"), [(8, "fixed"), (6, "fixed"), (8, "adaptive")])
 def test_two_processes_refill_their_own_groups(model_folder: Path, tmp_path: Path, batch: int, difficulty: str) -> None:
     """With 6 completions per process a group is spread over both, and stays as it is."""
-    script = tmp_path / "script.py"
-    paths = {"tests": str(Path(__file__).parent), "model": str(model_folder), "out": str(tmp_path / "rank")}
-    script.write_text(TWO_PROCESSES.format(**paths, run=str(tmp_path / "run"), batch=batch, difficulty=difficulty))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_processes(2, refill_and_tell, model_folder, tmp_path, batch, difficulty)
     told = [json.loads((tmp_path / f"rank{rank}").read_text()) for rank in range(2)]
     rewards = told[0]["records"] + told[1]["records"]
     flat = [is_flat(rewards[start : start + 4]) for start in range(0, len(rewards), 4)]

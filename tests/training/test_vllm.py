@@ -4,11 +4,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from toys import build_model, toy_recipe, train_toys
+from toys import build_model, toy_recipe, toy_tasks, train_toys
+from typer.testing import CliRunner
 
+from ssl4rl.cli.main import app
 from ssl4rl.errors import UserError
 from ssl4rl.inference import engines
 from ssl4rl.records import read_lines
+from ssl4rl.training.grpo import grpo_config
+from ssl4rl.training.preparation import choose_sampler, prepare
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
 
@@ -58,3 +62,33 @@ def test_vllm_that_is_not_installed_is_said_before_anything_is_loaded(
     with pytest.raises(UserError, match=r"vllm is not installed; pip install 'ssl4rl\[vllm\]'"):
         train_toys(toy_recipe(model_folder, engine="vllm"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+SERVER = {"engine": "vllm", "grpo__vllm_mode": "server", "grpo__vllm_server_base_url": "http://gpu-1:8000"}
+
+
+@needs_vllm
+def test_a_server_is_given_what_generation_needs(model_folder: Path, tmp_path: Path) -> None:
+    """Up to the first request: the server itself needs a GPU."""
+    prepared = prepare(toy_recipe(model_folder, **SERVER), toy_tasks())
+    assert choose_sampler(prepared.recipe) == "vllm"
+    args = grpo_config(prepared, "vllm", tmp_path)
+    assert args.use_vllm and args.vllm_mode == "server" and args.vllm_server_base_url == "http://gpu-1:8000"
+    assert args.generation_kwargs["stop_token_ids"] == prepared.files.eos_token_ids
+    assert set(args.generation_kwargs["logit_bias"]) == set(prepared.files.suppressed_tokens)
+
+
+def test_a_dry_run_says_which_server_has_to_be_there() -> None:
+    settings = ["engine=vllm", "grpo.vllm_mode=server", "grpo.vllm_server_port=8123"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    result = CliRunner().invoke(app, ["graph", "train", "--task", "link", "--dry-run", "--processes", "8", *options])
+    assert result.exit_code == 0, result.output
+    line = "completions come from the vLLM server at http://0.0.0.0:8123, which this starts: trl vllm-serve --model /"
+    assert line in result.output and "8 processes: 2,048 completions" in result.output
+
+
+def test_a_server_that_would_not_be_asked_is_refused(model_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"vllm_mode=server: with engine=transformers, .*; set engine=vllm"):
+        choose_sampler(toy_recipe(model_folder, grpo__vllm_mode="server"))
+    with pytest.raises(UserError, match=r"unknown grpo\.vllm_mode 'sever'; did you mean server"):
+        prepare(toy_recipe(model_folder, grpo__vllm_mode="sever"), toy_tasks())

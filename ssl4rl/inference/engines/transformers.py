@@ -86,7 +86,10 @@ class TransformersEngine:
             drawn = [DrawnTokens([seeds[index] for index in indices], sampling, self.model.device)] if seeds else []
             with self._evaluating():
                 inputs = self._inputs(encoded, batch)
-                output = self.model.generate(**inputs, generation_config=config, logits_processor=drawn)
+                # Not in step with other processes: each has conversations of its own.
+                output = self.model.generate(
+                    **inputs, generation_config=config, logits_processor=drawn, synced_gpus=False
+                )
             replies = output[:, inputs["input_ids"].shape[1] :].tolist()
             for index, prompt, tokens in zip(indices, encoded.ids, replies, strict=True):
                 yield index, self._reply(tokens, len(prompt))
