@@ -107,3 +107,27 @@ def find_word(word: str, text: str) -> tuple[int, int]:
     if found is None or not word.strip():
         raise UserError(f"the word {word!r} is not in the question {text!r}; choose one that is")
     return found.span()
+
+
+def word_token(tokenizer: Any, rendered: str, ids: Sequence[int], question: str, word: str) -> int:
+    """The position in ``ids`` of the last token of ``word``, at its first occurrence in the question.
+
+    ``rendered`` is the prompt as text, in which an image is one placeholder; in ``ids`` it is many tokens. After it
+    both are the same, so positions are counted from the end.
+
+    Raises:
+        UserError: if the question is not in the prompt as it is, or the word not in the question.
+    """
+    start, span = rendered.rfind(question), find_word(word, question)
+    if start < 0:
+        raise UserError("the model's chat template changes the question, so the word cannot be found in the prompt")
+    encoded = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
+    first, end = start + span[0], start + span[1]
+    inside = [place for place, (low, high) in enumerate(encoded["offset_mapping"]) if low < end and high > first]
+    from_end = len(encoded["input_ids"]) - inside[-1] if inside else 0
+    if not inside or list(ids[-from_end:]) != list(encoded["input_ids"][-from_end:]):
+        raise UserError(
+            f"the word {word!r} cannot be found among the model's tokens; its chat template has to put the image "
+            "before the question"
+        )
+    return len(ids) - from_end

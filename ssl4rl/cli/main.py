@@ -79,9 +79,8 @@ def add_side(side: str, sources: str) -> typer.Typer:
     return group
 
 
-add_side("graph", "text-attributed graphs")
-vision = add_side("vision", "images")
-vision.command("attend")(attend.attend)
+add_side("graph", "text-attributed graphs").command("attend")(attend.attend_graph)
+add_side("vision", "images").command("attend")(attend.attend_image)
 app.add_typer(data.app, name="data")
 app.command("tasks")(tasks.tasks)
 app.command("audit")(audit.audit)

@@ -39,6 +39,12 @@ def read_node(line: str) -> tuple[int, str] | None:
     return int(found[1]), found[2]
 
 
+def shown_texts(prompt: str) -> dict[str, str]:
+    """What a prompt shows of each node, by its local number, written as it is in an example's ``meta``."""
+    lines = (read_node(prompt[mention.start : mention.end]) for mention in mentions(prompt) if mention.edge is None)
+    return {str(line[0]): line[1] for line in lines if line is not None}
+
+
 class Mention(NamedTuple):
     """A node or an edge where a prompt shows it: ``prompt[start:end]``."""
 
@@ -103,7 +109,7 @@ def _listed(lines: Sequence[_Line]) -> Iterator[Mention]:
 
 
 def _adjacency_list(lines: Sequence[_Line]) -> Iterator[Mention]:
-    """Each edge stands at both ends: the first is where its arrow leads away, or, without arrows, the smaller number."""
+    """Each edge stands at both ends. The first is where its arrow leads away, or, without one, the smaller number."""
     number = 0
     for line in lines:
         if edges := ADJACENT.fullmatch(line.text):

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ssl4rl.attention import Array, Query, attention_row, find_word
+from ssl4rl.attention import Array, Query, attention_row, find_word, word_token
 from ssl4rl.errors import UserError
 from ssl4rl.vision.transforms import Box
 
@@ -33,30 +33,6 @@ class AttentionMap:
         """Row and column, from 0, of the patch that gets most."""
         row, column = divmod(int(self.values.argmax()), self.values.shape[1])
         return row, column
-
-
-def word_token(tokenizer: Any, rendered: str, ids: Sequence[int], question: str, word: str) -> int:
-    """The position in ``ids`` of the last token of ``word``, at its first occurrence in the question.
-
-    ``rendered`` is the prompt as text, in which an image is one placeholder; in ``ids`` it is many tokens. After the
-    image both are the same, so positions are counted from the end.
-
-    Raises:
-        UserError: if the question is not in the prompt as it is, or the word not in the question.
-    """
-    start, span = rendered.rfind(question), find_word(word, question)
-    if start < 0:
-        raise UserError("the model's chat template changes the question, so the word cannot be found in the prompt")
-    encoded = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
-    first, end = start + span[0], start + span[1]
-    inside = [place for place, (low, high) in enumerate(encoded["offset_mapping"]) if low < end and high > first]
-    from_end = len(encoded["input_ids"]) - inside[-1] if inside else 0
-    if not inside or list(ids[-from_end:]) != list(encoded["input_ids"][-from_end:]):
-        raise UserError(
-            f"the word {word!r} cannot be found among the model's tokens; its chat template has to put the image "
-            "before the question"
-        )
-    return len(ids) - from_end
 
 
 def patch_grid(config: Any, inputs: Mapping[str, Any], count: int) -> tuple[int, int]:
@@ -97,9 +73,7 @@ class ImageQuery(Query):
     """The part of the image that the model sees."""
 
 
-def build_query(
-    config: Any, processor: Any, image: Image.Image, question: str, word: str | None = None
-) -> ImageQuery:
+def build_query(config: Any, processor: Any, image: Image.Image, question: str, word: str | None = None) -> ImageQuery:
     """The prompt, to read attention from ``word``, or without a word from the first token of the reply.
 
     Raises:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import ssl4rl
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.leaks import find_leaks
-from ssl4rl.graph.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.audit.registered import every_task
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.formats import Form, GraphFormat
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.text import write_subgraph
 from ssl4rl.registry import TASKS

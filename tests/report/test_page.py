@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ssl4rl.errors import UserError
 from ssl4rl.report.groups import of_training, spread
@@ -160,11 +161,22 @@ def test_findings_of_other_commands_are_read_from_the_folder(write_training):
         "found": "a | b",
     }
     (run.path / "audit.jsonl").write_text(json.dumps(line) + "\n")
-    (run.path / "attention.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"attention\.png is not a PNG"):
+    image = {"model": "tiny-vision", "token": "dog", "box": [0, 0, 1, 1], "attention": [[0.1, 0.2]]}
+    record = {"kind": "image", "image": f"{HOSTILE}.jpg", "question": "Where?", "maps": [image]}
+    (run.path / "attention").mkdir()
+    (run.path / "attention" / "dog.json").write_text(json.dumps(record))
+    (run.path / "attention" / "dog.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"dog\.png is not a PNG"):
         make_report([run])
-    (run.path / "attention.png").unlink()
-    assert "Audit of link@easy on citations" in [text for _, text in page_of(run).texts]
+    Image.new("RGB", (8, 8)).save(run.path / "attention" / "dog.png")
+    score = {"score": 0.5, "low": 0.4, "high": 0.6, "valid": 1.0}
+    useful = {"useful": 0.25, "useful_low": 0.1, "useful_high": 0.4, "groups": 16}
+    level = {"label": "link@easy", "score": score, **useful, "verdict": "learnable"}
+    (run.path / "calibration.jsonl").write_text(json.dumps(level) + "\n")
+    page = page_of(run)
+    texts = [text for _, text in page.texts]
+    assert "Audit of link@easy on citations" in texts and "0.25 [0.10, 0.40] of 16" in texts
+    assert any(HOSTILE in image["alt"] and "goes to the image" in image["alt"] for image in page.of("img"))
 
 
 def test_markdown_has_the_same_tables_and_figures_beside_it(write_training, tmp_path):
