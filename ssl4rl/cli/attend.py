@@ -235,8 +235,10 @@ def _print(table: Table, lines: Sequence[str]) -> None:
 
     printed = RichTable(box=None)
     for place, head in enumerate(table.head):
-        is_text = place == len(table.head) - 1
-        printed.add_column(escape(head), justify="left" if place == 0 or is_text else "right", no_wrap=place == 0)
+        if 0 < place < len(table.head) - 1:
+            printed.add_column(escape(head), justify="right", overflow="fold")
+        else:
+            printed.add_column(escape(head), no_wrap=True, overflow="ellipsis")
     for row in table.rows:
         printed.add_row(*map(escape, row))
     Console().print(printed)

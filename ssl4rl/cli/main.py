@@ -21,6 +21,7 @@ from ssl4rl.cli import (
     evaluate,
     export,
     log,
+    new,
     report,
     rescore,
     show,
@@ -88,6 +89,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("controls")(controls.controls)
 app.command("export")(export.export)
 app.command("log")(log.log)
+app.add_typer(new.app, name="new")
 app.command("report")(report.report)
 app.command("rescore")(rescore.rescore)
 app.command("compare")(compare.compare)

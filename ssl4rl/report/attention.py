@@ -119,13 +119,11 @@ class GraphRecord(BaseModel):
         """Everything, in numbers: a row for each node and each edge."""
         rows = []
         for part, written in (("nodes", "[{}]"), ("edges", "{}")):
-            for key, first in getattr(self.maps[0], part).items():
-                shares = [getattr(each, part)[key].share for each in self.maps]
+            for key in getattr(self.maps[0], part):
                 text = shortened(self.texts.get(key, "")) if part == "nodes" else ""
-                rows.append(_row(written.format(key), shares, str(first.tokens), text))
+                rows.append(_row(written.format(key), [getattr(each, part)[key] for each in self.maps], text))
         for part, name in (("question", "question and options"), ("rest", "everything else")):
-            shares = [getattr(each, part).share for each in self.maps]
-            rows.append(_row(name, shares, str(getattr(self.maps[0], part).tokens), ""))
+            rows.append(_row(name, [getattr(each, part) for each in self.maps]))
         head = ["", *(f"{each.model}, from {each.token!r}" for each in self.maps), "tokens", "text"]
         return Table("Shares of the attention", head, rows)
 
@@ -138,10 +136,10 @@ class GraphRecord(BaseModel):
     def _draw(self, canvas: Any) -> None:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
-        from matplotlib.ticker import PercentFormatter
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         count = len(self.maps)
-        texts = self._texts_below(55 * max(count, 2))
+        texts = self._texts_below(75 * max(count, 2))
         ratios = [PANEL, 0.12, LINE * len(texts) + 0.1]
         grid = canvas.add_gridspec(3, 2 * count, height_ratios=ratios)
         scales = []
@@ -156,6 +154,7 @@ class GraphRecord(BaseModel):
             axes = canvas.add_subplot(grid[1, place * count : (place + 1) * count])
             bar = canvas.colorbar(scale, cax=axes, orientation="horizontal")
             bar.set_label(f"of the attention to one {name}", fontsize=9)
+            bar.ax.xaxis.set_major_locator(MaxNLocator(4))
             bar.ax.xaxis.set_major_formatter(PercentFormatter(1))
             bar.ax.tick_params(labelsize=8)
         below = canvas.add_subplot(grid[2, :])
@@ -188,8 +187,10 @@ class ImageRecord(BaseModel):
 Record = Annotated[GraphRecord | ImageRecord, Field(discriminator="kind")]
 
 
-def _row(name: str, shares: Sequence[float], tokens: str, text: str) -> list[str]:
-    return [name, *(f"{share:.2%}" for share in shares), tokens, text]
+def _row(name: str, shares: Sequence[Share], text: str = "") -> list[str]:
+    # Models with one tokenizer have as many tokens there.
+    tokens = " / ".join(dict.fromkeys(str(each.tokens) for each in shares))
+    return [name, *(f"{each.share:.2%}" for each in shares), tokens, text]
 
 
 def _draw_map(axes: Any, drawing: Drawing, found: GraphMap, nodes: Any, edges: Any) -> None:
