@@ -32,6 +32,5 @@ def task(
 
     files = write_task(name, side)
     typer.echo(f"wrote {', '.join(map(str, files))}")
-    typer.echo(
-        f"make {files[3]} your own. To try it: pip install --editable ./{name}; ssl4rl {side} show --task {name}"
-    )
+    typer.echo(f"to try it: pip install --editable ./{name}; ssl4rl {side} show --task {name}")
+    typer.echo(f"to make it yours: {files[3]}, and {files[1]} says what comes next")

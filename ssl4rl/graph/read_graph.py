@@ -141,7 +141,7 @@ def _outline(lines: Sequence[_Line]) -> Iterator[Mention]:
             at = branch.start(3) - 1
             if arrow and above:
                 edge = (number, above[-1]) if arrow.startswith("<") else (above[-1], number)
-                yield line.mention((branch.start(2), at), edge=edge)
+                yield line.mention((branch.start(2), at - 1), edge=edge)
                 if number in texts:
                     of, span = texts.pop(number)
                     yield of.mention(span, edge=edge, repeated=True)

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from ssl4rl.errors import UserError
+from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.groups import of_training, spread
 from ssl4rl.report.page import as_html, make_report, write_report
 from ssl4rl.report.shown import Rebuilt, drawing_of
@@ -161,14 +161,6 @@ def test_findings_of_other_commands_are_read_from_the_folder(write_training):
         "found": "a | b",
     }
     (run.path / "audit.jsonl").write_text(json.dumps(line) + "\n")
-    image = {"model": "tiny-vision", "token": "dog", "box": [0, 0, 1, 1], "attention": [[0.1, 0.2]]}
-    record = {"kind": "image", "image": f"{HOSTILE}.jpg", "question": "Where?", "maps": [image]}
-    (run.path / "attention").mkdir()
-    (run.path / "attention" / "dog.json").write_text(json.dumps(record))
-    (run.path / "attention" / "dog.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"dog\.png is not a PNG"):
-        make_report([run])
-    Image.new("RGB", (8, 8)).save(run.path / "attention" / "dog.png")
     score = {"score": 0.5, "low": 0.4, "high": 0.6, "valid": 1.0}
     useful = {"useful": 0.25, "useful_low": 0.1, "useful_high": 0.4, "groups": 16}
     level = {"label": "link@easy", "score": score, **useful, "verdict": "learnable"}
@@ -176,7 +168,25 @@ def test_findings_of_other_commands_are_read_from_the_folder(write_training):
     page = page_of(run)
     texts = [text for _, text in page.texts]
     assert "Audit of link@easy on citations" in texts and "0.25 [0.10, 0.40] of 16" in texts
-    assert any(HOSTILE in image["alt"] and "goes to the image" in image["alt"] for image in page.of("img"))
+
+
+def test_attention_maps_are_drawn_from_the_folder(write_training, write_attention, tmp_path):
+    run = write_training("citations", folder="run")
+    folder = write_attention(run)
+    graph, photo = pictures_of(run)
+    assert (graph.suffix, photo.suffix) == ("svg", "png") and "goes to the image" in photo.about
+    assert b"<script" not in graph.data and b"&lt;script" in graph.data and b"$x_1$" in graph.data
+    page = page_of(run)
+    assert {graph.about, photo.about} <= {image["alt"] for image in page.of("img")}
+    assert len(page.of("script")) == 2 and any("[1]" in text for tag, text in page.texts if tag == "th")
+    write_report(make_report([run]), tmp_path / "about.md", "md")
+    assert {"1-graph.svg", "1-photo.png"} <= {path.name for path in (tmp_path / "about-figures").iterdir()}
+    (folder / "photo.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"photo\.png is not a PNG"):
+        make_report([run])
+    (folder / "graph.json").write_text('{"kind": "graph"}')
+    with pytest.raises(UserError, match=r"graph\.json is not what .+ writes \(graph\.id"):
+        make_report([run])
 
 
 def test_markdown_has_the_same_tables_and_figures_beside_it(write_training, tmp_path):

@@ -1,0 +1,82 @@
+"""Attention to nodes and edges is what the model gives to the tokens that write them, whatever the format."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+import ssl4rl
+from ssl4rl.errors import UserError
+from ssl4rl.graph.attention import build_query, graph_attention
+from ssl4rl.graph.formats import GraphFormat
+from ssl4rl.inference.engines import open_engine
+from ssl4rl.inference.model import ModelFiles
+
+
+@pytest.fixture(scope="module")
+def files():
+    return ModelFiles("tiny")
+
+
+@pytest.fixture(scope="module")
+def model(files):
+    return open_engine("transformers", files).model
+
+
+def query_of(files, example, **how):
+    conversation = files.messages(example)
+    rendered = files.encoder.text(conversation)
+    return rendered, build_query(files.tokenizer, rendered, conversation[-1]["content"], directed=False, **how)
+
+
+@pytest.mark.parametrize("graph_format", get_args(GraphFormat))
+def test_shares_are_those_of_a_full_pass_at_the_tokens_that_write_a_part(files, model, graph_format):
+    example = ssl4rl.task("link", "citations", graph_format=graph_format).example(0)
+    rendered, query = query_of(files, example, opening="<answer>")
+    found = graph_attention(model, files.tokenizer, query)
+    parts = [*found.nodes.values(), *found.edges.values(), found.question, found.rest]
+    assert sum(part.share for part in parts) == pytest.approx(1, abs=1e-5)
+    assert sum(part.tokens for part in parts) == len(query.parts) + 1
+    assert {str(node) for node in found.nodes} == example.meta["nodes"].keys()
+    numbers = {node: int(number) for number, node in example.meta["nodes"].items()}
+    pairs = {tuple(sorted((numbers[a], numbers[b]))) for a, b in example.meta["edges"]}
+    assert found.edges.keys() == pairs
+
+    ids = [*query.inputs["input_ids"][0].tolist(), *files.tokenizer.encode(found.token, add_special_tokens=False)]
+    with torch.no_grad():
+        whole = model(torch.tensor([ids]), output_attentions=True).attentions
+    row = torch.stack([weights[0, :, -1].mean(0) for weights in whole]).mean(0).numpy()
+    encoded = files.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+
+    def given_to(text):
+        start = rendered.index(text)
+        inside = [min(high, start + len(text)) > max(low, start) for low, high in encoded]
+        return row[: len(inside)][np.array(inside)].sum()
+
+    for node, text in ((1, "orchid and oven in loom wool"), (5, "keel and buoy in rigging orchid")):
+        written = f'{{"id": {node}, "text": "{text}"}},' if graph_format == "json" else f"[{node}] {text}"
+        assert found.nodes[node].share == pytest.approx(given_to(written), abs=1e-5)
+    if graph_format == "edge_list":
+        assert found.edges[2, 5].share == pytest.approx(given_to("2-5"), abs=1e-5)
+    if graph_format == "json":
+        assert found.edges[2, 5].share == pytest.approx(given_to("[2, 5]"), abs=1e-5)
+    question = rendered[rendered.index("Not every edge") : rendered.index("<|im_end|>", 10)]
+    assert found.question.share == pytest.approx(given_to(question), abs=0.02)
+
+
+def test_a_word_of_the_question_looks(files):
+    example = ssl4rl.task("link", "citations").example(0)
+    _, query = query_of(files, example, word="edge between")
+    ids = query.inputs["input_ids"][0].tolist()
+    assert files.tokenizer.decode(ids[: query.position + 1]).endswith("Is there an edge between")
+    with pytest.raises(UserError, match="'orchid' is not in the question"):
+        query_of(files, example, word="orchid")
+
+
+def test_what_cannot_be_read_is_refused(files):
+    with pytest.raises(UserError, match="shows no graph"):
+        build_query(files.tokenizer, "a question", "a question", directed=False)
+    example = ssl4rl.task("link", "citations").example(0)
+    with pytest.raises(UserError, match="template changes the prompt"):
+        build_query(files.tokenizer, example.text.upper(), example.text, directed=False)
