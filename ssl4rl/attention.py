@@ -36,7 +36,7 @@ class Row:
     """The attention of a token."""
 
     shares: Array
-    """[L] or shorter: shares of all that it attends to, itself included, which is last."""
+    """[position + 1], shares of all that it attends to: the tokens before it, and itself."""
     token: str
     """The token, as text."""
 
@@ -48,7 +48,7 @@ def attention_row(model: Any, tokenizer: Any, query: Query, layer: int | None = 
     implementation that returns the weights.
 
     Raises:
-        UserError: for a layer that does not exist, or a model that returns no weights.
+        UserError: for a layer that does not exist or sees only a part of the prompt, or if there are no weights.
     """
     import torch
 
@@ -69,6 +69,12 @@ def attention_row(model: Any, tokenizer: Any, query: Query, layer: int | None = 
             use_cache=True,
             output_attentions=True,
         )
+    for number, weights in enumerate(output.attentions or (), start=1):
+        if layer in (None, number) and weights is not None and weights.shape[-1] <= query.position:
+            raise UserError(
+                f"layer {number} of the model sees its last {weights.shape[-1]} tokens only, and the prompt has "
+                f"{query.position}; take one that sees all of it, with --layer"
+            )
     return Row(mean_row(output.attentions, layer), tokenizer.decode([token]))
 
 

@@ -113,8 +113,7 @@ def _part(mention: Mention, directed: bool) -> int | Edge:
 def graph_attention(model: Any, tokenizer: Any, query: GraphQuery, layer: int | None = None) -> GraphAttention:
     """The attention from the query's token to the parts of the prompt; see :func:`ssl4rl.attention.attention_row`."""
     row = attention_row(model, tokenizer, query, layer)
-    # The token itself stands after all that the query knows, if it is the reply's.
-    parts = [*query.parts[: len(row.shares)], *["rest"] * (len(row.shares) - len(query.parts))]
+    parts = [*query.parts, "rest"][: len(row.shares)]  # the last of them is the token itself
     sums: dict[int | Edge | str, list[float]] = {part: [] for part in (*query.parts, "question", "rest")}
     for part, share in zip(parts, row.shares.tolist(), strict=True):
         sums[part].append(share)

@@ -57,7 +57,7 @@ def installable(tmp_path, monkeypatch):
 def test_the_page_runs_as_it_stands(installable):
     page = (ROOT / "docs" / "add-a-task.md").read_text(encoding="utf-8")
     commands = commands_in(page)
-    assert len(commands) == 12
+    assert len(commands) == 11
     said = {command: installable(command) for command in commands}
     assert "Which of these is linked with both" in said["ssl4rl graph show --task shared-topic -n 3"]
     assert "shared-topic@" in said["ssl4rl log runs/shared-topic -n 1"]

@@ -1,5 +1,6 @@
 """Attention to nodes and edges is what the model gives to the tokens that write them, whatever the format."""
 
+import json
 from typing import get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from ssl4rl.graph.attention import build_query, graph_attention
 from ssl4rl.graph.formats import GraphFormat
 from ssl4rl.inference.engines import open_engine
 from ssl4rl.inference.model import ModelFiles
+from tests.training.odd_models import change_json, copy_tiny
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,17 @@ def test_what_cannot_be_read_is_refused(files):
     example = ssl4rl.task("link", "citations").example(0)
     with pytest.raises(UserError, match="template changes the prompt"):
         build_query(files.tokenizer, example.text.upper(), example.text, directed=False)
+
+
+def test_a_layer_that_sees_only_a_part_of_the_prompt_is_refused(tmp_path):
+    folder = copy_tiny(tmp_path)
+    layers = len(json.loads((folder / "config.json").read_text())["layer_types"])
+    kinds = ["full_attention", *["sliding_attention"] * (layers - 1)]
+    change_json(folder / "config.json", layer_types=kinds, sliding_window=16, use_sliding_window=True)
+    windowed = ModelFiles(str(folder))
+    model = open_engine("transformers", windowed).model
+    _, query = query_of(windowed, ssl4rl.task("link", "citations").example(0))
+    with pytest.raises(UserError, match=r"layer 2 of the model sees its last \d+ tokens only, and the prompt has \d+"):
+        graph_attention(model, windowed.tokenizer, query)
+    found = graph_attention(model, windowed.tokenizer, query, layer=1)
+    assert sum(part.share for part in found.nodes.values()) > 0
