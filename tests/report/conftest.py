@@ -100,7 +100,13 @@ def write_attention():
         about = {"token": "yes", "nodes": {"1": share, "2": share}, "edges": {"1-2": share}}
         maps = [{"model": f"{HOSTILE} $x_1$", **about, "question": share, "rest": share}]
         drawing = {"nodes": [["1", 0.0, 0.0, True], ["2", 1.0, 1.0, False]], "edges": [[0, 1]], "directed": False}
-        graph = {"kind": "graph", "id": "g", "texts": {"1": HOSTILE, "2": HOSTILE}, "drawing": drawing, "maps": maps}
+        graph = {
+            "kind": "graph",
+            "id": "citations/train/link@medium/0/0#3d2ae7a3",
+            "texts": {"1": HOSTILE, "2": HOSTILE},
+            "drawing": drawing,
+            "maps": maps,
+        }
         image = {"model": "tiny-vision", "token": "dog", "box": [0, 0, 1, 1], "attention": [[0.1, 0.2]]}
         photo = {"kind": "image", "image": f"{HOSTILE}.jpg", "question": "Where?", "maps": [image]}
         folder = run.path / "attention"
