@@ -4,17 +4,22 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from ssl4rl.audit.table import Line
 from ssl4rl.errors import UserError
 from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.groups import of_training, spread
 from ssl4rl.report.page import as_html, make_report, write_report
 from ssl4rl.report.shown import Rebuilt, drawing_of
 from ssl4rl.runs import Run
+from ssl4rl.statistics import Estimate
+from ssl4rl.training.calibrate import Difficulty
+from ssl4rl.training.recipe import TaskEntry
 from tests.report.conftest import HOSTILE
 
 
@@ -152,19 +157,11 @@ def test_an_unfinished_run_shows_what_it_has(tmp_path):
 
 def test_findings_of_other_commands_are_read_from_the_folder(write_training):
     run = write_training("citations")
-    line = {
-        "source": "citations",
-        "task": "link@easy",
-        "check": "leak",
-        "split": "val",
-        "verdict": "failed",
-        "found": "a | b",
-    }
-    (run.path / "audit.jsonl").write_text(json.dumps(line) + "\n")
-    score = {"score": 0.5, "low": 0.4, "high": 0.6, "valid": 1.0}
-    useful = {"useful": 0.25, "useful_low": 0.1, "useful_high": 0.4, "groups": 16}
-    level = {"label": "link@easy", "score": score, **useful, "verdict": "learnable"}
-    (run.path / "calibration.jsonl").write_text(json.dumps(level) + "\n")
+    line = Line("citations", "link@easy", "leak", "val", "failed", "a | b")
+    (run.path / "audit.jsonl").write_text(json.dumps(asdict(line)) + "\n")
+    score = Estimate(0.5, 0.4, 0.6, 16, 16, 1.0, 1.0, 0.5, 0.4, 0.6)
+    level = Difficulty(TaskEntry(name="link"), "link@easy", "citations", 16, score, 9.0, 0.25, 0.1, 0.4, 1.0)
+    (run.path / "calibration.jsonl").write_text(json.dumps(level.as_dict()) + "\n")
     page = page_of(run)
     texts = [text for _, text in page.texts]
     assert "Audit of link@easy on citations" in texts and "0.25 [0.10, 0.40] of 16" in texts
