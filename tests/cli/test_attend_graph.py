@@ -7,6 +7,7 @@ import xml.etree.ElementTree as Xml
 import pytest
 
 from ssl4rl.build import task
+from ssl4rl.graph.read_graph import shown_texts
 from ssl4rl.models import embedded_path
 from ssl4rl.report.attention import GraphRecord, pictures_of
 from ssl4rl.runs import Run, UsedSource
@@ -30,11 +31,13 @@ def test_models_side_by_side(run, tmp_path, monkeypatch):
     example = task("link", "citations").example(0)
     code, out, err = run("graph", "attend", example.id, "--model", "tiny", "--model", "tiny")
     assert code == 0, err
-    assert "[4]" in out and "4-6" in out and "question and options" in out and out.endswith("wrote attention.svg\n")
+    shown = shown_texts(example.text)
+    assert all(f"[{number}]" in out for number in shown) and "question and options" in out
+    assert out.endswith("wrote attention.svg\n")
     assert "tiny: of the attention from 'no'" in out or "tiny: of the attention from 'yes'" in out
     drawn = Xml.fromstring((tmp_path / "attention.svg").read_text())
     texts = ["".join(each.itertext()) for each in drawn.iter() if each.tag.endswith("}text")]
-    assert texts.count("tiny") == 2 and any("rudder and mooring" in text for text in texts)
+    assert texts.count("tiny") == 2 and all(any(words in text for text in texts) for words in shown.values())
 
     code, out, _ = run("graph", "attend", example.id, "--word", "edge", "--layer", "2", "--json")
     row = json.loads(out)
@@ -58,10 +61,11 @@ def test_a_run_keeps_the_map_of_its_base_beside_its_trained_model(run, hostile, 
 
 
 def test_errors_are_one_line(run, refused, tmp_path):
-    example = task("link", "citations").example(0).id
+    asked = task("link", "citations").example(0)
+    example, shown = asked.id, shown_texts(asked.text)
     assert "is not the id of an example" in refused("graph", "attend", "link")
     assert "'zebra' is not in the question" in refused("graph", "attend", example, "--word", "zebra")
-    assert "rudder" not in refused("graph", "attend", example, "--word", "magma")
+    assert "is not in the question" in refused("graph", "attend", example, "--word", shown["1"])
     assert "--layer 9: the model has layers 1 to" in refused("graph", "attend", example, "--layer", "9", "--json")
     assert "cannot be written" in refused("graph", "attend", example, "--svg", tmp_path / "no" / "out.svg")
     image = task("rotation", "scenes").example(0).id

@@ -11,6 +11,7 @@ import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.graph.attention import build_query, graph_attention
 from ssl4rl.graph.formats import GraphFormat
+from ssl4rl.graph.read_graph import shown_texts
 from ssl4rl.inference.engines import open_engine
 from ssl4rl.inference.model import ModelFiles
 from tests.training.odd_models import change_json, copy_tiny
@@ -56,13 +57,12 @@ def test_shares_are_those_of_a_full_pass_at_the_tokens_that_write_a_part(files, 
         inside = [min(high, start + len(text)) > max(low, start) for low, high in encoded]
         return row[: len(inside)][np.array(inside)].sum()
 
-    for node, text in ((1, "orchid and oven in loom wool"), (5, "keel and buoy in rigging orchid")):
+    for node, text in shown_texts(example.text).items():
         written = f'{{"id": {node}, "text": "{text}"}},' if graph_format == "json" else f"[{node}] {text}"
-        assert found.nodes[node].share == pytest.approx(given_to(written), abs=1e-5)
-    if graph_format == "edge_list":
-        assert found.edges[2, 5].share == pytest.approx(given_to("2-5"), abs=1e-5)
-    if graph_format == "json":
-        assert found.edges[2, 5].share == pytest.approx(given_to("[2, 5]"), abs=1e-5)
+        assert found.nodes[int(node)].share == pytest.approx(given_to(written), abs=1e-5)
+    for first, second in pairs if graph_format in ("edge_list", "json") else ():
+        written = f"[{first}, {second}]" if graph_format == "json" else f"{first}-{second}"
+        assert found.edges[first, second].share == pytest.approx(given_to(written), abs=1e-5)
     question = rendered[rendered.index("Not every edge") : rendered.index("<|im_end|>", 10)]
     assert found.question.share == pytest.approx(given_to(question), abs=0.02)
 
@@ -72,8 +72,8 @@ def test_a_word_of_the_question_looks(files):
     _, query = query_of(files, example, word="edge between")
     ids = query.inputs["input_ids"][0].tolist()
     assert files.tokenizer.decode(ids[: query.position + 1]).endswith("Is there an edge between")
-    with pytest.raises(UserError, match="'orchid' is not in the question"):
-        query_of(files, example, word="orchid")
+    with pytest.raises(UserError, match="'Nodes' is not in the question"):
+        query_of(files, example, word="Nodes")
 
 
 def test_what_cannot_be_read_is_refused(files):

@@ -102,7 +102,7 @@ def write_attention():
         drawing = {"nodes": [["1", 0.0, 0.0, True], ["2", 1.0, 1.0, False]], "edges": [[0, 1]], "directed": False}
         graph = {
             "kind": "graph",
-            "id": "citations/train/link@medium/0/0#3d2ae7a3",
+            "id": "citations/train/link@medium/0/0#804b0a61",
             "texts": {"1": HOSTILE, "2": HOSTILE},
             "drawing": drawing,
             "maps": maps,
