@@ -16,10 +16,10 @@ import numpy as np
 from ssl4rl import answers
 from ssl4rl.answers import Scoring, words
 from ssl4rl.audit.offers import list_options, read_offers
-from ssl4rl.audit.read_graph import read_node
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.read_graph import read_node
 from ssl4rl.intervals import wilson
 from ssl4rl.rng import seeded_rng
 from ssl4rl.statistics import PairedDifference

@@ -10,10 +10,10 @@ import numpy as np
 
 from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer, lines_outside_options, read_offers
-from ssl4rl.audit.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.graph.splits import edge_split
 from ssl4rl.tasks import Task
 

@@ -17,8 +17,8 @@ from itertools import takewhile
 from typing import Any
 
 from ssl4rl import answers
-from ssl4rl.audit.read_graph import read_node
 from ssl4rl.example import Example
+from ssl4rl.graph.read_graph import read_node
 from ssl4rl.prompts import OPTION_LETTERS
 
 ASKED = ("asked", "target", "masked", "node")

@@ -23,6 +23,7 @@ from ssl4rl.cli import (
     export,
     launch,
     log,
+    new,
     pull,
     push,
     report,
@@ -85,9 +86,8 @@ def add_side(side: str, sources: str) -> typer.Typer:
     return group
 
 
-add_side("graph", "text-attributed graphs")
-vision = add_side("vision", "images")
-vision.command("attend")(attend.attend)
+add_side("graph", "text-attributed graphs").command("attend")(attend.attend_graph)
+add_side("vision", "images").command("attend")(attend.attend_image)
 app.add_typer(data.app, name="data")
 app.command("tasks")(tasks.tasks)
 app.command("audit")(audit.audit)
@@ -96,6 +96,7 @@ app.command("controls")(controls.controls)
 app.command("export")(export.export)
 app.add_typer(launch.app, name="launch")
 app.command("log")(log.log)
+app.add_typer(new.app, name="new")
 app.command("push")(push.push)
 app.command("pull")(pull.pull)
 app.command("report")(report.report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -36,11 +36,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that was drawn by another command."""
+    """A drawing that is not of the run's steps."""
 
+    name: str
+    """As part of a file's name."""
     about: str
+    """What it shows, in words."""
     data: bytes
-    """A PNG."""
+    suffix: Literal["svg", "png"]
+    table: Table | None = None
+    """The same in numbers."""
+
+    @property
+    def media_type(self) -> str:
+        """As a data URL has it."""
+        return "image/svg+xml" if self.suffix == "svg" else "image/png"
 
 
 @dataclass

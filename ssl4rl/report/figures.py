@@ -1,9 +1,9 @@
-"""Curves of a run, drawn by matplotlib as SVG: what it learned over its steps."""
+"""What reports draw, by matplotlib as SVG: first of all the curves of a run, what it learned over its steps."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -55,29 +55,41 @@ class Figure:
 
     def svg(self) -> bytes:
         """The drawing: the same bytes for the same values."""
-        import matplotlib
-        from matplotlib.figure import Figure as Canvas
+        return drawn_svg(self.name, SIZE, self._draw)
+
+    def _draw(self, canvas: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": self.name, "font.size": 10}):
-            canvas = Canvas(figsize=SIZE, layout="constrained")
-            axes = canvas.add_subplot()
-            for number, (name, points) in enumerate(self.curves.items()):
-                _draw(axes, name, points, COLORS[number % len(COLORS)])
-            if self.between is not None:
-                axes.set_ylim(self.between[0] - 0.02, self.between[1] + 0.02)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(axis="y", color="#d4d4d8", linewidth=0.6)
-            axes.set_xlabel("step")
-            if len(self.curves) > 1:
-                # A mathematical $ in a task's name stays a dollar sign.
-                legend = canvas.legend(loc="outside lower left", ncols=2, frameon=False)
-                for text in legend.get_texts():
-                    text.set_parse_math(False)
-            written = io.BytesIO()
-            canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None})
-        return written.getvalue()
+        axes = canvas.add_subplot()
+        for number, (name, points) in enumerate(self.curves.items()):
+            _draw(axes, name, points, COLORS[number % len(COLORS)])
+        if self.between is not None:
+            axes.set_ylim(self.between[0] - 0.02, self.between[1] + 0.02)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#d4d4d8", linewidth=0.6)
+        axes.set_xlabel("step")
+        if len(self.curves) > 1:
+            canvas.legend(loc="outside lower left", ncols=2, frameon=False)
+
+
+def drawn_svg(name: str, size: tuple[float, float], draw: Callable[[Any], None]) -> bytes:
+    """What ``draw`` puts on a canvas of that size in inches, as SVG: the same bytes for the same drawing.
+
+    Its letters are text, so that they can be searched and read aloud, and no name is read as mathematics.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.text import Text
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
+        canvas = Canvas(figsize=size, layout="constrained")
+        draw(canvas)
+        for text in canvas.findobj(Text):
+            text.set_parse_math(False)
+        written = io.BytesIO()
+        canvas.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    return written.getvalue()
 
 
 def _draw(axes: Any, name: str, points: Sequence[Point], color: str) -> None:

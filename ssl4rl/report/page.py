@@ -153,12 +153,14 @@ def _write_markdown(report: Report, path: Path) -> None:
     names: dict[int, str] = {}
     for number, part in enumerate(report.parts, start=1):
         for section in part.sections:
-            for figure in section.figures:
+            drawn = {id(figure): (f"{figure.name}.svg", figure.svg()) for figure in section.figures}
+            drawn |= {id(each): (f"{each.name}.{each.suffix}", each.data) for each in section.pictures}
+            for what, (name, data) in drawn.items():
                 folder.mkdir(exist_ok=True)
-                names[id(figure)] = f"{folder.name}/{number}-{figure.name}.svg"
-                (path.parent / names[id(figure)]).write_bytes(figure.svg())
+                names[what] = f"{folder.name}/{number}-{name}"
+                (path.parent / names[what]).write_bytes(data)
     template = _environment(escape=False).get_template("page.md.jinja")
-    text = template.render(report=report, file_of=lambda figure: names[id(figure)])
+    text = template.render(report=report, file_of=lambda drawn: names[id(drawn)])
     path.write_bytes(text.encode("utf-8", "replace"))
 
 

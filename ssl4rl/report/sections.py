@@ -6,21 +6,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ssl4rl.errors import UserError
 from ssl4rl.records import Completion, read_lines
-from ssl4rl.report.blocks import Collector, Picture, Section, Table, interval_text
+from ssl4rl.report.attention import pictures_of
+from ssl4rl.report.blocks import Collector, Section, Table, interval_text
 from ssl4rl.report.figures import Figure, Point, figure_of
 from ssl4rl.report.tables import print_scores
 from ssl4rl.runs import CONFIG, ENVIRONMENT, Run
 from ssl4rl.training.summary import describe_difference, describe_verdict, describe_work
-from ssl4rl.vision.sheet import ABOUT
 
 AUDIT = "audit.jsonl"
 """In a run's folder: what ``ssl4rl audit --json`` printed."""
 CALIBRATION = "calibration.jsonl"
 """In a run's folder: what ``ssl4rl calibrate --json`` printed."""
-ATTENTION = "attention*.png"
-"""In a run's folder: what ``ssl4rl vision attend --png`` drew."""
 
 ALL = "all tasks"
 
@@ -30,7 +27,7 @@ def sections_of(run: Run) -> list[Section]:
     parts = [
         *(_evaluated(run) if run.is_evaluation else _trained(run)),
         _findings(run),
-        _attention(run),
+        Section("Attention", pictures=list(pictures_of(run))),
         _made_with(run),
     ]
     return [section for section in parts if not section.empty]
@@ -217,22 +214,6 @@ def _findings(run: Run) -> Section:
         head = ["", "score", "valid", "useful groups", "verdict"]
         section.tables.append(Table("Calibration: what the model can learn from", head, levels))
     return section
-
-
-def _attention(run: Run) -> Section:
-    """Maps in the run's folder, with what they say of themselves."""
-    from PIL import Image
-
-    pictures = []
-    for path in sorted(run.path.glob(ATTENTION)):
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                image.load()
-                about = image.info.get(ABOUT) or path.stem
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is not a PNG ({error}); remove it") from error
-        pictures.append(Picture(about, path.read_bytes()))
-    return Section("Attention", pictures=pictures)
 
 
 def _made_with(run: Run) -> Section:

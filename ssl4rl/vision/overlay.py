@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ssl4rl.vision.attention import Array, AttentionMap
+from ssl4rl.attention import Array
+from ssl4rl.vision.attention import AttentionMap
 
 PANEL = 512
 """Pixels of the longer side of an image in an overlay."""

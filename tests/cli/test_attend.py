@@ -1,11 +1,14 @@
 """``vision attend`` end to end on a tiny LLaVA, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from ssl4rl.report.attention import pictures_of
+from ssl4rl.runs import Run
 from tests.training.qwen_vl import build_llava
 
 
@@ -47,6 +50,29 @@ def test_models_side_by_side(run, llava, photo, tmp_path):
     assert code == 0 and len(rows) == 2 and rows[0]["layer"] == 1
     assert [len(row) for row in rows[0]["attention"]] == [2, 2]
     assert 0 < sum(map(sum, rows[0]["attention"])) < 1
+
+
+def test_a_run_keeps_the_map_for_its_report(run, refused, llava, photo, tmp_path):
+    kept = Run.create(tmp_path / "a run", {"tasks": [], "model": {"path": llava}})
+    shutil.copytree(llava, kept.path / "model")
+    asked = (
+        "vision",
+        "attend",
+        "--run",
+        kept.path,
+        "--image",
+        photo,
+        "--question",
+        "Where is the dog?",
+        "--word",
+        "dog",
+    )
+    code, out, err = run(*asked)
+    assert code == 0 and "wrote" in out and "dog-dog.json" in out, err
+    [drawn] = pictures_of(kept)
+    assert drawn.data == (kept.path / "attention" / "dog-dog.png").read_bytes()
+    assert f"{kept.path}: " in drawn.about and f"{llava}: " in drawn.about
+    assert "leave out out.png or --run" in refused(*asked, "--png", "out.png")
 
 
 def test_errors_are_one_line(refused, llava, photo, tmp_path):

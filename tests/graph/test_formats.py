@@ -1,6 +1,7 @@
 """A graph says the same in every format, and the audit reads each of them back."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 import ssl4rl
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.leaks import find_leaks
-from ssl4rl.audit.read_graph import graph_format, read_node, shown_edges
 from ssl4rl.audit.registered import every_task
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.formats import Form, GraphFormat
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.read_graph import graph_format, mentions, read_node, shown_edges, shown_texts
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.text import write_subgraph
 from ssl4rl.registry import TASKS
@@ -59,6 +60,10 @@ def test_nodes_and_edges_can_be_read_back_from_every_format(graph, name, data):
     pairs = [(written.number[a], written.number[b]) for a, b in graph.edge_index[:, list(written.edges)].T.tolist()]
     kind = tuple if graph.directed else frozenset
     assert Counter(map(kind, shown_edges(prompt))) == Counter(map(kind, pairs))
+    places = sorted(mentions(prompt))
+    assert all(one.end <= other.start for one, other in pairwise(places))
+    assert shown_texts(prompt) == {str(number): text for number, text in nodes.items()}
+    assert {kind(place.edge) for place in places if place.edge} == set(map(kind, pairs))
     for relation in () if graph.relations is None else graph.relations.tolist():
         assert graph.relation_names[relation] in prompt
 

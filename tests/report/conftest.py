@@ -1,6 +1,9 @@
 """Runs to report on: written by hand, about real examples of a graph whose texts are hostile."""
 
+import json
+
 import pytest
+from PIL import Image
 
 from ssl4rl.build import task
 from ssl4rl.records import Completion, HeldoutAnswer, Prediction
@@ -84,6 +87,34 @@ def write_evaluation(tmp_path):
             labels = {"item": f"pair:{index}", "class_name": example.gold, "choices": {"yes": "yes", "no": "no"}}
             run.append("predictions.jsonl", Prediction(**fields, **labels, index=index))
         return run
+
+    return write
+
+
+@pytest.fixture
+def write_attention():
+    """Writes a map of a graph and one of an image into a run, as ``attend --run`` does."""
+
+    def write(run):
+        share = {"share": 0.2, "tokens": 3}
+        about = {"token": "yes", "nodes": {"1": share, "2": share}, "edges": {"1-2": share}}
+        maps = [{"model": f"{HOSTILE} $x_1$", **about, "question": share, "rest": share}]
+        drawing = {"nodes": [["1", 0.0, 0.0, True], ["2", 1.0, 1.0, False]], "edges": [[0, 1]], "directed": False}
+        graph = {
+            "kind": "graph",
+            "id": "citations/train/link@medium/0/0#804b0a61",
+            "texts": {"1": HOSTILE, "2": HOSTILE},
+            "drawing": drawing,
+            "maps": maps,
+        }
+        image = {"model": "tiny-vision", "token": "dog", "box": [0, 0, 1, 1], "attention": [[0.1, 0.2]]}
+        photo = {"kind": "image", "image": f"{HOSTILE}.jpg", "question": "Where?", "maps": [image]}
+        folder = run.path / "attention"
+        folder.mkdir()
+        for name, record in (("graph", graph), ("photo", photo)):
+            (folder / f"{name}.json").write_text(json.dumps(record))
+        Image.new("RGB", (8, 8)).save(folder / "photo.png")
+        return folder
 
     return write
 

@@ -4,16 +4,22 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from ssl4rl.audit.table import Line
 from ssl4rl.errors import UserError
+from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.groups import of_training, spread
 from ssl4rl.report.page import as_html, make_report, write_report
 from ssl4rl.report.shown import Rebuilt, drawing_of
 from ssl4rl.runs import Run
+from ssl4rl.statistics import Estimate
+from ssl4rl.training.calibrate import Difficulty
+from ssl4rl.training.recipe import TaskEntry
 from tests.report.conftest import HOSTILE
 
 
@@ -151,20 +157,33 @@ def test_an_unfinished_run_shows_what_it_has(tmp_path):
 
 def test_findings_of_other_commands_are_read_from_the_folder(write_training):
     run = write_training("citations")
-    line = {
-        "source": "citations",
-        "task": "link@easy",
-        "check": "leak",
-        "split": "val",
-        "verdict": "failed",
-        "found": "a | b",
-    }
-    (run.path / "audit.jsonl").write_text(json.dumps(line) + "\n")
-    (run.path / "attention.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match=r"attention\.png is not a PNG"):
+    line = Line("citations", "link@easy", "leak", "val", "failed", "a | b")
+    (run.path / "audit.jsonl").write_text(json.dumps(asdict(line)) + "\n")
+    score = Estimate(0.5, 0.4, 0.6, 16, 16, 1.0, 1.0, 0.5, 0.4, 0.6)
+    level = Difficulty(TaskEntry(name="link"), "link@easy", "citations", 16, score, 9.0, 0.25, 0.1, 0.4, 1.0)
+    (run.path / "calibration.jsonl").write_text(json.dumps(level.as_dict()) + "\n")
+    page = page_of(run)
+    texts = [text for _, text in page.texts]
+    assert "Audit of link@easy on citations" in texts and "0.25 [0.10, 0.40] of 16" in texts
+
+
+def test_attention_maps_are_drawn_from_the_folder(write_training, write_attention, tmp_path):
+    run = write_training("citations", folder="run")
+    folder = write_attention(run)
+    graph, photo = pictures_of(run)
+    assert (graph.suffix, photo.suffix) == ("svg", "png") and "goes to the image" in photo.about
+    assert b"<script" not in graph.data and b"&lt;script" in graph.data and b"$x_1$" in graph.data
+    page = page_of(run)
+    assert {graph.about, photo.about} <= {image["alt"] for image in page.of("img")}
+    assert len(page.of("script")) == 2 and any("[1]" in text for tag, text in page.texts if tag == "th")
+    write_report(make_report([run]), tmp_path / "about.md", "md")
+    assert {"1-graph.svg", "1-photo.png"} <= {path.name for path in (tmp_path / "about-figures").iterdir()}
+    (folder / "photo.png").write_bytes(b"not an image")
+    with pytest.raises(UserError, match=r"photo\.png is not a PNG"):
         make_report([run])
-    (run.path / "attention.png").unlink()
-    assert "Audit of link@easy on citations" in [text for _, text in page_of(run).texts]
+    (folder / "graph.json").write_text('{"kind": "graph"}')
+    with pytest.raises(UserError, match=r"graph\.json is not what .+ writes \(graph\.id"):
+        make_report([run])
 
 
 def test_markdown_has_the_same_tables_and_figures_beside_it(write_training, tmp_path):

@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ssl4rl.attention import mean_row
 from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.vision.attention import (
     AttentionMap,
     attention_map,
     build_query,
-    image_attention,
     patch_grid,
     seen_box,
 )
@@ -50,12 +50,12 @@ def planted(layers: int, heads: int, tokens: int, weights: dict[tuple[int, int, 
 def test_the_patch_lights_up_in_which_attention_was_planted():
     places = list(range(5, 17))  # three rows of four, after five other tokens
     weights = planted(3, 2, 30, {(0, 0, 5 + 6): 0.8, (0, 1, 5 + 6): 0.4, (2, 1, 5 + 9): 0.6, (1, 0, 2): 1.0})
-    mean = image_attention(weights, places).reshape(3, 4)
+    mean = mean_row(weights)[places].reshape(3, 4)
     expected = np.zeros((3, 4))
     expected[1, 2], expected[2, 1] = 1.2 / 6, 0.6 / 6
     assert mean == pytest.approx(expected)
-    assert image_attention(weights, places, layer=3).argmax() == 9
-    assert image_attention(weights, places, layer=2).sum() == 0
+    assert mean_row(weights, layer=3)[places].argmax() == 9
+    assert mean_row(weights, layer=2)[places].sum() == 0
 
     drawn = draw_overlay(Image.new("RGB", (80, 60), "grey"), [AttentionMap(mean, "word")], ["model"])
     panel = np.asarray(drawn, dtype=int)[40 : 40 + 384, 8 : 8 + 512]  # the image, 512 pixels wide
@@ -151,7 +151,7 @@ def test_what_cannot_be_read_is_refused(files, model, image):
     with pytest.raises(UserError, match="--layer 3: the model has layers 1 to 2"):
         attention_map(model, files.tokenizer, query, layer=3)
     with pytest.raises(UserError, match="no attention weights"):
-        image_attention([], [0])
+        mean_row([])
     with pytest.raises(UserError, match=r"the LLaVA and Qwen2\.5-VL families are supported"):
         patch_grid(files.config, query.inputs, 7)
 

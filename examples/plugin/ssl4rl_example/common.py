@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
@@ -30,13 +31,18 @@ class Common(CandidateTask[CandidateKnobs]):
         super().prepare()
         # The first of the two edges is of the task's split; what prompts may show is the training edges' alone.
         self.asked = Adjacency.build(self.source.num_nodes, self.source.edge_index, self.view.asked[self.split])
-        self.middles = np.flatnonzero((self.asked.degrees > 0) & (self.view.visible.degrees > 0) & self.source.has_text)
-        if not len(self.middles):
+        others = self.view.visible.degrees - (self.split == "train")  # there the first edge is one of the visible ones
+        self.is_middle = (self.asked.degrees > 0) & (others > 0) & self.source.has_text
+        if not self.is_middle.any():
             raise NotApplicable(f"graph {self.source.name} has too few {self.split} edges; use a larger graph")
+
+    def weights(self) -> NDArray[np.bool_]:
+        # Wrong candidates are nodes that are right elsewhere. Of any node, the right one would have the most edges.
+        return self.is_middle
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         # Drawn by node and not by edge, so that much-linked nodes are not right more often than others.
-        middle = int(rng.choice(self.middles))
+        middle = int(rng.choice(np.flatnonzero(self.is_middle)))
         first = int(rng.choice(self.asked.around(middle)))
         others = [node for node in self.view.visible.around(middle) if node != first]
         if not others:
