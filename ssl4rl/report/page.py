@@ -166,7 +166,7 @@ def _write_markdown(report: Report, path: Path) -> None:
 
 def sections_text(sections: Sequence[Section]) -> str:
     """Sections as Markdown, without their figures."""
-    without = [replace(section, figures=[]) for section in sections]
+    without = [replace(section, figures=[], pictures=[]) for section in sections]
     return _environment(escape=False).get_template("sections.md.jinja").render(sections=without)
 
 
