@@ -264,7 +264,7 @@ def test_the_same_graph_from_every_form(tmp_path: Path) -> None:
     [
         ("source,target\n0,1\n", "too few unlinked pairs|no val edges"),
         ("source,target\n" + "".join(f"{a},{b}\n" for a in range(12) for b in range(a)), "too few unlinked pairs"),
-        ("source,target\n" + "".join(f"0,{b}\n" for b in range(1, 12)), "val: "),
+        ("source,target\n" + "".join(f"0,{b}\n" for b in range(1, 12)), "val: |train: "),
     ],
 )
 def test_tasks_that_cannot_use_a_graph_say_why(tmp_path: Path, edges: str, reason: str) -> None:
