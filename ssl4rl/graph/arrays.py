@@ -6,6 +6,7 @@ What is long lies in a file that is mapped: the system reads what is used, and t
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,7 +40,7 @@ def release(*arrays: Array | mmap.mmap) -> None:
         base: Any = array
         while isinstance(base, np.ndarray):
             base = base.base
-        if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        if sys.platform != "win32" and isinstance(base, mmap.mmap):
             base.madvise(mmap.MADV_DONTNEED)
 
 
