@@ -57,7 +57,8 @@ class Watch:
         self.rows: list[dict[str, float]] = []
 
     def look(self, done: int) -> None:
-        resident = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+        resident = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
         files = sum(1 for _ in Path("/proc/self/fd").iterdir())
         seconds, cpu = time.perf_counter() - self.started, time.process_time()
         row = {
