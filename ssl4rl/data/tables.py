@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.text import cell_text, present
+from ssl4rl.data.text import cell_text, first_repeated, present
 from ssl4rl.errors import UserError
 from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
@@ -44,16 +44,6 @@ def split_name(word: str) -> str | None:
     """
     word = word.strip().lower()
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
-
-
-def first_repeated(items: Iterable[Any]) -> Any | None:
-    """The first item that was there before; None if all differ."""
-    seen = set()
-    for item in items:
-        if item in seen:
-            return item
-        seen.add(item)
-    return None
 
 
 class Problems:
