@@ -137,7 +137,7 @@ def _length(value: Any) -> int | None:
     """The length of an array, which may be sparse, or of a list; None of anything else."""
     if isinstance(value, list | tuple):
         return len(value)
-    shape = getattr(value, "shape", ())
+    shape: Sequence[int] = getattr(value, "shape", ())
     return int(shape[0]) if len(shape) else None
 
 
@@ -147,7 +147,7 @@ def _texts(fields: Fields) -> list[str]:
         has = ", ".join(map(str, fields.all)) or "no fields"
         raise fields.error(f"Data has no 'raw_texts'; it has {has}")
     values = fields.all[field]
-    if isinstance(values, str) or not np.iterable(values) or hasattr(values, "numel"):
+    if isinstance(values, str | dict) or not hasattr(values, "__len__") or hasattr(values, "numel"):
         raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
     odd = next(
         (node for node, value in enumerate(values) if not isinstance(value, str) and not is_missing(value)), None
