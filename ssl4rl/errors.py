@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_QUOTE = 200
+"""Characters of a value that a message quotes."""
+
 
 class UserError(Exception):
     """Something the user can fix; the message says what was wrong, where, and what to do."""
@@ -12,10 +15,16 @@ class NotApplicable(UserError):
     """The source lacks what the task needs (relations, labels, enough edges)."""
 
 
+def quoted(value: object) -> str:
+    """What a message quotes: as Python writes it, and cut where it would no longer fit on a screen."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """An error for a name that does not exist, with the nearest valid ones (or all of them, if none is near)."""
     names = sorted(set(valid))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name[:LONGEST_QUOTE], names, n=3, cutoff=0.5)
     if near:
-        return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
-    return UserError(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")
+        return UserError(f"unknown {kind} {quoted(name)}; did you mean {' or '.join(near)}?")
+    return UserError(f"unknown {kind} {quoted(name)}; there are: {', '.join(names) or 'none'}")

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.answers import Scoring
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,7 +72,7 @@ class ExampleId:
             source = source.replace("%40", "@").replace("%25", "%")
             return cls(source, split, task, level, _parse_knobs(knobs), int(seed), int(index), hash8)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{text[:200]!r} is not the id of an example, which looks like {_FORM}") from error
+            raise UserError(f"{quoted(text)} is not the id of an example, which looks like {_FORM}") from error
 
 
 def task_label(task: str, level: str, knobs: Mapping[str, Any]) -> str:

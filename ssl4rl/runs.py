@@ -262,7 +262,6 @@ class Run:
                 ) from error
 
     # Writing.
-
     def write(self, name: str, text: str) -> None:
         """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
         target = self.path / name

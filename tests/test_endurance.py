@@ -9,7 +9,7 @@ def test_a_run_leaves_no_file_open(tmp_path):
         train(default_graph(), 160, tmp_path / "train"),
         run_evaluation(default_graph(), 100, tmp_path / "eval"),
     ):
-        assert len(rows) == 3 and len({row["files"] for row in rows[1:]}) == 1, rows
+        assert len(rows) == 3 and rows[-1]["files"] <= rows[0]["files"], rows
 
 
 def test_any_number_of_workers_draws_the_same_examples():

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import ssl4rl
 from experiments import fuzz_files, fuzz_texts
+from ssl4rl.errors import UserError
+from ssl4rl.training.recipe_file import load_recipe
 
 INPUTS = {
     fuzz_texts.answers: 300,
@@ -70,7 +72,6 @@ DEEP = "[" * 100_000
 def test_json_that_is_nested_too_deeply_is_refused(tmp_path):
     from ssl4rl.data.graphs.folder import check_folder
     from ssl4rl.data.images.cells import images_in
-    from ssl4rl.errors import UserError
     from ssl4rl.example import ExampleId
     from ssl4rl.records import read_lines
 
@@ -84,3 +85,10 @@ def test_json_that_is_nested_too_deeply_is_refused(tmp_path):
     (tmp_path / "edges.csv").write_text("source,target\na,b\n")
     assert "nested too deeply" in check_folder(tmp_path).problems[0]
     assert images_in(DEEP) == [DEEP]
+
+
+@pytest.mark.parametrize("override", ["=" + "9" * 9000, "x" * 9000 + "=1", "seed=[" + "1, " * 9000 + "1]"])
+def test_what_a_message_quotes_is_cut(override):
+    with pytest.raises(UserError) as caught:
+        load_recipe(overrides=[override])
+    assert len(str(caught.value)) < 2000

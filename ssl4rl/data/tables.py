@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from ssl4rl.data.text import cell_text
+=======
+from ssl4rl.data.text import cell_text, first_repeated, present
+>>>>>>> h-fuzz
 from ssl4rl.errors import UserError
 from ssl4rl.tally import Tally
 
@@ -38,16 +42,6 @@ def split_name(word: str) -> str | None:
     """
     word = word.strip().lower()
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
-
-
-def first_repeated(items: Iterable[Any]) -> Any | None:
-    """The first item that was there before; None if all differ."""
-    seen = set()
-    for item in items:
-        if item in seen:
-            return item
-        seen.add(item)
-    return None
 
 
 class Problems:

@@ -6,7 +6,7 @@ import html
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -135,6 +135,16 @@ def freebase_relations(paths: Sequence[str]) -> list[str]:
         names = [name if uses[name] == 1 else render(path, detail) for path, name in zip(paths, names, strict=True)]
     uses = Counter(names)
     return [name if uses[name] == 1 else path for path, name in zip(paths, names, strict=True)]
+
+
+def first_repeated(items: Iterable[Any]) -> Any | None:
+    """The first item that was there before; None if all differ."""
+    seen = set()
+    for item in items:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None
 
 
 def indexed(names: Sequence[str]) -> tuple[list[str], IntArray]:

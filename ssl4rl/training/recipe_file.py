@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ssl4rl.errors import UserError, unknown
+from ssl4rl.errors import UserError, quoted, unknown
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import SOURCE_KINDS, TASKS
 from ssl4rl.settings import parse_yaml
@@ -119,7 +119,7 @@ def validate(values: Values, place: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{place}: {where}={first['input']!r}: {first['msg']}") from error
+        raise UserError(f"{place}: {where}={quoted(first['input'])}: {first['msg']}") from error
 
 
 def read_recipe(file: Path) -> Values:
@@ -147,7 +147,7 @@ def _parse_overrides(overrides: Iterable[str]) -> list[tuple[str, Any]]:
     for override in overrides:
         key, sign, text = override.partition("=")
         if not sign or not key:
-            raise UserError(f"--set {override!r}: write it as key=value")
+            raise UserError(f"--set {quoted(override)}: write it as key=value")
         parsed.append((key, parse_yaml(text, f"--set {key}")))
     return sorted(parsed, key=lambda item: item[0].startswith("grpo."))
 

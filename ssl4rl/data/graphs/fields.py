@@ -147,7 +147,7 @@ def _texts(fields: Fields) -> list[str]:
         has = ", ".join(map(str, fields.all)) or "no fields"
         raise fields.error(f"Data has no 'raw_texts'; it has {has}")
     values: Any = fields.all[field]
-    if isinstance(values, str) or not np.iterable(values) or hasattr(values, "numel"):
+    if isinstance(values, str | dict) or not hasattr(values, "__len__") or hasattr(values, "numel"):
         raise fields.error(f"{field} is a {type(values).__name__}; it must be a list with a text for each node")
     for node, value in enumerate(values):
         if not isinstance(value, str) and not is_missing(value):

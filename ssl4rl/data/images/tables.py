@@ -11,8 +11,8 @@ from typing import Any
 
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, first_repeated, where
-from ssl4rl.data.text import class_name, is_missing, present
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
+from ssl4rl.data.text import class_name, first_repeated, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.records import parse_json
