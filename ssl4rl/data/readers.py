@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.tables import Problems, Row, Table, first_repeated, where
-from ssl4rl.data.text import cell_text, present
+from ssl4rl.data.tables import Problems, Row, Table, where
+from ssl4rl.data.text import cell_text, first_repeated, present
 from ssl4rl.errors import UserError
 from ssl4rl.records import parse_json
 

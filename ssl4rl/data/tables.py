@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from ssl4rl.data.text import cell_text
-=======
-from ssl4rl.data.text import cell_text, first_repeated, present
->>>>>>> h-fuzz
 from ssl4rl.errors import UserError
 from ssl4rl.tally import Tally
 
