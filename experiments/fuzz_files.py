@@ -25,7 +25,8 @@ from ssl4rl.data.graphs import check, read
 from ssl4rl.data.graphs.folder import check_folder, load_folder
 from ssl4rl.data.images.questions import check_questions, load_questions
 from ssl4rl.data.images.tables import list_images_of, list_shards
-from ssl4rl.data.tables import Problems, find_table, read_table
+from ssl4rl.data.readers import read_table
+from ssl4rl.data.tables import Problems, find_table
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 

@@ -1,6 +1,7 @@
 """``import ssl4rl``: light, and a deliberate list of names."""
 
 import doctest
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ ROOT = Path(ssl4rl.__file__).parents[1]
 DOCTESTED = sorted(
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
     for path in (*ROOT.glob("ssl4rl/**/*.py"), *ROOT.glob("tools/*.py"))
-    if ">>> " in path.read_text(encoding="utf-8")
+    if re.search(r"^ *>>> ", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 
 

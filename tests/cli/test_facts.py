@@ -76,4 +76,7 @@ def test_a_full_disk_is_one_line(run, monkeypatch, tmp_path):
 
     monkeypatch.setattr("ssl4rl.data.graphs.store.write_graph", full)
     code, _, err = run("data", "convert", "citations", tmp_path / "out")
-    assert (code, err) == (2, "error: No space left on device (big.npy); --debug shows where\n")
+    assert (code, err) == (
+        2,
+        f"error: cannot write {tmp_path / 'out'}: the disk is full; free some of it, or give a folder on another\n",
+    )

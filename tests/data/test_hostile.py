@@ -75,12 +75,13 @@ def test_code_in_numpy_files_is_not_run(tmp_path):
 
     graph = ssl4rl.load("citations")
     write_graph(graph, {}, tmp_path / "fast")
-    np.save(tmp_path / "fast" / "labels.npy", np.array([Code(tmp_path / "sprung")], dtype=object), allow_pickle=True)
+    version = tmp_path / "fast" / json.loads((tmp_path / "fast" / "graph.json").read_text())["folder"]
+    np.save(version / "labels.npy", np.array([Code(tmp_path / "sprung")], dtype=object), allow_pickle=True)
     assert "has changed since it was written" in problem(GRAPH, tmp_path / "fast")
     manifest = json.loads((tmp_path / "fast" / "graph.json").read_text())
     from ssl4rl.data.graphs import store
 
-    path = tmp_path / "fast" / "labels.npy"
+    path = version / "labels.npy"
     manifest["files"]["labels.npy"] = [path.stat().st_size, store._sha256(path)]
     manifest["check"] = store._checksum(manifest)
     (tmp_path / "fast" / "graph.json").write_text(json.dumps(manifest))
