@@ -12,13 +12,14 @@ from ssl4rl import answers
 from ssl4rl.answers import split_items
 from ssl4rl.example import Example
 from ssl4rl.prompts import OPTION_LETTERS
+from ssl4rl.statistics import Clusters
 
 MOST_GOLDS = 40
 """Gold answers that are tried as constants: the most frequent ones."""
 ERRORS = 3.0
 """Standard errors above chance from which a reply is suspect."""
 FEW = 30
-"""Below so many examples their own spread says little, so it counts as no less than that of a guess."""
+"""Below so many nodes, pairs or images their own spread says little, so it counts as no less than that of a guess."""
 
 
 def blind_replies(examples: Sequence[Example]) -> list[str]:
@@ -81,17 +82,20 @@ def scores_of(reply: str, examples: Sequence[Example]) -> NDArray[np.float64]:
 def excess(replies: Iterable[str], examples: Sequence[Example]) -> dict[str, float]:
     """The replies that earn more than chance by over ``ERRORS`` standard errors, and by how many errors they do.
 
+    Errors are clustered by what the examples were drawn from.
+
     Raises:
         ValueError: if a score is outside [0, 1].
     """
     chance = np.array([example.chance for example in examples])
+    # A small source asks about the same node again and again; whoever guesses one answer is then right several times.
+    clusters = Clusters([example.source_items[:1] for example in examples])
+    count = len(clusters.groups)
+    guess = float(np.sqrt(chance * (1 - chance)).mean()) / count**0.5 if count < FEW else 1e-9
     suspects = {}
     for reply in replies:
         gain = scores_of(reply, examples) - chance
-        spread = float(gain.std(ddof=1)) if len(examples) > 1 else 0.0
-        if len(examples) < FEW:
-            spread = max(spread, float(np.sqrt(chance * (1 - chance)).mean()))
-        error = max(spread / len(examples) ** 0.5, 1e-9)
+        error = max(clusters.error(gain.tolist()), guess) if count > 1 else guess
         if gain.mean() > ERRORS * error:
             suspects[reply] = round(float(gain.mean()) / error, 2)
     return suspects

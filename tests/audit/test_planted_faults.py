@@ -9,11 +9,14 @@ from PIL import Image
 from planted import AMBIGUOUS, LEAKS, UNCHANGED, View, picks, small_graph
 
 from ssl4rl.answers import Scoring
+from ssl4rl.audit.blind import excess
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.audit.table import JPEG_QUALITY, audit
+from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.errors import UserError
+from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.tasks import Knobs, Task
 from ssl4rl.vision.image_set import ImageSet
@@ -121,6 +124,14 @@ def test_a_list_of_everything_that_beats_the_stated_chance_is_found():
 
     findings = check_contract(faulty(scoring=scoring, gold="P, Q", chance=0.6), 100)
     assert "<answer>P, Q, R</answer>" in findings.blind_above_chance
+
+
+@pytest.mark.parametrize(("items", "found"), [(3, False), (100, True)])
+def test_one_answer_guessed_of_few_nodes_is_no_excess(items, found):
+    task = Link(default_graph())
+    yes = [each for each in map(task.example, range(200)) if each.gold == "yes"]
+    asked = [replace(each, source_items=(f"pair:{place % items}",)) for place, each in enumerate(yes)]
+    assert ("<answer>yes</answer>" in excess(["<answer>yes</answer>"], asked)) == found
 
 
 def test_an_excess_that_does_not_show_again_is_no_finding():
