@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ssl4rl.training.preparation import Prepared
 
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-SAMPLING = (1.5, 4.0)
+SAMPLING = (1.0, 2.5)
 """A step takes so many times as long as its sampling."""
+ONE_MORE = 0.25
+"""What a further reply to a prompt takes, of the first one's time: the prompt is run once, and they are sampled together."""
 CLEAR = 0.05
 """A paired p below this is called a change."""
 
@@ -56,9 +58,9 @@ def describe_plan(run: Prepared) -> list[str]:
 def describe_time(plan: BatchPlan, replies: int, seconds: float, evaluations: int) -> str:
     """How long a run will take, from how long ``replies`` held-out replies took; they are asked ``evaluations`` times.
 
-    Of a step, sampling is between a quarter and two thirds, by model, prompt and what flat groups are refilled with.
+    Of a step, sampling is from two fifths to nearly all, by model, prompt and what flat groups are refilled with.
     """
-    sampled = plan.num_prompts * plan.num_generations * seconds / replies
+    sampled = plan.num_prompts * (1 + ONE_MORE * (plan.num_generations - 1)) * seconds / replies
     low, high = (factor * sampled + evaluations * seconds for factor in SAMPLING)
     return f"estimated time: {_minutes(low)} to {_minutes(high)}, by the pace of the held-out replies"
 
