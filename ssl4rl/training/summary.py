@@ -15,7 +15,7 @@ WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 SAMPLING = (1.0, 2.5)
 """A step takes so many times as long as its sampling."""
 ONE_MORE = 0.25
-"""What a further reply to a prompt takes of the first one's time: the prompt is run once, and all are sampled together."""
+"""What a further reply to a prompt takes of the first one's time: they share the prompt, and are sampled together."""
 CLEAR = 0.05
 """A paired p below this is called a change."""
 
