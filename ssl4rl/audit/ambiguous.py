@@ -17,7 +17,9 @@ def find_ambiguous(task: AnyTask, examples: Sequence[Example]) -> list[tuple[str
     """Each way in which an option that counts as wrong is right, and the first example with it."""
     graph = task.source if isinstance(task.source, TextAttributedGraph) and task.source.num_edges else None
     first = dict[str, str]()
-    for offer in read_offers(examples):
+    # A description that is to be written is none of several.
+    chosen = [example for example in examples if example.scoring.function != "score_text"]
+    for offer in read_offers(chosen):
         for found in (*_equal_texts(offer), *(() if graph is None else _by_the_graph(offer, graph))):
             first.setdefault(found, str(offer.example.id))
     return list(first.items())

@@ -9,6 +9,7 @@ from PIL import Image
 from planted import AMBIGUOUS, LEAKS, UNCHANGED, View, picks, small_graph
 
 from ssl4rl.answers import Scoring
+from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.audit.blind import excess
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.shortcuts import noise
@@ -16,6 +17,7 @@ from ssl4rl.audit.table import JPEG_QUALITY, audit
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.errors import UserError
+from ssl4rl.graph.tasks.attribute import Attribute
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.tasks import Knobs, Task
@@ -314,3 +316,11 @@ def test_images_that_were_trained_on_are_found(same_hash, first, found):
     copies = ImageSet("copies", Copies(noise(200), first), hashes, given_splits=np.array([0] * 60 + [1, 2]))
     lines = failed(View(own), 8, trained_on=copies)
     assert was_found(lines, "overlap", found) if found else not was_found(lines, "overlap", "")
+
+
+def test_a_description_that_is_to_be_written_is_no_option_beside_an_equal_one():
+    graph = default_graph()
+    few = [graph.texts[node % 8] for node in range(graph.num_nodes)]
+    twins = [text.upper() if node % 3 else text for node, text in enumerate(few)]
+    task = Attribute(replace(graph, texts=twins), level="generate")
+    assert not find_ambiguous(task, [task.example(index) for index in range(300)])
