@@ -12,7 +12,7 @@ from typing import Any
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
-from ssl4rl.data.text import class_name, first_repeated, is_missing, present
+from ssl4rl.data.text import cell_text, class_name, first_repeated, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.records import parse_json
@@ -202,13 +202,10 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return present(value)
-    if is_missing(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas turns a column of integers with a gap into floats
-    return value if isinstance(value, bytes | dict | list) else str(value)
+    if isinstance(value, bytes | dict | list):
+        return value
+    text = cell_text(value)
+    return str(value) if text is None else text
 
 
 def _label(cells: Mapping[str, Any]) -> str:
