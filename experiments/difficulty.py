@@ -17,11 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.asking import scored
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.environment import environment
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
-from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.engines import open_engine
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run, open_run
 from ssl4rl.training.recipe import Recipe
@@ -88,8 +89,7 @@ def scores(run: Run, seed: int) -> dict[str, float]:
         for level in LEVELS:
             task = TASKS.get(name)(default_graph(), split="val", level=level, seed=1000 + seed)
             examples = [task.example(index) for index in range(EXAMPLES)]
-            replies = generate(engine, [example.messages() for example in examples], Sampling(REPLY_LENGTH))
-            values = [task.score(reply.text, example).value for reply, example in zip(replies, examples, strict=True)]
+            values = [score.value for _, score in scored(engine, task, examples, REPLY_LENGTH)]
             found[f"{name}@{level}"] = sum(values) / len(values)
     for name in ("node", "link"):
         folder = run.path / f"eval-{name}"

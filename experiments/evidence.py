@@ -19,15 +19,14 @@ import argparse
 import gc
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 import ssl4rl
+from experiments.asking import scored
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.drafts import Draft
@@ -36,11 +35,11 @@ from ssl4rl.example import Example
 from ssl4rl.graph.benchmarks.base import LEVELS
 from ssl4rl.graph.benchmarks.node import NodeClassification, NodeKnobs
 from ssl4rl.graph.task import GraphTask
-from ssl4rl.graph.text import EMPTY
-from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.engines import open_engine
 from ssl4rl.registry import TASKS
-from ssl4rl.runs import CONFIG, Run, open_run
+from ssl4rl.runs import Run, open_run
 from ssl4rl.tasks import AnyTask
+from ssl4rl.training.controls import TASK, arm_recipe, arm_run, check_controls
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import load_recipe
 from ssl4rl.training.saving import LAST, MODEL
@@ -51,9 +50,8 @@ RESULTS = Path(__file__).parent / "results" / "evidence"
 STEPS, ITEMS = 80, 300
 PROMPTS = 8
 """Prompts of a step, and so examples of a supervised step."""
-REWARDS = ("task", "random", "format", "incorrect")
-CORRUPTED = ("text", "edges")
-REFERENCES = ("sft", "labels")
+SFT, LABELS = REFERENCES = ("sft", "labels")
+"""Arms that are no control."""
 ARMS = ("task-0", "task-1", "task-2", "random-0", "format-0", "incorrect-0", "text-0", "edges-0", "sft-0", "labels-0")
 BASE = "base"
 ANSWER: dict[str, Any] = {"reasoning": False, "text_budget": 140}
@@ -63,11 +61,11 @@ METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answ
 """What is kept of each step's metrics."""
 
 
-@TASKS.register("labels")
+@TASKS.register(LABELS)
 class Labels(GraphTask[NodeKnobs]):
     """The labels of the node benchmark as the reward: a reference, for nothing about it is self-supervised."""
 
-    name: ClassVar[str] = "labels"
+    name: ClassVar[str] = LABELS
     knobs_type = NodeKnobs
     levels = LEVELS
     default_level: ClassVar[str] = "one-hop"
@@ -84,46 +82,32 @@ class Labels(GraphTask[NodeKnobs]):
 def recipe_of(arm: str, model: str) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
-    recipe = load_recipe(RECIPE, model=model).model_dump()
-    recipe["seed"], recipe["grpo"]["max_steps"] = int(seed), STEPS
-    recipe["heldout"]["every"] = STEPS // 2
-    if kind in REWARDS:
-        recipe["reward"]["kind"] = kind
-    elif kind in CORRUPTED:
-        recipe["corrupt"] = kind
-    elif kind == "labels":
-        recipe["tasks"][0].update(name="labels", level=None, knobs=ANSWER)
-    elif kind != "sft":
-        raise SystemExit(f"{arm}: an arm is one of {', '.join((*REWARDS, *CORRUPTED, *REFERENCES))}, and a seed")
-    return Recipe.model_validate(recipe)
+    values = load_recipe(RECIPE, model=model).model_dump()
+    values["grpo"]["max_steps"], values["heldout"]["every"] = STEPS, STEPS // 2
+    if kind == LABELS:
+        values["tasks"][0].update(name=LABELS, level=None, knobs=ANSWER)
+    recipe = Recipe.model_validate(values)
+    if kind not in (TASK, *REFERENCES):
+        check_controls(recipe, [kind])
+    return arm_recipe(recipe, TASK if kind in REFERENCES else kind, int(seed))
 
 
 def train(arm: str, model: str, runs: Path) -> Run:
     """The arm's run, trained as far as it is not."""
-    path = runs / arm
-    started = (path / CONFIG).is_file()
-    if started and open_run(path).finished:
+    recipe, path = recipe_of(arm, model), runs / arm
+    if not arm.startswith(SFT):
+        return arm_run(recipe, path)
+    if path.is_dir() and open_run(path).finished:
         return open_run(path)
-    recipe = recipe_of(arm, model)
-    if arm.startswith("sft"):
-        return warm_up(recipe, path, Settings(STEPS, PROMPTS, recipe.grpo["learning_rate"]))
-    return ssl4rl.train(recipe, path, resume=started)
-
-
-def blanked(example: Example) -> Example:
-    """The example with the texts of all shown nodes blanked; options stay."""
-    above, edges, below = example.text.partition("\nEdges:")
-    hidden = re.sub(r"(?m)^(\[\d+\]) .*$", rf"\1 {EMPTY}", above)
-    return replace(example, parts=(hidden + edges + below,))
+    return warm_up(recipe, path, Settings(STEPS, PROMPTS, recipe.grpo["learning_rate"]))
 
 
 def questions(model: str, data: Path) -> Iterator[tuple[str, AnyTask, list[Example]]]:
     """What every model is asked: a name, the task or benchmark that scores the replies, and the examples."""
     entry = load_recipe(RECIPE, model=model).tasks[0]
     task = ssl4rl.task(entry.name, entry.dataset, level=entry.level, split="val", **entry.knobs)
-    held_out = [task.example(index) for index in range(ITEMS)]
-    yield "held out", task, held_out
-    yield "held out, no texts", task, list(map(blanked, held_out))
+    for name, asked in (("held out", task), ("held out, no texts", task.changed({"corrupt": "text"}))):
+        yield name, asked, [asked.example(index) for index in range(ITEMS)]
     for name, graph in (("node", "cora"), ("link", "cora"), ("relation", str(data / "graphs" / "umls"))):
         benchmark = ssl4rl.benchmark(name, graph, **ANSWER)
         yield name, benchmark, [benchmark.example(index) for index in range(min(ITEMS, benchmark.size))]
@@ -133,9 +117,7 @@ def ask(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
     """The answers of one model, a line each."""
     engine = open_engine("transformers", model, dtype="bfloat16", batch_size=16)
     for name, task, examples in questions(model, data):
-        replies = generate(engine, [example.messages() for example in examples], Sampling(ANSWER_TOKENS))
-        for example, reply in zip(examples, replies, strict=True):
-            score = task.score(reply.text, example)
+        for example, (reply, score) in zip(examples, scored(engine, task, examples, ANSWER_TOKENS), strict=True):
             line = {"asked": name, "model": which, "id": str(example.id), "items": list(example.source_items)}
             yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
 

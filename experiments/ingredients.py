@@ -22,9 +22,10 @@ import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
+from experiments.asking import scored
 from ssl4rl.environment import environment
 from ssl4rl.example import Example
-from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.engines import open_engine
 from ssl4rl.statistics import PairedDifference
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.grpo import grpo_config
@@ -85,8 +86,7 @@ def train_stock(recipe: Recipe, folder: Path) -> Path:
 def scores_of(model: str, task: AnyTask, examples: list[Example]) -> list[float]:
     """The score of each greedy reply."""
     engine = open_engine("transformers", model)
-    replies = generate(engine, [example.messages() for example in examples], Sampling(REPLY_LENGTH))
-    return [task.score(reply.text, example).value for reply, example in zip(replies, examples, strict=True)]
+    return [score.value for _, score in scored(engine, task, examples, REPLY_LENGTH)]
 
 
 def row_of(condition: str, seed: int, folder: Path) -> dict[str, Any]:

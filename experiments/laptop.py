@@ -15,21 +15,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ssl4rl
+from experiments.asking import scored
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.environment import environment
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
-from ssl4rl.example import Example
-from ssl4rl.graph.text import EMPTY
-from ssl4rl.inference.engines import Sampling, generate, open_engine
+from ssl4rl.inference.engines import open_engine
 from ssl4rl.runs import CONFIG, Run, open_run
 from ssl4rl.statistics import Estimate, PairedDifference
 
@@ -66,20 +63,13 @@ def heldout_against(run: Run, step: int, other: Run, other_step: int) -> dict[st
     return PairedDifference.of([each.score for each in theirs], [each.score for each in mine], items).as_dict()
 
 
-def blanked(example: Example) -> Example:
-    """The example with the texts of all shown nodes blanked; options stay."""
-    above, edges, below = example.text.partition("\nEdges:")
-    hidden = re.sub(r"(?m)^(\[\d+\]) .*$", rf"\1 {EMPTY}", above)
-    return replace(example, parts=(hidden + edges + below,))
-
-
 def without_texts(run: Run, model: Path, count: int) -> dict[str, Any]:
     """The score of a model on the held-out examples of a run with the texts of the nodes blanked."""
     task, _ = ssl4rl.rebuild(run.heldout()[0].id, run=run)
-    examples = [blanked(task.example(index)) for index in range(count)]
+    blank = task.changed({"corrupt": "text"})
+    examples = [blank.example(index) for index in range(count)]
     engine = open_engine("transformers", str(model), dtype="bfloat16", batch_size=16)
-    replies = generate(engine, [example.messages() for example in examples], Sampling(ANSWER_TOKENS))
-    scores = [task.score(reply.text, example) for reply, example in zip(replies, examples, strict=True)]
+    scores = [score for _, score in scored(engine, blank, examples, ANSWER_TOKENS)]
     return Estimate.of(scores, [example.source_items for example in examples]).as_dict()
 
 

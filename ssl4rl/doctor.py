@@ -15,7 +15,7 @@ from typing import Any
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
-from ssl4rl.offline import hub_address, is_switched_off, why_unreachable
+from ssl4rl.hub_names import hub_address, is_switched_off, why_unreachable
 
 LITTLE_GB = 5.0
 """Less free space than this is a problem: a checkpoint of a model of half a billion parameters has 6 GB."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ssl4rl import offline
+from ssl4rl import hub_names
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_hub_is_asked_once_and_left_alone_where_it_is_switched_off(monkeypat
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setenv("HF_ENDPOINT", "http://nowhere.example/")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert offline.why_unreachable() == "HF_HUB_OFFLINE is set" and not asked
+    assert hub_names.why_unreachable() == "HF_HUB_OFFLINE is set" and not asked
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    assert offline.why_unreachable() == offline.why_unreachable() == "no network"
+    assert hub_names.why_unreachable() == hub_names.why_unreachable() == "no network"
     assert asked == ["http://nowhere.example"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -83,13 +83,21 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
     Verdicts are still without Holm's correction: :func:`judge` gives those of a whole table.
     """
     fit, *parts = _parts(task, count)
+    if fit.examples[0].scoring.function == "score_text":
+        constant = _best_constant(fit.examples)
+        return [
+            part.cell(
+                "best constant",
+                [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples],
+            )
+            for part in parts
+        ]
     golds = list(dict.fromkeys(example.gold for example in fit.examples))
-    described = fit.examples[0].scoring.function == "score_text"
     train = read_offers(fit.examples, golds)
-    fixed, fitted, apart = ({}, {}, {}) if described else _rules(task, train, with_classifiers=True)
-    needs = {} if described else need_rules(task.source, train)
-    constant = _best_constant(fit.examples) if described else ""
-    blind = "" if described else _best_blind(fit.examples)
+    fixed, fit_rules = _rules(task, train, with_classifiers=True)
+    fitted, apart = fit_rules(train), by_other_items(fit_rules, train)
+    needs = need_rules(task.source, train)
+    blind = _best_blind(fit.examples)
     cells: list[Cell] = []
     for part in parts:
         offers = read_offers(part.examples, golds)
@@ -97,42 +105,35 @@ def measure(task: AnyTask, count: int) -> list[Cell]:
         same = part.split == fit.split
         cells += part.try_rules(apart if same else fitted, offers, reverse=not same)
         cells += part.try_rules(needs, offers, reverse=False, need=True)
-        if described:
-            scores = [answers.score(each.reply_with(constant), each.scoring).value for each in part.examples]
-            cells.append(part.cell("best constant", scores))
-        else:
-            cells.append(part.cell("best blind reply", scores_of(blind, part.examples)))
+        cells.append(part.cell("best blind reply", scores_of(blind, part.examples)))
     return cells
 
 
 def measure_cheaply(task: AnyTask, fit: Sequence[Example], held_out: Sequence[Example]) -> list[Cell]:
     """The cells of the rules alone, without classifiers, fitted on some examples of a task and tried on others."""
     golds = list(dict.fromkeys(example.gold for example in fit))
-    fixed, _, apart = _rules(task, read_offers(fit, golds), with_classifiers=False)
+    train = read_offers(fit, golds)
+    fixed, fit_rules = _rules(task, train, with_classifiers=False)
     part, offers = _Part(task, task.split, held_out), read_offers(held_out, golds)
-    return [*part.try_rules(fixed, offers), *part.try_rules(apart, offers, reverse=False)]
+    apart = part.try_rules(by_other_items(fit_rules, train), offers, reverse=False)
+    return [*part.try_rules(fixed, offers), *apart]
 
 
 def _rules(
     task: AnyTask, train: Sequence[Offer], *, with_classifiers: bool
-) -> tuple[dict[str, Rule], dict[str, Rule], dict[str, Rule]]:
-    """Rules that remember nothing but single options, if that; those that are fitted on train, for questions of
-    another split; and the same for other questions of train.
-    """
-
-    def remembering(offers: Sequence[Offer]) -> dict[str, Rule]:
-        return remembering_rules(task.source, offers)
+) -> tuple[dict[str, Rule], Callable[[Sequence[Offer]], dict[str, Rule]]]:
+    """Rules that remember nothing but single options, if that; and what fits the others on questions of train."""
 
     def fit(offers: Sequence[Offer]) -> dict[str, Rule]:
         rules = fitted_rules(task.source, offers)
         if with_classifiers:
             rules |= fitted_classifiers(task.source, offers)
         # A list is odd whatever else is offered: who remembers it remembers the question.
-        return rules | remembering(offers) if are_lists else rules
+        return rules | remembering_rules(task.source, offers) if are_lists else rules
 
     are_lists = all(offer.are_lists for offer in train)
-    fixed = fixed_rules(task.source, train) | ({} if are_lists else remembering(train))
-    return fixed, fit(train), by_other_items(fit, train)
+    fixed = fixed_rules(task.source, train)
+    return fixed if are_lists else fixed | remembering_rules(task.source, train), fit
 
 
 def _parts(task: AnyTask, count: int) -> list[_Part]:

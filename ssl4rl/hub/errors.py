@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ssl4rl.errors import UserError
-from ssl4rl.offline import hub_address, why_unreachable
+from ssl4rl.hub_names import hub_address, why_unreachable
 from ssl4rl.progress import is_quiet
 
 LOG_IN = "run `hf auth login`, or set HF_TOKEN"

@@ -87,14 +87,19 @@ def run_controls(
     for seed in range(recipe.seed, recipe.seed + seeds):
         for arm in arms:
             say(f"{arm}, seed {seed}")
-            runs[arm].append(_trained(arm_recipe(recipe, arm, seed), folder / f"{arm}-{seed}"))
+            runs[arm].append(arm_run(arm_recipe(recipe, arm, seed), folder / f"{arm}-{seed}"))
     found = [_arm(arm, runs[arm], runs[TASK]) for arm in arms]
     content = {"recipe": recipe.model_dump(mode="json"), "seeds": seeds, "arms": [arm.as_dict() for arm in found]}
     (folder / RESULT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return found
 
 
-def _trained(recipe: Recipe, path: Path) -> Run:
+def arm_run(recipe: Recipe, path: Path) -> Run:
+    """The run of an arm in its folder: used as it is, gone on with, or started.
+
+    Raises:
+        UserError: as training does, and for the run of another recipe.
+    """
     if not (path / CONFIG).is_file():
         return run_recipe(recipe, path)
     run = open_run(path)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ssl4rl.drafts import Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Indices, IntArray
-from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.tasks.candidates import CandidateTask, CandK
@@ -65,15 +64,7 @@ class AlikeTask(CandidateTask[CandK]):
         Raises:
             NotApplicable: if there are fewer than a question takes.
         """
-
-        def compute() -> Computed:
-            nodes = find()
-            is_one = np.zeros(self.source.num_nodes, dtype=bool)
-            is_one[nodes] = True
-            return {"nodes": nodes, "is_one": is_one}
-
-        found = self.kept("pool", compute)
-        self.pool, self._in_pool = found["nodes"], found["is_one"]
+        self.pool, self._in_pool = self.kept_nodes("pool", find)
         if len(self.pool) < self.knobs.num_candidates:
             raise NotApplicable(
                 f"graph {self.source.name} has {len(self.pool)} {self.split} nodes {meaning}; "

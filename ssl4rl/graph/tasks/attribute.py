@@ -19,7 +19,6 @@ from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
-from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.subgraph import Subgraph
@@ -90,19 +89,12 @@ class Attribute(CandidateTask[AttributeKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        found = self.kept("maskable", self._find_maskable)
-        self.maskable, self._is_maskable = found["nodes"], found["is_one"]
+        self.maskable, self._is_maskable = self.kept_nodes("maskable", lambda: self._maskable(self.split))
         if len(self.maskable) < self.knobs.num_masked:
             raise NotApplicable(
                 f"graph {self.source.name} has {len(self.maskable)} {self.split} nodes with a text and a visible edge; "
                 f"task.num_masked={self.knobs.num_masked} needs more"
             )
-
-    def _find_maskable(self) -> Computed:
-        nodes = self._maskable(self.split)
-        is_one = np.zeros(self.source.num_nodes, dtype=bool)
-        is_one[nodes] = True
-        return {"nodes": nodes, "is_one": is_one}
 
     def _maskable(self, split: str) -> IntArray:
         nodes = text_split(self.source)[split]

@@ -6,7 +6,7 @@ themselves away by touching the target's shown neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ssl4rl.drafts import Redraw, inserted
+from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import Computed
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
@@ -83,6 +84,18 @@ class CandidateTask(GraphTask[CandK]):
         It may depend on what :meth:`kept` may.
         """
         return self.source.has_text & (self.view.visible.degrees > 0)
+
+    def kept_nodes(self, name: str, find: Callable[[], IntArray]) -> tuple[IntArray, NDArray[np.bool_]]:
+        """The nodes that ``find`` finds, and of every node whether it is one of them, [N]; as :meth:`kept`."""
+
+        def compute() -> Computed:
+            nodes = find()
+            is_one = np.zeros(self.source.num_nodes, dtype=bool)
+            is_one[nodes] = True
+            return {"nodes": nodes, "is_one": is_one}
+
+        found = self.kept(name, compute)
+        return found["nodes"], found["is_one"]
 
     @cached_property
     def population(self) -> Population:
