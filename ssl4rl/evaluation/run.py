@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,9 @@ def _results(
     """Asks for what is missing, and returns what scores.json says."""
     recipe, built = plan.recipe, plan.main.benchmark
     started = time.monotonic()
-    answers = _ask(plan, opened, run, deadline, say)
+    _ask(plan, opened, run, deadline, say)
+    # Read back rather than kept: while an engine works, memory does not grow with the items.
+    answers = {asked.variant: _in_order(run.answered(asked.variant)) for asked in plan.all}
     if opened.cache.unwritable:
         say(f"replies are in the run alone: {opened.cache.unwritable}; SSL4RL_HOME names another folder")
     replies = answers[plan.main.variant]
@@ -223,8 +225,8 @@ def _provenance(plan: Plan, model: Model) -> Provenance:
     return Provenance([UsedSource.of(benchmark)], model.fingerprint, versions)
 
 
-def _ask(plan: Plan, model: Model, run: Run, deadline: float | None, say: Say) -> dict[str | None, list[Prediction]]:
-    """Asks for the replies that the run does not hold yet, and returns all of them, by what was varied."""
+def _ask(plan: Plan, model: Model, run: Run, deadline: float | None, say: Say) -> None:
+    """Asks for the replies that the run does not hold yet, and records them."""
     answered = {asked.variant: _answered(asked, run, say) for asked in plan.all}
     pending = [
         (index, asked, sample)
@@ -254,23 +256,20 @@ def _ask(plan: Plan, model: Model, run: Run, deadline: float | None, say: Say) -
             draws = [sample for *_, sample in chunk] if plan.recipe.samples > 1 else None
             for place, fields in model.reply(conversations, answers, plan.recipe, draws):
                 asked, example, sample = chunk[place]
-                prediction = _prediction(asked, example, sample, choices[place], fields)
-                answered[asked.variant][prediction.index, sample] = prediction
-                run.append(asked.file, prediction)
+                run.append(asked.file, _prediction(asked, example, sample, choices[place], fields))
                 advance(1)
                 if deadline is not None and time.monotonic() > deadline:
                     raise TimeIsUp
-    in_order = {variant: [found[key] for key in sorted(found)] for variant, found in answered.items()}
-    shared = benchmark.vocabulary
-    if shared is None:
-        return in_order
-    return {variant: [each.with_shared_choices(shared) for each in found] for variant, found in in_order.items()}
 
 
-def _answered(questions: Questions, run: Run, say: Say) -> dict[tuple[int, int], Prediction]:
-    """What a stopped evaluation recorded, by index and sample; a torn last line is cut off and its item asked again."""
+def _in_order(predictions: Iterable[Prediction]) -> list[Prediction]:
+    return sorted(predictions, key=lambda each: (each.index, each.sample))
+
+
+def _answered(questions: Questions, run: Run, say: Say) -> set[tuple[int, int]]:
+    """Index and sample of what a stopped evaluation recorded; a torn last line is cut off and its item asked again."""
     path = run.path / questions.file
-    predictions: dict[tuple[int, int], Prediction] = {}
+    found: set[tuple[int, int]] = set()
     for prediction in run.answered(questions.variant):
         index = prediction.index
         if index >= questions.count or questions.benchmark.example(index).id != prediction.id:
@@ -278,14 +277,14 @@ def _answered(questions: Questions, run: Run, say: Say) -> dict[tuple[int, int],
                 f"{path} answers {prediction.id}, which this recipe does not ask: the dataset or ssl4rl has changed "
                 "since; start again with another --output"
             )
-        predictions[index, prediction.sample] = prediction
+        found.add((index, prediction.sample))
     if path.is_file():
         if run.is_torn(questions.file):
             say(f"{path.name}: a torn last line is dropped, and its item asked again")
         run.rewrite(questions.file, list(read_lines(path)))
         what = "items" if questions.samples == 1 else "replies"
-        say(f"continuing after {len(predictions)} of {questions.count * questions.samples} {what}")
-    return predictions
+        say(f"continuing after {len(found)} of {questions.count * questions.samples} {what}")
+    return found
 
 
 def _prediction(
