@@ -30,6 +30,9 @@ EVERY = "all"
 SHOT_POOL = 512
 """Training items that few-shot examples are chosen from."""
 
+MANY_OPTIONS = 100
+"""More options than this are what makes a prompt long, rather than a subgraph."""
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -190,5 +193,8 @@ def check_lengths(plan: Plan, engine: Engine) -> None:
         reply_length, setting = LONGEST_LABEL, "--shots"
     else:
         reply_length, setting = plan.recipe.sampling.max_new_tokens, "--max-new-tokens or --shots"
-    examples = (plan.main.benchmark.example(index) for index in range(plan.main.count))
+    benchmark = plan.main.benchmark
+    if (listed := len(benchmark.choices(benchmark.example(0)))) > MANY_OPTIONS:
+        setting += f", merge some of the {listed:,} options that it lists, or take a model that reads more"
+    examples = (benchmark.example(index) for index in range(plan.main.count))
     measure(files, examples, reply_length, limit, before=plan.main.shots, reply_setting=setting)

@@ -68,16 +68,20 @@ def test_a_table_of_many_columns_is_read(tmp_path):
         load_folder(tmp_path)
 
 
-def test_a_benchmark_of_many_classes_asks_about_all_of_them():
-    """100,000 would take a prompt of megabytes, which the check of lengths refuses for any model that has a length."""
+def test_a_benchmark_of_many_classes_asks_about_all_of_them(tmp_path):
+    """A model that cannot read so long a prompt refuses it before it is asked, and says what makes it long."""
     classes, nodes = 3000, 6000
     ends = np.random.default_rng(0).integers(nodes, size=(2, 3 * nodes))
     names = [f"class {number}" for number in range(classes)]
     texts = [f"text {node}" for node in range(nodes)]
     graph = TextAttributedGraph.from_edges("many", texts, ends, labels=np.arange(nodes) % classes, label_names=names)
     with within(20):
-        example = ssl4rl.benchmark("node", graph).example(0)
+        node = ssl4rl.benchmark("node", graph)
+        example = node.example(0)
     assert example.gold in example.text and len(example.text) > 10 * classes
+    with pytest.raises(UserError, match="merge some of the 3,000 options that it lists, or take a model"):
+        ssl4rl.evaluate(node, "tiny", tmp_path, limit=2)
+    assert not list(tmp_path.iterdir())
 
 
 def encoded(width, height):
