@@ -126,9 +126,8 @@ def _print(example: Example, replies: Sequence[ReplyRecord]) -> None:
     typer.secho(f"answer: {example.gold or '(not known)'}   (chance {example.chance:.2f})", fg="green")
     dropped = example.meta.get("dropped")
     if dropped:
-        typer.secho(
-            f"cut: {sum(dropped.values())} characters of {len(dropped)} texts; task.text_budget decides", fg="yellow"
-        )
+        texts = "a text" if len(dropped) == 1 else f"{len(dropped)} texts"
+        typer.secho(f"cut: {sum(dropped.values()):,} characters of {texts}; task.text_budget decides", fg="yellow")
     for reply in replies:
         step = f"step {reply.step}, " if isinstance(reply, Completion) else ""
         typer.secho(f"{step}score {reply.score}: ", fg="magenta", nl=False)

@@ -47,24 +47,33 @@ def edge_costs(pieces: Sequence[Image.Image], others: Sequence[Image.Image], sid
     return np.asarray(np.abs(own[:, None] - other[None]).mean(axis=(2, 3, 4)))
 
 
-def hole_cost(image: Image.Image, hole: PixelBox, place: PixelBox, piece: Image.Image) -> float:
-    """The difference of a piece's edges from those of a hole, of 255, if it lay at that place inside.
+def hole_costs(
+    image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], patches: Sequence[Image.Image]
+) -> Array:
+    """The difference of patches' edges from those of a hole, of 255, if each lay at each of these places inside.
 
-    The mean over its sides, the nearer ones weighing more. Around the hole are at least as many pixels as are compared.
+    The mean over the sides, the nearer ones weighing more. Around the hole are at least as many pixels as are compared,
+    and all patches have the same size.
+
+    Returns:
+        [places, patches].
     """
-    widths = edge_widths(min(piece.size))
-    left, top, right, bottom = place
-    around = {
-        "left": (left - hole[0], (hole[0] - max(widths), top, hole[0], bottom)),
-        "right": (hole[2] - right, (hole[2], top, hole[2] + max(widths), bottom)),
-        "above": (top - hole[1], (left, hole[1] - max(widths), right, hole[1])),
-        "below": (hole[3] - bottom, (left, hole[3], right, hole[3] + max(widths))),
-    }
-    costs = [
-        np.abs(_edge(piece, side, widths) - _edge(image.crop(box), OPPOSITE[side], widths)).mean()
-        for side, (_, box) in around.items()
-    ]
-    return float(np.average(costs, weights=[1 / (1 + distance) for distance, _ in around.values()]))
+    widths = edge_widths(min(patches[0].size))
+    edges = {side: np.stack([_edge(patch, side, widths) for patch in patches]) for side in SIDES}
+    rows = []
+    for left, top, right, bottom in places:
+        around = {
+            "left": (left - hole[0], (hole[0] - max(widths), top, hole[0], bottom)),
+            "right": (hole[2] - right, (hole[2], top, hole[2] + max(widths), bottom)),
+            "above": (top - hole[1], (left, hole[1] - max(widths), right, hole[1])),
+            "below": (hole[3] - bottom, (left, hole[3], right, hole[3] + max(widths))),
+        }
+        costs = [
+            np.abs(edges[side] - _edge(image.crop(box), OPPOSITE[side], widths)).reshape(len(patches), -1).mean(axis=1)
+            for side, (_, box) in around.items()
+        ]
+        rows.append(np.average(costs, axis=0, weights=[1 / (1 + distance) for distance, _ in around.values()]))
+    return np.stack(rows)
 
 
 def edge_widths(side: int) -> tuple[int, int]:
@@ -79,7 +88,15 @@ def rank_of(costs: Sequence[float] | Array, place: int) -> int:
 
 def _edge(image: Image.Image, side: str, widths: Sequence[int]) -> Array:
     """The mean colours across an edge, pixel by pixel along it, [widths, pixels, 3]."""
-    across = 1 if side in ("left", "right") else 0
-    pixels = np.asarray(image, dtype=np.float32).swapaxes(0, 1 - across)
+    (width, height), reach = image.size, max(widths)
+    box = {
+        "left": (0, 0, reach, height),
+        "right": (width - reach, 0, width, height),
+        "above": (0, 0, width, reach),
+        "below": (0, height - reach, width, height),
+    }[side]
+    pixels = np.asarray(image.crop(box), dtype=np.float32)
+    if side in ("above", "below"):
+        pixels = pixels.swapaxes(0, 1)
     pixels = pixels[:, ::-1] if side in ("right", "below") else pixels
     return np.stack([pixels[:, :width].mean(axis=1) for width in widths])

@@ -111,10 +111,11 @@ def apart(
     Raises:
         Redraw: if they are not found.
     """
+    pairs = np.triu_indices(count, 1)
     for _ in range(APART_DRAWS):
         left, top = (rng.integers(edge - side + 1, size=count) for edge in size)
         far = np.maximum(np.abs(left[:, None] - left), np.abs(top[:, None] - top)) >= distance * side
-        if far[np.triu_indices(count, 1)].all():
+        if far[pairs].all():
             return [(x, y, x + side, y + side) for x, y in zip(left.tolist(), top.tolist(), strict=True)]
     raise Redraw("there is no room for the pieces")
 

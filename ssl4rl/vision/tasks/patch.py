@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.prompts import label_noun, option_labels
-from ssl4rl.vision.seams import SeamKnobs, edge_widths, hole_cost, rank_of
+from ssl4rl.vision.seams import SeamKnobs, edge_widths, hole_costs, rank_of
 from ssl4rl.vision.task import VisionTask, derive, labelled
 from ssl4rl.vision.transforms import GREY, PixelBox, apart, look_alike
 
@@ -116,7 +116,7 @@ class Patch(VisionTask[PatchKnobs]):
             if look_alike(patches):
                 continue
             order = rng.permutation(len(places)).tolist()
-            costs = {place: [hole_cost(image, hole, places[place], patch) for patch in patches] for place in order}
+            costs = hole_costs(image, hole, places, patches)
             fitting = [place for place in order if not self.knobs.matched or rank_of(costs[place], place) == rank]
             if fitting:
                 return hole, places, fitting[0]
