@@ -1,6 +1,7 @@
 """Check the contract of every registered task and benchmark at every level, on every source at hand.
 
     python -m experiments.audit [SOURCES]               (2,000 examples of each; hours on one core for all)
+    python -m experiments.audit --only link --only pair (what changed: the rest is kept as it was measured)
     python -m experiments.audit --examples 10000        (make audit-full)
     python -m experiments.audit --table                 (of what was measured: the table, and whether it is clean)
 
@@ -77,12 +78,13 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=2000)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/audit"))
+    parser.add_argument("--only", action="append", metavar="TASK", help="tasks and benchmarks; may be given again")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("sources", nargs="*", help="names of sources (graph and images are the embedded ones)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     for kind, source in () if options.table else sources(options.data, options.sources):
-        measure_source(kind, source, options.examples, options.output / source.name)
+        measure_source(kind, source, options.examples, options.output / source.name, options.only)
     contracts = [row for path in sorted(options.output.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
     judged = judge([cell for path in sorted(options.output.glob("*.csv")) for cell in read_cells(path)])
     broken = [row for row in contracts if any(row[key] for key in FAULTS)]
@@ -95,13 +97,19 @@ def main() -> None:
     sys.exit(bool(broken or found))
 
 
-def measure_source(kind: str, source: Source, examples: int, path: Path) -> None:
-    """Everything about one source; what is finished is written at once."""
+def measure_source(kind: str, source: Source, examples: int, path: Path, only: Sequence[str] | None = None) -> None:
+    """Everything about one source, or ``only`` some tasks anew; what is finished is written at once."""
     rows: list[dict[str, Any]] = []
     cells: list[Cell] = []
+    if only:
+        kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in kept if row["task"].partition("@")[0] not in only]
+        cells = [cell for cell in read_cells(path.with_suffix(".csv")) if cell.task.partition("@")[0] not in only]
     for split in SPLITS:
         count = examples if split == "train" else examples // OTHERS_SHARE
         for task in every_task(kind, source, split):
+            if only and task.name not in only:
+                continue
             # Contract and rules look at the same examples of train: each is built once.
             task.example = lru_cache(maxsize=None)(task.example)  # type: ignore[method-assign]
             findings = check_contract(task, max(1, count if kind == "graph" else count // OTHERS_SHARE))

@@ -24,7 +24,10 @@ from ssl4rl.prompts import label_noun, labels_for, write_options
 TRIES = 40
 """Edges that are tried as the counterpart of another."""
 EXCHANGES = 4000
-"""Pairs of edges that are tried; in a crowded graph, in the second half also such without ends of equal degrees."""
+"""Pairs of edges that are tried; from a quarter on also such whose ends have texts of other lengths, and in a crowded
+graph from a half on such whose ends have other degrees."""
+SAME_LENGTH = 1.5
+"""Texts whose lengths differ by no more than this factor count as equally long."""
 FEW_EDGES = 100
 """With fewer edges in val or test, hardly any two can exchange their ends; others are taken as well."""
 
@@ -35,9 +38,9 @@ class PairKnobs(ContextKnobs):
     """What questions about edges add to the context."""
 
     negatives: Negatives = "degree"
-    """Where unlinked pairs come from: the ends of any two edges; such that have as many edges as the ends of a linked
-    pair, so that counting edges does not answer; or such that also share a neighbour (which is then shown for no
-    pair). They are of the kinds, or on the sides, that edges join."""
+    """Where unlinked pairs come from: the ends of any two edges; such that have as many edges and about as long texts
+    as the ends of a linked pair, so that counting does not answer; or such that also share a neighbour (which is then
+    shown for no pair). They are of the kinds, or on the sides, that edges join."""
 
 
 PK = TypeVar("PK", bound=ContextKnobs)
@@ -121,7 +124,8 @@ class PairTask(GraphTask[PK]):
 
         Two edges, and the two pairs that exchange their ends, are drawn together, and one of either is asked about. So
         every node is in as many linked pairs as in others, and to remember nodes is worth nothing. Where an end of one
-        edge has about as many edges as that of the other has, each pair also has the degrees of one of the edges.
+        edge is like that of the other in degree and length, each pair also has those of one of the edges: what is
+        linked is often equally long.
 
         Raises:
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
@@ -143,8 +147,12 @@ class PairTask(GraphTask[PK]):
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
         """
         for attempt in range(EXCHANGES):
-            (a, b), (c, d) = edges = self._two_edges(negatives, others, rng)
-            fits = {(a, d): self._alike(b, d, negatives), (c, b): self._alike(a, c, negatives)}
+            by_length = attempt < EXCHANGES // 4
+            (a, b), (c, d) = edges = self._two_edges(negatives, others, rng, by_length)
+            fits = {
+                (a, d): self._alike(b, d, negatives, by_length),
+                (c, b): self._alike(a, c, negatives, by_length),
+            }
             if len({a, b, c, d}) < 4 or self.is_joined(a, d) or self.is_joined(c, b):
                 continue
             # In a crowded graph there may be none with equal degrees.
@@ -153,7 +161,7 @@ class PairTask(GraphTask[PK]):
         raise NotApplicable(f"graph {self.source.name} has too few unlinked pairs for task.negatives={negatives}")
 
     def _two_edges(
-        self, negatives: Negatives, others: IntArray, rng: np.random.Generator
+        self, negatives: Negatives, others: IntArray, rng: np.random.Generator, by_length: bool
     ) -> tuple[tuple[int, int], tuple[int, int]]:
         """An edge of the split and one of ``others``; nodes may repeat, and ends need not be alike."""
         a, b = self._turned(self.positive(rng), rng)
@@ -164,19 +172,22 @@ class PairTask(GraphTask[PK]):
             return (a, b), ((a, b) if near is None or far is None else (far, near))
         for _ in range(TRIES):
             c, d = self._turned(self._ends_of(others, rng), rng)
-            if self._alike(a, c, negatives) or self._alike(b, d, negatives):
+            if self._alike(a, c, negatives, by_length) or self._alike(b, d, negatives, by_length):
                 break
         return (a, b), (c, d)
 
     def _turned(self, edge: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         return edge if rng.integers(2) else (edge[1], edge[0])
 
-    def _alike(self, node: int, other: int, negatives: Negatives) -> bool:
-        """Whether two nodes are of a kind, and unless negatives are random have about as many edges."""
-        if negatives != "random":
-            return self.ends.cell(node) == self.ends.cell(other)
-        groups = node_groups(self.source)
-        return groups is None or bool(groups[node] == groups[other])
+    def _alike(self, node: int, other: int, negatives: Negatives, by_length: bool) -> bool:
+        """Whether two nodes are of a kind, and unless negatives are random have about as many edges and words."""
+        if negatives == "random":
+            groups = node_groups(self.source)
+            return groups is None or bool(groups[node] == groups[other])
+        if self.ends.cell(node) != self.ends.cell(other):
+            return False
+        shorter, longer = sorted(len(self.source.texts[each]) for each in (node, other))
+        return not by_length or longer <= SAME_LENGTH * max(shorter, 1)
 
     @cached_property
     def ends(self) -> Population:

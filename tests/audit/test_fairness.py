@@ -175,3 +175,24 @@ def test_what_is_remembered_of_the_pairs_of_a_small_graph_is_no_property_of_them
     [boosted] = [cell for cell in cells if cell.split == "train" and "gradient boosting" in cell.rule]
     assert boosted.excess < 0.05
     assert not [cell for cell in cells if cell.verdict == "finding"]
+
+
+def graph_of_lengths():
+    """Short texts are mostly linked with short ones, and long ones with long ones."""
+    rng = np.random.default_rng(0)
+    ends = rng.integers(400, size=(2, 6000))
+    long = ends >= 200
+    ends = ends[:, (long[0] == long[1]) | (rng.random(6000) < 0.1)]
+    texts = [" ".join(["word"] * int(rng.integers(2, 6) + 12 * (node >= 200))) + f" {node}" for node in range(400)]
+    return TextAttributedGraph.from_edges("lengths", texts, ends)
+
+
+@pytest.mark.parametrize("level", ["easy", "medium", "hard"])
+def test_equally_long_texts_do_not_tell_that_two_nodes_are_linked(level):
+    task = Link(graph_of_lengths(), level=level)
+    near = {"yes": [], "no": []}
+    for example in map(task.example, range(600)):
+        one, other = (node >= 200 for node in example.meta["asked"])
+        near[example.gold].append(one == other)
+    assert abs(np.mean(near["yes"]) - np.mean(near["no"])) < 0.1
+    assert not [cell for cell in judge(measure(task, 600)) if cell.verdict == "finding"]
