@@ -101,9 +101,11 @@ def measure_source(kind: str, source: Source, examples: int, path: Path, only: S
     """Everything about one source, or ``only`` some tasks anew; what is finished is written at once."""
     rows: list[dict[str, Any]] = []
     cells: list[Cell] = []
+    content: dict[str, Any] = {"environment": environment()}
     if only:
-        kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["rows"]
-        rows = [row for row in kept if row["task"].partition("@")[0] not in only]
+        kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        content |= {"only": list(only), "others_measured_in": kept["environment"]}
+        rows = [row for row in kept["rows"] if row["task"].partition("@")[0] not in only]
         cells = [cell for cell in read_cells(path.with_suffix(".csv")) if cell.task.partition("@")[0] not in only]
     for split in SPLITS:
         count = examples if split == "train" else examples // OTHERS_SHARE
@@ -120,7 +122,7 @@ def measure_source(kind: str, source: Source, examples: int, path: Path, only: S
                     cells += measure(task, examples)
                 except NotApplicable as error:
                     print(f"{source.name} {task.label}: {error}", file=sys.stderr)
-            content = {"environment": environment(), "rows": rows}
+            content["rows"] = rows
             path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
