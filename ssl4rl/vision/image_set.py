@@ -24,6 +24,8 @@ IntArray = NDArray[np.int64]
 
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
 """Shares of the distinct images where the data brings no splits: 85/5/10, as for the edges of a graph."""
+FEWEST_HELD_OUT = 10
+"""Images of val, and of test, that a small set gives up as well, if that is a tenth of it at most."""
 
 
 class ImageStore(Protocol):
@@ -132,15 +134,17 @@ def image_item(content_hash: str) -> str:
 
 
 def _drawn_splits(draws: NDArray[np.float64]) -> IntArray:
-    """The split of each distinct image by its draw from [0, 1), the same in every set that holds the image.
+    """The split of each distinct image by its draw from [0, 1), the same in every large set that holds the image.
 
-    In a very small set, where no draw falls into val or test, the images with the least draws fill them up.
+    In a small one few draws, or none, fall into val and test: the images with the least draws fill each of them up to
+    :data:`FEWEST_HELD_OUT`, but to no more than a tenth of the set.
     """
     splits = np.zeros(len(draws), dtype=np.int64)
     if len(draws) >= len(SPLITS):
         order = np.argsort(draws)
-        num_val = max(1, int((draws < VAL_SHARE).sum()))
-        num_test = max(1, int((draws < VAL_SHARE + TEST_SHARE).sum()) - num_val)
+        least = max(1, min(FEWEST_HELD_OUT, len(draws) // 10))
+        num_val = max(least, int((draws < VAL_SHARE).sum()))
+        num_test = max(least, int((draws < VAL_SHARE + TEST_SHARE).sum()) - num_val)
         splits[order[:num_val]] = SPLITS.index("val")
         splits[order[num_val : num_val + num_test]] = SPLITS.index("test")
     return splits

@@ -47,9 +47,7 @@ def edge_costs(pieces: Sequence[Image.Image], others: Sequence[Image.Image], sid
     return np.asarray(np.abs(own[:, None] - other[None]).mean(axis=(2, 3, 4)))
 
 
-def hole_costs(
-    image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], patches: Sequence[Image.Image]
-) -> Array:
+def hole_costs(image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], patches: Sequence[Image.Image]) -> Array:
     """The difference of patches' edges from those of a hole, of 255, if each lay at each of these places inside.
 
     The mean over the sides, the nearer ones weighing more. Around the hole are at least as many pixels as are compared,

@@ -129,6 +129,9 @@ def test_splits_follow_the_bytes():
 
 def test_a_small_set_has_every_split():
     assert [len(images(range(3)).members(split)) for split in ("train", "val", "test")] == [1, 1, 1]
+    # One image of val would be asked about again and again.
+    assert [len(images(range(60)).members(split)) for split in ("train", "val", "test")] == [48, 6, 6]
+    assert min(len(images(range(120)).members(split)) for split in ("val", "test")) >= 10
     assert [len(images([1, 1]).members(split)) for split in ("train", "val", "test")] == [2, 0, 0]
     with pytest.raises(UserError, match="unknown split 'valid'; did you mean val"):
         images(range(3)).members("valid")

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ssl4rl.source import SPLITS
-from ssl4rl.vision.image_set import ImageSet
+from ssl4rl.vision.image_set import FEWEST_HELD_OUT, ImageSet
 from ssl4rl.vision.questions import QuestionSet
 
 FEW = 20
@@ -28,6 +28,10 @@ def image_warnings(images: ImageSet, facts: Mapping[str, Any]) -> list[str]:
     else:
         empty = [split for split in SPLITS if not facts["splits"][split]]
         found += [f"no images are in {' and '.join(empty)}"] if empty else []
+        for split in ("val", "test"):
+            held = facts["splits"][split]
+            if 0 < held < FEWEST_HELD_OUT:
+                found.append(f"{split} holds {held} image{'s' * (held > 1)}: scores on it rest on so few")
     distinct = count - facts["duplicates"]
     if distinct == 1 and count > 1:
         found.append("all images are the same one")
