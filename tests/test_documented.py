@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import ssl4rl
 from ssl4rl.cli.main import ANYWHERE, app
-from ssl4rl.registry import BENCHMARKS, GRAPHS, TASKS
+from ssl4rl.registry import BENCHMARKS, ENGINES, GRAPHS, TASKS
 from ssl4rl.training.recipe_file import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,8 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+WALKS = [ROOT / "docs" / f"{name}.md" for name in ("my-graph", "my-photos", "add-a-benchmark")]
+"""Pages whose blocks run one after another, in an empty folder; the one on adding a task has a test of its own."""
 PLUGIN = {"common", "mirror", "same-class", "shared-topic", "which-way"}
 """Names that the example plug-in adds, and the page on adding a task, which has a test of its own."""
 
@@ -106,7 +108,7 @@ CHEAP = re.compile(
     r"ssl4rl ((graph|vision) show --\w|data (list|new|validate|info|convert) (\./)?my-graph|tasks\b|schema\b)"
 )
 NEEDS_MORE = re.compile(
-    r"shared-topic|which-way|cora|PHOTOS|ID|RUN|PATH|NAME|FOLDER|dishes|flags|imagenet|\.tsv|--png$"
+    r"shared-topic|which-way|modules|photos|cora|PHOTOS|ID|RUN|PATH|NAME|FOLDER|dishes|flags|imagenet|\.tsv|--png$"
 )
 SHOWN = [line for line in SSL4RL if CHEAP.match(line) and not NEEDS_MORE.search(line)]
 
@@ -123,11 +125,31 @@ def test_commands_that_need_no_other_data_run(tmp_path, monkeypatch):
 PYTHON = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in PAGES
+    if page not in WALKS
     for number, (kind, block) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
     if kind == "python"
 ]
 ELSEWHERE = ("Qwen/", "cora")
 """Names of models and data that have to be downloaded."""
+
+
+@pytest.mark.parametrize("page", WALKS, ids=lambda page: page.stem)
+def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for registry in (BENCHMARKS, ENGINES):
+        for name in ("_locations", "_plugins", "_loaded"):
+            monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    blocks = [(kind, block) for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")) if kind]
+    assert {kind for kind, _ in blocks} == {"python", "sh"}
+    names = {}
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, str(page), "exec"), names)
+            continue
+        for line in block.splitlines():
+            result = CliRunner().invoke(app, shlex.split(line)[1:])
+            assert result.exit_code == 0, (line, result.output, result.exception)
+            assert not line.startswith("ssl4rl data validate") or " is valid" in result.output
 
 
 @pytest.mark.parametrize("block", PYTHON)
