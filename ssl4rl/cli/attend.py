@@ -236,7 +236,9 @@ def _print(table: Table, lines: Sequence[str]) -> None:
     printed = RichTable(box=None)
     for place, head in enumerate(table.head):
         if 0 < place < len(table.head) - 1:
-            printed.add_column(escape(head), justify="right", overflow="fold")
+            # The name of a model may be a long path, and folds; numbers do not.
+            widest = max((len(row[place]) for row in table.rows), default=0)
+            printed.add_column(escape(head), justify="right", overflow="fold", min_width=widest)
         else:
             printed.add_column(escape(head), no_wrap=True, overflow="ellipsis")
     for row in table.rows:
