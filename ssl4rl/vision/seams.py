@@ -24,6 +24,8 @@ SIDES: Mapping[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "above
 OPPOSITE: Mapping[str, str] = {"left": "right", "right": "left", "above": "below", "below": "above"}
 
 Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+"""An image or a piece of it, [height, width, 3], from 0 to 255."""
 
 
 class SeamKnobs(VisionKnobs):
@@ -33,7 +35,18 @@ class SeamKnobs(VisionKnobs):
     """Whether edges are kept from telling: the right answer is as often of each rank by how well its edges match."""
 
 
-def edge_costs(pieces: Sequence[Image.Image], others: Sequence[Image.Image], side: str) -> Array:
+def as_pixels(image: Image.Image) -> Pixels:
+    """The pixels whose edges are compared."""
+    return np.asarray(image, dtype=np.float32)
+
+
+def part_of(pixels: Pixels, box: PixelBox) -> Pixels:
+    """Those inside a box."""
+    left, top, right, bottom = box
+    return pixels[top:bottom, left:right]
+
+
+def edge_costs(pieces: Sequence[Pixels], others: Sequence[Pixels], side: str) -> Array:
     """The mean difference of two pieces' pixels at their edges, of 255, if the second lay on that side of the first.
 
     All have the same size.
@@ -41,13 +54,13 @@ def edge_costs(pieces: Sequence[Image.Image], others: Sequence[Image.Image], sid
     Returns:
         [pieces, others].
     """
-    widths = edge_widths(min(pieces[0].size))
+    widths = edge_widths(min(pieces[0].shape[:2]))
     own = np.stack([_edge(piece, side, widths) for piece in pieces])
     other = np.stack([_edge(piece, OPPOSITE[side], widths) for piece in others])
     return np.asarray(np.abs(own[:, None] - other[None]).mean(axis=(2, 3, 4)))
 
 
-def hole_costs(image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], patches: Sequence[Image.Image]) -> Array:
+def hole_costs(image: Pixels, hole: PixelBox, places: Sequence[PixelBox], patches: Sequence[Pixels]) -> Array:
     """The difference of patches' edges from those of a hole, of 255, if each lay at each of these places inside.
 
     The mean over the sides, the nearer ones weighing more. Around the hole are at least as many pixels as are compared,
@@ -56,7 +69,7 @@ def hole_costs(image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], p
     Returns:
         [places, patches].
     """
-    widths = edge_widths(min(patches[0].size))
+    widths = edge_widths(min(patches[0].shape[:2]))
     edges = {side: np.stack([_edge(patch, side, widths) for patch in patches]) for side in SIDES}
     rows = []
     for left, top, right, bottom in places:
@@ -67,7 +80,9 @@ def hole_costs(image: Image.Image, hole: PixelBox, places: Sequence[PixelBox], p
             "below": (hole[3] - bottom, (left, hole[3], right, hole[3] + max(widths))),
         }
         costs = [
-            np.abs(edges[side] - _edge(image.crop(box), OPPOSITE[side], widths)).reshape(len(patches), -1).mean(axis=1)
+            np.abs(edges[side] - _edge(part_of(image, box), OPPOSITE[side], widths))
+            .reshape(len(patches), -1)
+            .mean(axis=1)
             for side, (_, box) in around.items()
         ]
         rows.append(np.average(costs, axis=0, weights=[1 / (1 + distance) for distance, _ in around.values()]))
@@ -84,17 +99,9 @@ def rank_of(costs: Sequence[float] | Array, place: int) -> int:
     return int((np.asarray(costs) < costs[place]).sum())
 
 
-def _edge(image: Image.Image, side: str, widths: Sequence[int]) -> Array:
+def _edge(piece: Pixels, side: str, widths: Sequence[int]) -> Array:
     """The mean colours across an edge, pixel by pixel along it, [widths, pixels, 3]."""
-    (width, height), reach = image.size, max(widths)
-    box = {
-        "left": (0, 0, reach, height),
-        "right": (width - reach, 0, width, height),
-        "above": (0, 0, width, reach),
-        "below": (0, height - reach, width, height),
-    }[side]
-    pixels = np.asarray(image.crop(box), dtype=np.float32)
-    if side in ("above", "below"):
-        pixels = pixels.swapaxes(0, 1)
-    pixels = pixels[:, ::-1] if side in ("right", "below") else pixels
-    return np.stack([pixels[:, :width].mean(axis=1) for width in widths])
+    rows = piece if side in ("left", "right") else piece.swapaxes(0, 1)
+    return np.stack(
+        [(rows[:, :width] if side in ("left", "above") else rows[:, -width:]).mean(axis=1) for width in widths]
+    )

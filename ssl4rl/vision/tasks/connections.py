@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from ssl4rl.answers import Scoring
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.prompts import label_noun, option_labels
-from ssl4rl.vision.seams import SIDES, SeamKnobs, edge_costs
+from ssl4rl.vision.seams import SIDES, SeamKnobs, as_pixels, edge_costs
 from ssl4rl.vision.task import VisionTask, derive, labelled
 from ssl4rl.vision.tasks.jigsaw import cut_into
 from ssl4rl.vision.transforms import is_plain, look_alike
@@ -106,7 +106,8 @@ class Connections(VisionTask[ConnectionsKnobs]):
         Raises:
             Redraw: if none are found.
         """
-        costs = {side: edge_costs(pieces, pieces, side) for side in SIDES}
+        pixels = [as_pixels(piece) for piece in pieces]
+        costs = {side: edge_costs(pixels, pixels, side) for side in SIDES}
         # Nobody can say what a piece of one colour joins.
         seen = [piece for piece, image in enumerate(pieces) if not is_plain(image)]
         every = [(piece, sides) for piece in seen for sides in self._sides(piece) if set(sides.values()) <= set(seen)]

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from ssl4rl.drafts import Draft, Redraw
-from ssl4rl.vision.seams import SIDES, SeamKnobs, edge_costs, rank_of
+from ssl4rl.vision.seams import SIDES, SeamKnobs, as_pixels, edge_costs, part_of, rank_of
 from ssl4rl.vision.task import VisionTask, derive
 from ssl4rl.vision.transforms import PixelBox, is_plain, look_alike
 
@@ -92,17 +92,18 @@ class Pair(VisionTask[PairKnobs]):
             Redraw: if none is found that looks different from all its neighbours, and neither is of one colour.
         """
         edge = round(self.knobs.piece * min(image.size))
-        step = edge + round(self.knobs.gap * edge)
+        step, pixels = edge + round(self.knobs.gap * edge), as_pixels(image)
         for _ in range(TRIES):
             left, top = (int(rng.integers(step, length - step - edge + 1)) for length in image.size)
             boxes = {
                 name: (left + x * step, top + y * step, left + x * step + edge, top + y * step + edge)
                 for name, (x, y) in {"": (0, 0), **SIDES}.items()
             }
-            pieces = {name: image.crop(box) for name, box in boxes.items()}
-            costs = [edge_costs([pieces[""]], [pieces[side]], name)[0, 0] for name in SIDES]
+            own, neighbour = part_of(pixels, boxes[""]), part_of(pixels, boxes[side])
+            costs = [edge_costs([own], [neighbour], name)[0, 0] for name in SIDES]
             if self.knobs.matched and rank_of(costs, list(SIDES).index(side)) != rank:
                 continue
+            pieces = {name: image.crop(box) for name, box in boxes.items()}
             if not (is_plain(pieces[""]) or is_plain(pieces[side]) or look_alike(list(pieces.values()))):
                 return boxes[""], boxes[side]
         raise Redraw("no pieces that look different match equally well at their edges")

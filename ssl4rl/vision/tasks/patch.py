@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.prompts import label_noun, option_labels
-from ssl4rl.vision.seams import SeamKnobs, edge_widths, hole_costs, rank_of
+from ssl4rl.vision.seams import SeamKnobs, as_pixels, edge_widths, hole_costs, part_of, rank_of
 from ssl4rl.vision.task import VisionTask, derive, labelled
 from ssl4rl.vision.transforms import GREY, PixelBox, apart, look_alike
 
@@ -105,18 +105,17 @@ class Patch(VisionTask[PatchKnobs]):
         side = round(self.knobs.hole * min(image.size))
         small = round(self.knobs.patch * side)
         inside = side - 2 * round(self.knobs.gap * small)
-        rim = max(edge_widths(small))
+        rim, pixels = max(edge_widths(small)), as_pixels(image)
         for _ in range(TRIES):
             left, top = (int(rng.integers(rim, edge - side - rim + 1)) for edge in image.size)
             hole = (left, top, left + side, top + side)
             x, y = left + (side - inside) // 2, top + (side - inside) // 2
             boxes = apart(rng, self.knobs.num_candidates, small, (inside, inside), SHIFT)
             places = [(x + box[0], y + box[1], x + box[2], y + box[3]) for box in boxes]
-            patches = [image.crop(box) for box in places]
-            if look_alike(patches):
+            if look_alike([image.crop(box) for box in places]):
                 continue
             order = rng.permutation(len(places)).tolist()
-            costs = hole_costs(image, hole, places, patches)
+            costs = hole_costs(pixels, hole, places, [part_of(pixels, box) for box in places])
             fitting = [place for place in order if not self.knobs.matched or rank_of(costs[place], place) == rank]
             if fitting:
                 return hole, places, fitting[0]

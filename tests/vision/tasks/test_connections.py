@@ -5,7 +5,7 @@ import pytest
 
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
-from ssl4rl.vision.seams import SIDES, edge_costs, rank_of
+from ssl4rl.vision.seams import SIDES, as_pixels, edge_costs, rank_of
 from ssl4rl.vision.tasks.connections import WHERE, Connections
 from ssl4rl.vision.tasks.jigsaw import cut_into
 
@@ -46,7 +46,7 @@ def test_the_edges_of_right_pieces_have_each_rank_equally_often():
     task = Connections(SOURCE, knobs={"num_sides": 1})
     ranks = []
     for example in map(task.example, range(32)):
-        first, *others = example.images
+        first, *others = map(as_pixels, example.images)
         [(side, letter)] = example.scoring.arguments["gold"].items()
         ranks.append(rank_of(edge_costs([first], others, side)[0], "ABCD".index(letter)))
     assert np.bincount(ranks).tolist() == [8, 8, 8, 8]

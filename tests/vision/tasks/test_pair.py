@@ -6,7 +6,7 @@ import pytest
 
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
-from ssl4rl.vision.seams import SIDES, edge_costs, rank_of
+from ssl4rl.vision.seams import SIDES, as_pixels, edge_costs, rank_of
 from ssl4rl.vision.tasks.pair import Pair
 
 SOURCE = noise(40)
@@ -30,7 +30,7 @@ def test_each_side_and_each_rank_of_it_come_equally_often():
     counts = Counter()
     for example in map(Pair(SOURCE).example, range(32)):
         one, other = example.images
-        costs = [edge_costs([one], [other], side)[0, 0] for side in SIDES]
+        costs = [edge_costs([as_pixels(one)], [as_pixels(other)], side)[0, 0] for side in SIDES]
         counts[example.gold, rank_of(costs, list(SIDES).index(example.gold))] += 1
     assert set(counts.values()) == {2} and len(counts) == 16
 

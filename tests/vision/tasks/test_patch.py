@@ -8,7 +8,7 @@ from PIL import ImageDraw
 
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
-from ssl4rl.vision.seams import hole_costs, rank_of
+from ssl4rl.vision.seams import as_pixels, hole_costs, rank_of
 from ssl4rl.vision.tasks.patch import Patch
 from ssl4rl.vision.transforms import GREY
 
@@ -40,7 +40,9 @@ def test_the_right_patch_has_each_rank_equally_often_unless_edges_may_tell():
     for example in map(task.example, range(32)):
         whole = task.whole(example.meta["images"][0]).image
         place = tuple(example.meta["places"][example.meta["asked"]])
-        [costs] = hole_costs(whole, tuple(example.meta["hole"]), [place], example.images[1:])
+        [costs] = hole_costs(
+            as_pixels(whole), tuple(example.meta["hole"]), [place], [as_pixels(patch) for patch in example.images[1:]]
+        )
         counts[rank_of(costs, "ABCD".index(example.gold)), example.gold] += 1
     assert set(counts.values()) == {2} and len(counts) == 16
     unmatched = Patch(SOURCE, level="easy")
