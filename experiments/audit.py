@@ -1,7 +1,7 @@
 """Check the contract of every registered task and benchmark at every level, on every source at hand.
 
     python -m experiments.audit [SOURCES]               (2,000 examples of each; hours on one core for all)
-    python -m experiments.audit --only link --only pair (what changed: the rest is kept as it was measured)
+    python -m experiments.audit --only link --only pair@hard (the rest is kept)
     python -m experiments.audit --examples 10000        (make audit-full)
     python -m experiments.audit --table                 (of what was measured: the table, and whether it is clean)
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=2000)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/audit"))
-    parser.add_argument("--only", action="append", metavar="TASK", help="tasks and benchmarks; may be given again")
+    parser.add_argument("--only", action="append", metavar="TASK", help="link or link@hard; may be given again")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("sources", nargs="*", help="names of sources (graph and images are the embedded ones)")
     options = parser.parse_args()
@@ -105,12 +105,12 @@ def measure_source(kind: str, source: Source, examples: int, path: Path, only: S
     if only:
         kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         content |= {"only": list(only), "others_measured_in": kept["environment"]}
-        rows = [row for row in kept["rows"] if row["task"].partition("@")[0] not in only]
-        cells = [cell for cell in read_cells(path.with_suffix(".csv")) if cell.task.partition("@")[0] not in only]
+        rows = [row for row in kept["rows"] if not _is_one_of(row["task"], only)]
+        cells = [cell for cell in read_cells(path.with_suffix(".csv")) if not _is_one_of(cell.task, only)]
     for split in SPLITS:
         count = examples if split == "train" else examples // OTHERS_SHARE
         for task in every_task(kind, source, split):
-            if only and task.name not in only:
+            if only and not _is_one_of(task.label, only):
                 continue
             # Contract and rules look at the same examples of train: each is built once.
             task.example = lru_cache(maxsize=None)(task.example)  # type: ignore[method-assign]
@@ -128,6 +128,11 @@ def measure_source(kind: str, source: Source, examples: int, path: Path, only: S
                 writer = csv.DictWriter(file, [field.name for field in fields(Cell)])
                 writer.writeheader()
                 writer.writerows(map(asdict, cells))
+
+
+def _is_one_of(label: str, names: Sequence[str]) -> bool:
+    """Whether a task is named, by its name or with its level."""
+    return label in names or label.partition("@")[0] in names
 
 
 def read_cells(path: Path) -> list[Cell]:

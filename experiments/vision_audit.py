@@ -39,7 +39,7 @@ from ssl4rl.vision.tasks.jigsaw import cut_into, mosaic
 from ssl4rl.vision.tasks.rotation import Rotation
 from ssl4rl.vision.transforms import square
 
-ALSO = ("hard", "harder", "paper-45")
+ALSO = ("hard", "paper-45")
 """The levels of rotation that the classifier is run on besides every default level and ``paper``."""
 
 

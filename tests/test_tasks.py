@@ -95,7 +95,7 @@ SLOTTED = [
     ("neighbor", {}, 5),
     ("neighbor", {"num_hidden": 2, "num_candidates": 4}, 4),
     ("attribute", {}, 4),
-    ("rotation", {"step": 45}, 8),
+    ("rotation", {"step": 45, "zoom": 1.6}, 8),
     ("contrastive", {}, 2),
     ("position", {"n": 3}, 9),
     ("jigsaw", {}, 1),

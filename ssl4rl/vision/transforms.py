@@ -147,17 +147,20 @@ def canvas_for(side: int) -> int:
     return math.ceil(side * math.sqrt(2)) + 2
 
 
-def turned(canvas: Image.Image, degrees: float, side: int) -> Image.Image:
-    """The centre of ``canvas``, ``side`` pixels a side, after a counter-clockwise turn about the centre; no zoom.
+def turned(
+    canvas: Image.Image, degrees: float, side: int, zoom: float = 1.0, centre: tuple[float, float] = (0.0, 0.0)
+) -> Image.Image:
+    """A square of ``canvas``, ``side`` pixels a side, after a counter-clockwise turn, enlarged by ``zoom``.
 
-    Quarter turns move pixels without changing any; the rest of the turn is resampled once, bicubically.
+    Its centre lies ``centre`` to the right of and below that of the canvas, in pixels. Quarter turns of the centre move
+    pixels without changing any; everything else is resampled once, bicubically.
     """
     quarters, rest = divmod(degrees % 360, 90)
-    if rest:
-        sine, cosine = math.sin(math.radians(rest)), math.cos(math.radians(rest))
+    if rest or zoom != 1:
+        sine, cosine = (function(math.radians(rest)) / zoom for function in (math.sin, math.cos))
         # Output to input: the inverse of a counter-clockwise turn as seen, where y points down, about both centres.
-        out, into = side / 2, canvas.width / 2
-        matrix = (cosine, -sine, into - cosine * out + sine * out, sine, cosine, into - sine * out - cosine * out)
+        out, right, down = side / 2, canvas.width / 2 + centre[0], canvas.height / 2 + centre[1]
+        matrix = (cosine, -sine, right - cosine * out + sine * out, sine, cosine, down - sine * out - cosine * out)
         view = canvas.transform((side, side), Image.Transform.AFFINE, matrix, BICUBIC)
     else:
         edge = (canvas.width - side) // 2

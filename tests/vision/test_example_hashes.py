@@ -71,7 +71,10 @@ def test_a_view_is_its_image_and_its_turn():
         "size": 319,
         "view": 224,
         "turn": before.content["turn"],
+        "zoom": before.content["zoom"],
+        "centre": before.content["centre"],
     }
+    assert after.content["zoom"] != before.content["zoom"]
     assert after.content["turn"] - before.content["turn"] in range(-360, 361, 45)
     quarter = Rotation(noise("aa")).draft(0, np.random.default_rng(0))
     assert "-0.0" not in str([part.content for part in quarter.parts if isinstance(part, ShownImage)])

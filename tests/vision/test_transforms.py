@@ -49,9 +49,23 @@ def test_a_turn_is_counter_clockwise_without_zoom_and_can_be_undone(degrees):
         assert np.array_equal(np.asarray(back), np.asarray(centre))
 
 
+@pytest.mark.parametrize("degrees", [0, 30, 90, 225])
+def test_an_enlarged_view_shows_a_part_of_its_own(degrees):
+    canvas = waves(canvas_for(100), canvas_for(100))
+    middle = canvas.width / 2
+    view = turned(canvas, degrees, 100, 1.6, (10, -6))
+    box = tuple(middle + at + end * 100 / 1.6 / 2 for end in (-1, 1) for at in (10, -6))
+    part = canvas.resize((100, 100), Image.Resampling.BICUBIC, box)
+    assert difference(view.rotate(-degrees, Image.Resampling.BICUBIC), part) < 12
+
+
 def test_a_turned_view_never_reaches_past_the_canvas():
     white = Image.new("RGB", (canvas_for(64), canvas_for(64)), "white")
     assert all(np.asarray(turned(white, degrees, 64)).min() == 255 for degrees in np.arange(0, 360, 7.5))
+    room = (1 - 1 / 1.6) * 64 / 2
+    corners = [(x * room, y * room) for x in (-1, 1) for y in (-1, 1)]
+    views = [turned(white, degrees, 64, 1.6, at) for degrees in np.arange(0, 360, 7.5) for at in corners]
+    assert all(np.asarray(view).min() == 255 for view in views)
 
 
 @pytest.mark.parametrize("step", DIVISORS)
