@@ -35,12 +35,17 @@ from ssl4rl.rng import seeded_rng
 from ssl4rl.vision.image_set import ImageSet, IntArray
 from ssl4rl.vision.task import VisionTask
 from ssl4rl.vision.tasks.contrastive import Contrastive
-from ssl4rl.vision.tasks.jigsaw import cut_into, mosaic
+from ssl4rl.vision.tasks.jigsaw import Jigsaw, cut_into, mosaic
+from ssl4rl.vision.tasks.position import Position
 from ssl4rl.vision.tasks.rotation import Rotation
 from ssl4rl.vision.transforms import square
 
 ALSO = ("hard", "paper-45")
 """The levels of rotation that the classifier is run on besides every default level and ``paper``."""
+
+
+LEVELED = (Jigsaw, Contrastive, Position)
+"""The tasks whose real images are also shown with their content taken out of the question."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def main() -> None:
         add_level(source, Rotation, "paper")
         for kind in kinds_on("images"):
             add_level(source, kind, kind.default_level)
-            if source.name != "noise" and kind is not Rotation:
+            if source.name != "noise" and kind in LEVELED:
                 add_leveled(source, kind)
     for level in ALSO:
         for source in image_sets:
