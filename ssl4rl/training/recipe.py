@@ -18,7 +18,7 @@ from ssl4rl.registry import REWARDS
 # For `tiny` on the embedded graph, on two cores: many prompts per step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. The names are trl.GRPOConfig's.
 QUICKSTART_GRPO: dict[str, Any] = {
-    "max_steps": 100,
+    "max_steps": 140,
     "learning_rate": 3e-4,
     "lr_scheduler_type": "cosine",
     "warmup_steps": 5,
