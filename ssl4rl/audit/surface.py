@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from ssl4rl.audit.offers import Offer
 from ssl4rl.audit.rules import Rule, log_odds, right_texts
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.kinds import node_groups
+from ssl4rl.graph.population import Population
 from ssl4rl.graph.view import edge_view
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import Source
@@ -152,7 +152,10 @@ def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Call
     Not what was right of the nodes elsewhere, which has a rule of its own: it names them, and with names a classifier
     remembers the edges of a small graph.
     """
-    degrees, groups = edge_view(graph).visible.degrees, node_groups(graph)
+    groups = node_groups(graph)
+    lengths = np.array([len(text) for text in graph.texts], dtype=np.int64)
+    # By class, of 24 nodes or more: in a small graph the exact numbers name the nodes as well.
+    classes = [Population.build(np.ones(len(each)), each, None) for each in (edge_view(graph).visible.degrees, lengths)]
     first = right_texts(counted[0])[0]
 
     def kinds(offer: Offer) -> tuple[int, ...]:
@@ -161,8 +164,7 @@ def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Call
     of_kinds = _counts((kinds(offer), first in right_texts(offer)) for offer in counted)
 
     def features(offer: Offer) -> Array:
-        rows = [[math.log1p(degrees[node]), math.log1p(len(graph.texts[node]))] for node in offer.asked]
-        pair = np.array(rows, dtype=np.float64)
+        pair = np.array([[each.cell(node) for each in classes] for node in offer.asked], dtype=np.float64)
         return np.concatenate([pair.min(axis=0), pair.max(axis=0), pair.sum(axis=0), of_kinds(kinds(offer))])
 
     return features

@@ -196,3 +196,10 @@ def test_equally_long_texts_do_not_tell_that_two_nodes_are_linked(level):
         near[example.gold].append(one == other)
     assert abs(np.mean(near["yes"]) - np.mean(near["no"])) < 0.1
     assert not [cell for cell in judge(measure(task, 600)) if cell.verdict == "finding"]
+
+
+def test_a_classifier_sees_that_equally_long_texts_are_linked():
+    # Where nothing is done about it: so the test above could fail.
+    cells = judge(measure(Link(graph_of_lengths(), knobs={"negatives": "random"}), 600))
+    found = {cell.rule for cell in cells if cell.verdict == "finding"}
+    assert "gradient boosting on surface features" in found

@@ -91,10 +91,33 @@ class Link(PairTask[LinkKnobs]):
         groups = self._groups_like(around)
         near = self.relations_near(*(int(node) for node in self.source.edge_index[:, around]))
         order = [int(self.relations[around]), *rng.permutation(near).tolist(), *rng.permutation(list(groups)).tolist()]
-        options = [relation for relation in dict.fromkeys(order) if relation in groups][: self.knobs.num_options]
-        edges = {relation: self._only(relation, groups[relation], options, rng) for relation in options}
-        gold, options = one_of(options, slot, rng)
-        return self.ask_relation(edges[gold], options, rng)
+        edges = self._apart([relation for relation in dict.fromkeys(order) if relation in groups], groups, rng)
+        gold, options = one_of(list(edges), slot, rng)
+        return self.ask_relation(int(rng.choice(edges[gold])), options, rng)
+
+    def _apart(
+        self, relations: Sequence[int], groups: Mapping[int, IntArray], rng: np.random.Generator
+    ) -> dict[int, list[int]]:
+        """The first of the relations that can all be options, with edges at whose ends none of the others holds.
+
+        Every option has to have one, so that it could be right.
+
+        Raises:
+            Redraw: if there are too few.
+        """
+        found: dict[int, dict[int, set[int]]] = {}
+        for relation in relations:
+            tried = {int(edge): self.relations_between(int(edge)) for edge in rng.choice(groups[relation], TRIES)}
+            own = {edge: true for edge, true in tried.items() if true.isdisjoint(found)}
+            others = {
+                other: {edge: true for edge, true in edges.items() if relation not in true}
+                for other, edges in found.items()
+            }
+            if own and all(others.values()):
+                found = {**others, relation: own}
+            if len(found) == self.knobs.num_options:
+                return {option: list(edges) for option, edges in found.items()}
+        raise Redraw("too few relations of which one alone can hold")
 
     def _groups_like(self, edge: int) -> dict[int, IntArray]:
         """The edges of the split whose ends have about the degrees of this one's, by relation."""
@@ -102,19 +125,6 @@ class Link(PairTask[LinkKnobs]):
             self._matched_groups[parts][int(self._degree_class(np.array([edge]), parts)[0])] for parts in DEGREE_PARTS
         )
         return next(groups for groups in classes if len(groups) >= self.knobs.num_options)
-
-    def _only(self, relation: int, edges: IntArray, options: Sequence[int], rng: np.random.Generator) -> int:
-        """One of the edges of a relation at whose ends none of the other options holds.
-
-        Raises:
-            Redraw: if none is found. Every option has to have one, so that it could be right.
-        """
-        others = [option for option in options if option != relation]
-        for _ in range(TRIES):
-            edge = int(rng.choice(edges))
-            if self.relations_between(edge).isdisjoint(others):
-                return edge
-        raise Redraw("another option is right as well")
 
     @cached_property
     def _relation_groups(self) -> dict[int, IntArray]:
