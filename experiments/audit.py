@@ -3,7 +3,7 @@
     python -m experiments.audit [SOURCES]               (2,000 examples of each; hours on one core for all)
     python -m experiments.audit --only link --only pair@hard (the rest is kept)
     python -m experiments.audit --examples 10000        (make audit-full)
-    python -m experiments.audit --table                 (of what was measured: the table, and whether it is clean)
+    python -m experiments.audit --table                 (of what was measured: a table, and whether it is clean)
 
 Three questions. Are the formal rules of ``ssl4rl.audit`` kept, can a reply that never looked at the prompt earn more
 than its chance, and does a prompt show what it must not? And, of tasks: can the reward be had without the task, by a
@@ -36,7 +36,7 @@ from ssl4rl.audit.fairness import Cell, judge, measure
 from ssl4rl.audit.registered import every_task
 from ssl4rl.environment import environment
 from ssl4rl.errors import NotApplicable
-from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.registry import SOURCE_KINDS, TASKS
 from ssl4rl.source import SPLITS, Source
 
 FETCHED = ("cora", "wn18rr", "fb15k237")
@@ -142,18 +142,30 @@ def read_cells(path: Path) -> list[Cell]:
 
 
 def _print_table(cells: Sequence[Cell]) -> None:
-    """A line for each task and split: chance, the rule that earns most, and how many cells say nothing."""
-    groups: dict[tuple[str, str, str], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.source, cell.task, cell.split), []).append(cell)
-    print("| source | task | split | chance | best rule | score | verdict |\n|---|---|---|---|---|---|---|")
-    for (source, task, split), group in groups.items():
-        order = ("finding", "passed", "not testable", "reported")
-        best = min(group, key=lambda cell: (order.index(cell.verdict), -cell.excess))
-        silent = sum(cell.verdict == "not testable" for cell in group)
-        verdict = best.verdict + (" (exempt: the paper's level)" if best.exempt else "")
-        verdict += f", {silent} of {len(group)} not testable" if silent and best.verdict != "not testable" else ""
-        print(f"| {source} | {task} | {split} | {best.chance:.3f} | {best.rule} | {best.score:.3f} | {verdict} |")
+    """A row for each task and level, a column for each source: the most that any rule earns above chance, in points.
+
+    Over train and val, of what could have shown an excess of 5 points; a dash where nothing could, and nothing where
+    the source cannot carry the task. Two stars are a finding; one star is one at a level of the paper's, leaks included.
+    """
+    for kind in SOURCE_KINDS.names():
+        asked = [cell for cell in cells if TASKS.get(cell.task.partition("@")[0]).source_kind.name == kind]
+        sources = list(dict.fromkeys(cell.source for cell in asked))
+        print(f"\n| task | {' | '.join(sources)} |\n|---{'|---' * len(sources)}|")
+        for task in sorted({cell.task for cell in asked}):
+            own = [cell for cell in asked if cell.task == task and not cell.need]
+            row = [_most([cell for cell in own if cell.source == source]) for source in sources]
+            print(f"| `{task}` | {' | '.join(row)} |")
+    print()
+
+
+def _most(cells: Sequence[Cell]) -> str:
+    """The entry of one task on one source."""
+    told = [cell for cell in cells if cell.verdict in ("passed", "finding")]
+    if not told:
+        return "–" if cells else ""
+    most = max(told, key=lambda cell: (cell.verdict == "finding", cell.excess))
+    star = "" if most.verdict == "passed" else "*" if most.exempt else "**"
+    return f"{100 * most.excess:+.1f}{star}"
 
 
 if __name__ == "__main__":
