@@ -145,7 +145,7 @@ def _print_table(cells: Sequence[Cell]) -> None:
     """A row for each task and level, a column for each source: the most that any rule earns above chance, in points.
 
     Over train and val, of what could have shown an excess of 5 points; a dash where nothing could, and nothing where
-    the source cannot carry the task. Two stars are a finding; one star is one at a level of the paper's, leaks included.
+    the source cannot carry the task. Two stars are a finding; one star is one at a level of the paper's, leaks and all.
     """
     for kind in SOURCE_KINDS.names():
         asked = [cell for cell in cells if TASKS.get(cell.task.partition("@")[0]).source_kind.name == kind]
