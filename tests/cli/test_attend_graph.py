@@ -47,7 +47,8 @@ def test_models_side_by_side(run, tmp_path, monkeypatch):
     assert row["nodes"].keys() == example.meta["nodes"].keys() and len(row["edges"]) == len(example.meta["edges"])
 
 
-def test_a_run_keeps_the_map_of_its_base_beside_its_trained_model(run, hostile, tmp_path):
+def test_a_run_keeps_the_map_of_its_base_beside_its_trained_model(run, hostile, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     asked = task("link", hostile)
     kept = Run.create(tmp_path / "a run", {"tasks": [], "model": {"path": "tiny"}})
     kept.write_environment([UsedSource.of(asked)], "0123", {})

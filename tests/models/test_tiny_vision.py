@@ -64,7 +64,7 @@ def test_every_prompt_fits_and_shows_all_its_images(files, kind, level):
     ids = files.prompt_ids(example.messages())
     assert ids.count(files.config.image_token_id) == 16 * len(example.images)
     # Text takes few tokens: that is what keeps a step on the CPU short.
-    assert len(ids) <= (16 + 7) * len(example.images) + 60 < files.context_length() - 256
+    assert len(ids) <= (16 + 7) * len(example.images) + 80 < files.context_length() - 256
 
 
 @pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.name)

@@ -139,8 +139,8 @@ def with_grpo(**grpo: object) -> Recipe:
 
 def test_batches_of_the_quickstart() -> None:
     plan, risks = check(Recipe())
-    assert plan == BatchPlan(8, 256, 1, 1, 1, 100) and risks == []
-    assert (plan.prompts_per_generation, plan.num_prompts, plan.save_multiple) == (32, 100 * 32, 1)
+    assert plan == BatchPlan(8, 256, 1, 1, 1, 140) and risks == []
+    assert (plan.prompts_per_generation, plan.num_prompts, plan.save_multiple) == (32, 140 * 32, 1)
 
 
 def test_the_papers_recipe_in_trl_units() -> None:
