@@ -149,6 +149,8 @@ def _print_table(cells: Sequence[Cell]) -> None:
     """
     for kind in SOURCE_KINDS.names():
         asked = [cell for cell in cells if TASKS.get(cell.task.partition("@")[0]).source_kind.name == kind]
+        if not asked:
+            continue
         sources = list(dict.fromkeys(cell.source for cell in asked))
         print(f"\n| task | {' | '.join(sources)} |\n|---{'|---' * len(sources)}|")
         for task in sorted({cell.task for cell in asked}):

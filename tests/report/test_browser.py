@@ -51,7 +51,7 @@ def test_the_keyboard_is_enough(opened, write_training, tmp_path):
     page = opened(make_report([write_training("citations", groups=30)]), tmp_path / "report.html")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.url.endswith("#replies")
+    page.wait_for_url("**#replies")
     page.keyboard.press("Tab")
     page.keyboard.type("no")
     assert page.evaluate("document.activeElement.name") == "text" and "prompts" in page.locator("#count").text_content()
