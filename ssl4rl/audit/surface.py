@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -146,16 +147,20 @@ def _node_features(graph: TextAttributedGraph) -> Callable[[Offer], Array]:
     return features
 
 
+@lru_cache(maxsize=4)
+def _node_classes(graph: TextAttributedGraph) -> list[Population]:
+    """The nodes by degree, and by length of text, in classes: in a small graph the exact numbers name the nodes."""
+    lengths = np.array([len(text) for text in graph.texts], dtype=np.int64)
+    return [Population.build(np.ones(len(each)), each, None) for each in (edge_view(graph).visible.degrees, lengths)]
+
+
 def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
     """[F] of an offer: degrees, lengths of texts and kinds of its two nodes, and what was right of these kinds.
 
     Not what was right of the nodes elsewhere, which has a rule of its own: it names them, and with names a classifier
     remembers the edges of a small graph.
     """
-    groups = node_groups(graph)
-    lengths = np.array([len(text) for text in graph.texts], dtype=np.int64)
-    # By class, of 24 nodes or more: in a small graph the exact numbers name the nodes as well.
-    classes = [Population.build(np.ones(len(each)), each, None) for each in (edge_view(graph).visible.degrees, lengths)]
+    groups, classes = node_groups(graph), _node_classes(graph)
     first = right_texts(counted[0])[0]
 
     def kinds(offer: Offer) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ def image_warnings(images: ImageSet, facts: Mapping[str, Any]) -> list[str]:
     else:
         empty = [split for split in SPLITS if not facts["splits"][split]]
         found += [f"no images are in {' and '.join(empty)}"] if empty else []
-        for split in ("val", "test"):
+        for split in SPLITS[1:]:
             held = facts["splits"][split]
             if 0 < held < FEWEST_HELD_OUT:
                 found.append(f"{split} holds {held} image{'s' * (held > 1)}: scores on it rest on so few")
