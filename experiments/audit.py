@@ -11,8 +11,8 @@ rule that is fitted on what train asks and offers, or by the shape of the graph?
 are written to experiments/results/audit/SOURCE.json and the rest to SOURCE.csv, a cell a line; Holm's correction is
 over the whole table, so verdicts are worked out when that is read.
 
-Sources are the embedded ones and, where they exist under SSL4RL_TEST_DATA (default ../shared/data), real graphs and
-photographs.
+Sources are the embedded ones, noise (images without content) and, where they exist under SSL4RL_TEST_DATA (default
+../shared/data), real graphs and photographs.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pydantic import TypeAdapter
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.fairness import Cell, judge, measure
 from ssl4rl.audit.registered import every_task
+from ssl4rl.audit.shortcuts import noise
 from ssl4rl.environment import environment
 from ssl4rl.errors import NotApplicable
 from ssl4rl.registry import SOURCE_KINDS, TASKS
@@ -53,10 +54,12 @@ OTHERS_SHARE = 10
 
 
 def sources(data: Path, wanted: Sequence[str]) -> Iterator[tuple[str, Source]]:
-    """Each source with the name of its kind: the embedded ones, then the real ones that are there."""
+    """Each source with the name of its kind: the embedded ones and noise, then the real ones that are there."""
     for name in SOURCE_KINDS.names():
         if not wanted or name in wanted:
             yield name, SOURCE_KINDS.get(name).load()
+    if not wanted or "noise" in wanted:
+        yield "images", noise()
     if not data.is_dir():
         print(f"{data} does not exist: real graphs and photographs are left out", file=sys.stderr)
         return
