@@ -132,16 +132,6 @@ def cut(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
     return image.resize((width, height), BICUBIC, box=pixels)
 
 
-def tilt_for(step: int) -> float:
-    """The turn in degrees that both views of a rotation share, given that angles are multiples of ``step``.
-
-    Where every angle is a quarter turn, none is needed: quarter turns change no pixel. Otherwise it is half the step
-    between the tilts that occur modulo 90: then no view lies along the pixel grid, where resampling would leave it
-    sharper than the rest, and for steps of 45 all views are 22.5 degrees off, to one side or the other.
-    """
-    return 0.0 if step % 90 == 0 else math.gcd(step, 90) / 2
-
-
 def canvas_for(side: int) -> int:
     """The side of a square that holds a centred square of ``side`` turned by any angle, with a pixel to spare."""
     return math.ceil(side * math.sqrt(2)) + 2
