@@ -88,16 +88,25 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for kind, source in () if options.table else sources(options.data, options.sources):
         measure_source(kind, source, options.examples, options.output / source.name, options.only)
-    contracts = [row for path in sorted(options.output.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
-    judged = judge([cell for path in sorted(options.output.glob("*.csv")) for cell in read_cells(path)])
+    lines, faults = summary(options.output)
+    print("\n".join(lines))
+    for fault in faults:
+        print(fault)
+    sys.exit(bool(faults))
+
+
+def summary(folder: Path) -> tuple[list[str], list[Any]]:
+    """Tables and counts of everything that was measured, and what was found: broken contracts and cells of fairness."""
+    contracts = [row for path in sorted(folder.glob("*.json")) for row in json.loads(path.read_text())["rows"]]
+    judged = judge([cell for path in sorted(folder.glob("*.csv")) for cell in read_cells(path)])
     broken = [row for row in contracts if any(row[key] for key in FAULTS)]
     found = [cell for cell in judged if cell.verdict == "finding" and not cell.exempt]
-    _print_table(judged)
-    print(f"{len(contracts)} combinations, {sum(row['examples'] for row in contracts):,} examples; {len(broken)} fail")
-    print(f"{len(judged):,} cells of fairness, {len(found)} of them findings")
-    for fault in (*broken, *found):
-        print(fault)
-    sys.exit(bool(broken or found))
+    counts = (
+        f"{len({row['source'] for row in contracts})} sources, {len(contracts)} combinations of task, level and split, "
+        f"{sum(row['examples'] for row in contracts):,} examples: {len(broken)} broken contracts",
+        f"{len(judged):,} cells of fairness: {len(found)} findings",
+    )
+    return [*_tables(judged), *counts], [*broken, *found]
 
 
 def measure_source(kind: str, source: Source, examples: int, path: Path, only: Sequence[str] | None = None) -> None:
@@ -144,7 +153,7 @@ def read_cells(path: Path) -> list[Cell]:
         return TypeAdapter(list[Cell]).validate_python(list(csv.DictReader(file)))
 
 
-def _print_table(cells: Sequence[Cell]) -> None:
+def _tables(cells: Sequence[Cell]) -> Iterator[str]:
     """A row for each task and level, a column for each source: the most that any rule earns above chance, in points.
 
     Over train and val, of what could have shown an excess of 5 points; a dash where nothing could, and nothing where
@@ -155,12 +164,12 @@ def _print_table(cells: Sequence[Cell]) -> None:
         if not asked:
             continue
         sources = list(dict.fromkeys(cell.source for cell in asked))
-        print(f"\n| task | {' | '.join(sources)} |\n|---{'|---' * len(sources)}|")
+        yield from (f"| task | {' | '.join(sources)} |", f"|---{'|---' * len(sources)}|")
         for task in sorted({cell.task for cell in asked}):
             own = [cell for cell in asked if cell.task == task and not cell.need]
             row = [_most([cell for cell in own if cell.source == source]) for source in sources]
-            print(f"| `{task}` | {' | '.join(row)} |")
-    print()
+            yield f"| `{task}` | {' | '.join(row)} |"
+        yield ""
 
 
 def _most(cells: Sequence[Cell]) -> str:

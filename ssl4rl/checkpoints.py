@@ -21,6 +21,8 @@ STAGING = ".saving"
 """The folder in a run where a checkpoint is written before it has its place."""
 
 PREFIX = "checkpoint-"
+TORCH_FELL_SHORT = "inline_container"
+"""What torch's error says, which names its own source, when a file has another length than was written."""
 
 
 def seal(folder: Path) -> None:
@@ -108,6 +110,8 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+        if TORCH_FELL_SHORT in reason:
+            reason = "a file could not be written to its end"
         free = ""
         with suppress(OSError):
             free = f", {shutil.disk_usage(folder).free / 1e9:.1f} GB are free there"

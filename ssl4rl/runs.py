@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
+from ssl4rl.files import whole
 from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, parse_json, read_lines
 from ssl4rl.settings import parse_yaml
 from ssl4rl.source import origin_of
@@ -263,11 +264,9 @@ class Run:
 
     # Writing.
     def write(self, name: str, text: str) -> None:
-        """Writes a file under a temporary name and renames it, so that no reader sees half of it."""
-        target = self.path / name
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(target)
+        """Writes a file of which no reader sees half."""
+        with whole(self.path / name) as path:
+            path.write_text(text, encoding="utf-8", newline="\n")
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file, whole."""

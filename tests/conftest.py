@@ -4,6 +4,8 @@ import base64
 import csv
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,23 @@ def no_preload(monkeypatch):
 def own_home(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's datasets."""
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture
+def no_room():
+    """A context in which no file can grow beyond 10,000 bytes: as on a full disk, the system refuses the rest."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

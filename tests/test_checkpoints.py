@@ -3,10 +3,14 @@
 import errno
 import shutil
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from ssl4rl.checkpoints import (
     STAGING,
@@ -91,10 +95,19 @@ def test_what_is_there_is_replaced_at_once(run: Path) -> None:
 )
 def test_a_full_disk_is_one_line_whatever_library_meets_it(error: Exception, tmp_path: Path) -> None:
     with (
-        pytest.raises(CannotWrite, match=r"cannot write to .*(No space left|failed writing).*GB are free"),
+        pytest.raises(CannotWrite, match=r"cannot write to .*(No space left|to its end).*GB are free"),
         writing(tmp_path),
     ):
         raise error
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda value, path: save_file(value, str(path))])
+def test_what_libraries_say_when_there_is_no_room_is_understood(
+    save: Callable[..., None], tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
+) -> None:
+    reason = r"\((.*File too large.*|a file could not be written to its end), .* GB are free there\)"
+    with pytest.raises(CannotWrite, match=reason), no_room(), writing(tmp_path):
+        save({"weights": torch.zeros(20_000)}, tmp_path / "weights")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import typer
 
 from ssl4rl.cli.options import DatasetOption, JsonOption, of_side, say_embedded
 from ssl4rl.errors import UserError
+from ssl4rl.files import wanted
 
 if TYPE_CHECKING:
     from ssl4rl.attention import Query
@@ -206,10 +207,8 @@ def _target(run: Run | None, name: str, given: Path | None, as_json: bool) -> Pa
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UserError(f"--svg {path} cannot be written ({error.strerror})") from error
+    with wanted(path) as file:
+        file.write_bytes(data)
 
 
 def _tell(run: Run | None, drawn: Path | None, record: GraphRecord | ImageRecord, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.scores import picked
+from ssl4rl.files import whole
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.vision.benchmarks.multiple_choice import MultipleChoice
@@ -68,7 +69,6 @@ def write_submission(run: Run, benchmark: AnyBenchmark, predictions: Sequence[Pr
             cell.value = ILLEGAL_CHARACTERS_RE.sub("", value)[:LONGEST_CELL] if text else value
             if text and cell.value:
                 cell.data_type = "s"  # never a formula, whatever a reply begins with
-    temporary = run.path / f".{SUBMISSION}.tmp"
-    book.save(temporary)
-    temporary.replace(run.path / SUBMISSION)
+    with whole(run.path / SUBMISSION) as path:
+        book.save(path)
     return len(rows)

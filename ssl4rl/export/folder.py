@@ -7,6 +7,7 @@ from pathlib import Path
 from ssl4rl.errors import UserError
 from ssl4rl.export.manifest import MANIFEST, PARTIAL, Manifest, changed, file_sha256, read_manifest
 from ssl4rl.export.scorer import SCORER, scorer_sha256
+from ssl4rl.files import whole
 
 DATA = "data"
 
@@ -50,14 +51,13 @@ class ExportFolder:
         return (self.path / MANIFEST).is_file()
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file under a temporary name and renames it."""
+        """Writes a file, whole."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_text(text, encoding="utf-8", newline="\n")  # hashed, and run by shells, whatever the system
-        if name.endswith(".sh"):
-            temporary.chmod(0o755)
-        temporary.replace(target)
+        with whole(target) as path:
+            path.write_text(text, encoding="utf-8", newline="\n")  # hashed, and run by shells, whatever the system
+            if name.endswith(".sh"):
+                path.chmod(0o755)
 
     def note(self, manifest: Manifest) -> None:
         """Records what has been written so far."""

@@ -13,6 +13,7 @@ from ssl4rl.answers import ANSWER_TAG, END_OF_THOUGHT
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.files import wanted
 from ssl4rl.runs import Run
 from ssl4rl.vision.benchmarks.multiple_choice import MultipleChoice
 
@@ -66,11 +67,7 @@ def export_predictions(run: Run, output: Path) -> int:
     asked.sort(key=lambda row: (row.rotated, order[row.base]))
     letters = sorted({letter for row in benchmark.rows for letter in row.options})
     header = ["index", "question", "hint", *letters, "answer", "category", "l2-category", "split", "prediction"]
-    try:
-        file = output.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}; give a file in a folder that exists") from error
-    with file:
+    with wanted(output) as path, path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t")
         writer.writerow(header)
         for row in asked:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import Comparison, compare
+from ssl4rl.files import wanted
 from ssl4rl.report.blocks import Collector, Section, Table
 from ssl4rl.report.comparison import print_difference
 from ssl4rl.report.groups import (
@@ -127,14 +128,10 @@ def write_report(report: Report, path: Path, form: str = "html") -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    try:
-        if form == "md":
-            _write_markdown(report, path)
-        else:
-            # What is not valid Unicode in data becomes a question mark.
-            path.write_bytes(as_html(report).encode("utf-8", "replace"))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from error
+    text = _markdown(report, path) if form == "md" else as_html(report)
+    with wanted(path) as file:
+        # What is not valid Unicode in data becomes a question mark.
+        file.write_bytes(text.encode("utf-8", "replace"))
 
 
 def as_html(report: Report) -> str:
@@ -148,7 +145,8 @@ def as_html(report: Report) -> str:
     return template.render(report=report, style=style, script=script, version=ssl4rl.__version__)
 
 
-def _write_markdown(report: Report, path: Path) -> None:
+def _markdown(report: Report, path: Path) -> str:
+    """The text for ``path``, after its figures were written beside that."""
     folder = path.with_name(f"{path.stem}-figures")
     names: dict[int, str] = {}
     for number, part in enumerate(report.parts, start=1):
@@ -156,12 +154,12 @@ def _write_markdown(report: Report, path: Path) -> None:
             drawn = {id(figure): (f"{figure.name}.svg", figure.svg()) for figure in section.figures}
             drawn |= {id(each): (f"{each.name}.{each.suffix}", each.data) for each in section.pictures}
             for what, (name, data) in drawn.items():
-                folder.mkdir(exist_ok=True)
                 names[what] = f"{folder.name}/{number}-{name}"
-                (path.parent / names[what]).write_bytes(data)
+                with wanted(path.parent / names[what]) as file:
+                    folder.mkdir(exist_ok=True)
+                    file.write_bytes(data)
     template = _environment(escape=False).get_template("page.md.jinja")
-    text = template.render(report=report, file_of=lambda drawn: names[id(drawn)])
-    path.write_bytes(text.encode("utf-8", "replace"))
+    return template.render(report=report, file_of=lambda drawn: names[id(drawn)])
 
 
 def sections_text(sections: Sequence[Section]) -> str:

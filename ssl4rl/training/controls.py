@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ssl4rl.errors import UserError, unknown
+from ssl4rl.files import whole
 from ssl4rl.records import HeldoutAnswer
 from ssl4rl.runs import CONFIG, Run, open_run
 from ssl4rl.statistics import Estimate, PairedDifference
@@ -90,7 +91,8 @@ def run_controls(
             runs[arm].append(arm_run(arm_recipe(recipe, arm, seed), folder / f"{arm}-{seed}"))
     found = [_arm(arm, runs[arm], runs[TASK]) for arm in arms]
     content = {"recipe": recipe.model_dump(mode="json"), "seeds": seeds, "arms": [arm.as_dict() for arm in found]}
-    (folder / RESULT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with whole(folder / RESULT) as path:
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return found
 
 

@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
+from ssl4rl.files import wanted
 
 GAP, CAPTION, WIDEST = 8, 16, 1600
 """In pixels: the space between images, the height of a caption, and the greatest width of a sheet."""
@@ -69,7 +70,5 @@ def save_png(image: Image.Image, path: Path, about: str = "") -> None:
     texts = PngInfo()
     if about:
         texts.add_itxt(ABOUT, about)
-    try:
-        image.save(path, "PNG", pnginfo=texts)
-    except OSError as error:
-        raise UserError(f"--png {path} cannot be written ({error.strerror})") from error
+    with wanted(path) as file:
+        image.save(file, "PNG", pnginfo=texts)

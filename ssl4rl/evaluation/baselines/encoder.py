@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.errors import UserError
+from ssl4rl.files import whole
 from ssl4rl.graph.arrays import encode
 from ssl4rl.home import home
 from ssl4rl.inference import checks
@@ -113,7 +114,5 @@ def _content(texts: Sequence[str]) -> str:
 
 def _write(file: Path, vectors: NDArray[np.float32]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
+    with whole(file) as path, path.open("wb") as stream:
         np.save(stream, vectors)
-    part.replace(file)
