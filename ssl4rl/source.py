@@ -112,8 +112,20 @@ class SourceKind(Generic[S]):
         if name in self.registry.names():
             return _remember(self.registry.get(name)(), name)
         if _is_bare(name):
-            raise unknown_dataset(self.registry.noun, name, self.registry.names())
+            raise self._unknown(name)
         return _remember(self.read(name), name if ":" in name else str(Path(name).expanduser().absolute()))
+
+    def _unknown(self, name: str) -> UserError:
+        from ssl4rl.registry import SOURCE_KINDS
+
+        names = self.registry.names()
+        for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()):
+            if name in kind.registry.names():
+                return UserError(
+                    f"{name} is a source of kind {kind.name}, and one of kind {self.name} is needed; there are: "
+                    f"{', '.join(names)} (or give a folder or file)"
+                )
+        return unknown_dataset(self.registry.noun, name, names)
 
 
 MOST_LISTED = 10

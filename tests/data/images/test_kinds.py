@@ -187,6 +187,10 @@ def test_a_registered_image_set_has_a_name(monkeypatch, folder):
     assert build.task("rotation", "mine", split="train").source.name == "mine"
     with pytest.raises(UserError, match="unknown image set 'scene'; did you mean scenes"):
         IMAGES.load("scene")
+    with pytest.raises(
+        UserError, match="cora is a source of kind graph, and one of kind images is needed; there are: "
+    ):
+        IMAGES.load("cora")
 
 
 def test_the_kinds_say_what_is_embedded():
