@@ -134,6 +134,7 @@ def measure_source(kind: str, source: Source, examples: int, path: Path, only: S
                     cells += measure(task, examples)
                 except NotApplicable as error:
                     print(f"{source.name} {task.label}: {error}", file=sys.stderr)
+            task.example.cache_clear()  # images are large, and what refers to itself is freed late
             content["rows"] = rows
             path.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:

@@ -101,8 +101,8 @@ class Use:
 def uses_of_tasks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:
     """What each task of the kind can do with a dataset: whether it has examples to train on, and others to validate."""
     source = kind.load(dataset)
-    names = [name for name in TASKS.names() if TASKS.get(name).source_kind.name == kind.name]
-    return {name: _use_of_task(TASKS.get(name), source) for name in names}
+    tasks = {name: task for name, task in TASKS.all()[0].items() if task.source_kind.name == kind.name}
+    return {name: _use_of_task(task, source) for name, task in tasks.items()}
 
 
 def _use_of_task(task_type: type[AnyTask], source: Source) -> Use:
@@ -119,8 +119,7 @@ def _use_of_task(task_type: type[AnyTask], source: Source) -> Use:
 def uses_of_benchmarks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:
     """What each benchmark of the kind's side can ask about a dataset, which may be of several kinds."""
     uses = {}
-    for name in BENCHMARKS.names():
-        benchmark_type = BENCHMARKS.get(name)
+    for name, benchmark_type in BENCHMARKS.all()[0].items():
         if benchmark_type.source_kind.side == kind.side:
             uses[name] = _use_of_benchmark(benchmark_type, dataset)
     return uses

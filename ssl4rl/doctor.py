@@ -16,6 +16,7 @@ from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.home import home
 from ssl4rl.hub_names import hub_address, is_switched_off, why_unreachable
+from ssl4rl.registry import BENCHMARKS, ENGINES, REWARDS, TASKS
 
 LITTLE_GB = 5.0
 """Less free space than this is a problem: a checkpoint of a model of half a billion parameters has 6 GB."""
@@ -31,7 +32,7 @@ class Problem:
 
 def examine(model: str | None = None) -> dict[str, Any]:
     """Everything that ``doctor`` prints, ready for JSON; ``problems`` is empty if all is well."""
-    problems: list[Problem] = [*_wrong_versions(), *_broken_packages()]
+    problems: list[Problem] = [*_wrong_versions(), *_broken_packages(), *_broken_plugins()]
     facts: dict[str, Any] = {
         **{key: value for key, value in environment().items() if key != "command"},
         "memory_gb": _memory_gb(),
@@ -55,6 +56,14 @@ _VARIABLES = (
     "WORLD_SIZE",
 )
 """Variables that decide how a run goes. None of them holds a secret."""
+
+
+def _broken_plugins() -> Iterator[Problem]:
+    """Tasks, benchmarks, engines and rewards of plug-ins that cannot be imported."""
+    for registry in (TASKS, BENCHMARKS, ENGINES, REWARDS):
+        for reason in registry.all()[1]:
+            problem, _, fix = reason.rpartition("; ")
+            yield Problem(problem, fix)
 
 
 def _wrong_versions() -> Iterator[Problem]:

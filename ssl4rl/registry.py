@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ssl4rl.errors import UserError, unknown
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from ssl4rl.vision.questions import QuestionSet
 
 T = TypeVar("T")
+
+PLUGINS: dict[str, str] = {}
+"""The plug-ins whose code was imported: its package, and their name."""
 
 
 class Registry(Generic[T]):
@@ -90,14 +94,17 @@ class Registry(Generic[T]):
             if name not in self.names():
                 raise unknown(self.noun, name, self.names())
             module, _, attribute = self._locations[name].partition(":")
+            if name in self._plugins:
+                PLUGINS[module.partition(".")[0]] = self._plugins[name]
             try:
                 self._loaded[name] = cast(T, getattr(import_module(module), attribute))
             except Exception as error:  # a plug-in's module may raise anything when it is imported
                 if name not in self._plugins:
                     raise
+                place = place_in_plugin(error)
                 raise UserError(
                     f"{self.noun} {name!r} of plug-in {self._plugins[name]} cannot be loaded: "
-                    f"{type(error).__name__}: {error}; update the plug-in or uninstall it"
+                    f"{type(error).__name__}: {error}{f' ({place})' if place else ''}; mend, update or uninstall it"
                 ) from error
             stated = getattr(self._loaded[name], "name", name)
             if stated != name:  # ids name what they were made by, so one that goes by two names cannot be rebuilt
@@ -105,9 +112,40 @@ class Registry(Generic[T]):
                 raise UserError(f"{self.noun} {name!r} calls itself {stated!r}; register it under that name")
         return self._loaded[name]
 
+    def all(self) -> tuple[dict[str, T], list[str]]:
+        """All that can be imported, by name, and of what a plug-in brings and cannot be, why."""
+        found: dict[str, T] = {}
+        reasons = []
+        for name in self.names():
+            try:
+                found[name] = self.get(name)
+            except UserError as error:
+                reasons.append(str(error))
+        return found, reasons
+
     def deferred(self, name: str) -> T:
         """For a class attribute: the object of that name, looked up each time the attribute is read."""
         return cast(T, Deferred(self, name))
+
+
+def place_in_plugin(error: BaseException) -> str | None:
+    """The file and line of a plug-in's code that an error came from last; None if it came from none."""
+    place = None
+    for frame, line in walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").partition(".")[0] in PLUGINS:
+            place = f"{frame.f_code.co_filename}:{line}"
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{error.filename}:{error.lineno}"
+    return place
+
+
+def blame(error: BaseException) -> str | None:
+    """One line for an error that is no user's mistake, if plug-ins are in use, whose fault it may be; else None."""
+    if not PLUGINS:
+        return None
+    place, names = place_in_plugin(error), ", ".join(sorted({*PLUGINS.values()}))
+    where = f"in a plug-in ({names}), at {place}" if place else f"with a plug-in in use ({names})"
+    return f"{type(error).__name__}: {error}, {where}"
 
 
 def _same_place(old: object, new: object) -> bool:

@@ -82,13 +82,25 @@ class Run:
         Raises:
             UserError: if the folder holds anything already, or cannot be written.
         """
-        # What is hidden is the lock, or was left by a process that was killed before it had written anything.
-        if path.exists() and (not path.is_dir() or any(not file.name.startswith(".") for file in path.iterdir())):
-            raise UserError(f"{path} exists already; add --resume to continue it, or choose another --output")
+        cls.check_new(path)
         run = cls(path)
         run.check_writable()
         run.write_config(config)
         return run
+
+    @classmethod
+    def check_new(cls, path: Path) -> None:
+        """Refuses a folder that holds anything already.
+
+        Raises:
+            UserError: if it does.
+        """
+        # What is hidden is the lock, or was left by a process that was killed before it had written anything.
+        if not path.exists() or (path.is_dir() and all(file.name.startswith(".") for file in path.iterdir())):
+            return
+        if (path / CONFIG).is_file():
+            raise UserError(f"{path} exists already; add --resume to continue it, or choose another --output")
+        raise UserError(f"{path} exists already, and is not a run; choose another --output")
 
     @classmethod
     def open(cls, path: Path) -> Run:

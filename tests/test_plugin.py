@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,8 +167,39 @@ def test_a_plugin_that_cannot_be_imported_is_named(ssl4rl, installed, tmp_path):
     shutil.copytree(installed, broken)
     (broken / PACKAGE / "common.py").write_text("import a_module_that_is_missing\n")
     error = ssl4rl("graph", "show", "--task", "common", folder=broken, code=2)
-    assert error == (
-        "error: task 'common' of plug-in ssl4rl-example cannot be loaded: ModuleNotFoundError: No module named "
-        "'a_module_that_is_missing'; update the plug-in or uninstall it\n"
+    reason = (
+        "task 'common' of plug-in ssl4rl-example cannot be loaded: ModuleNotFoundError: No module named "
+        f"'a_module_that_is_missing' ({broken / PACKAGE / 'common.py'}:1); mend, update or uninstall it"
     )
+    assert error == f"error: {reason}\n"
+    # What does not need it goes on.
     assert "Is there an edge" in ssl4rl("graph", "show", "--task", "link", folder=broken)
+    assert "mirror" in ssl4rl("tasks", folder=broken)
+    assert "task link" in ssl4rl("data", "validate", "dishes", folder=broken)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("written.number[node] for", "written.nmber[node] for", r"AttributeError: .*'nmber'.*, in a plug-in \(.*"),
+        (
+            "def draft(",
+            "def drft(",
+            r"NotImplementedError: task common defines .*, with a plug-in in use \(ssl4rl-example\)",
+        ),
+    ],
+)
+def test_a_bug_in_a_plugin_is_one_line_that_names_it(ssl4rl, installed, tmp_path, right, wrong, said):
+    broken = tmp_path / "broken"
+    shutil.copytree(installed, broken)
+    path = broken / PACKAGE / "common.py"
+    source = path.read_text(encoding="utf-8")
+    assert right in source
+    path.write_text(source.replace(right, wrong), encoding="utf-8")
+    error = ssl4rl("graph", "show", "--task", "common", folder=broken, code=2)
+    assert re.fullmatch(rf"error: {said}; --debug shows all of it\n", error)
+    place = error.partition(", at ")[2].partition(";")[0]
+    if place:
+        number = next(n for n, line in enumerate(source.splitlines(), start=1) if right in line)
+        assert place == f"{path}:{number}"
+    assert "Traceback" in ssl4rl("--debug", "graph", "show", "--task", "common", folder=broken, code=1)

@@ -13,8 +13,7 @@ from ssl4rl.tasks import Task
 def kinds_on(source_kind: str, split: str = "train") -> list[type[Task[Any, Any]]]:
     """The tasks on a kind of source; on split ``test`` the benchmarks."""
     registry = BENCHMARKS if split == "test" else TASKS
-    kinds = [registry.get(name) for name in registry.names()]
-    return [kind for kind in kinds if kind.source_kind.name == source_kind]
+    return [kind for kind in registry.all()[0].values() if kind.source_kind.name == source_kind]
 
 
 def every_task(source_kind: str, source: Source | None = None, split: str = "train") -> Iterator[Task[Any, Any]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
+from itertools import takewhile
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from ssl4rl.cli import (
     attend,
@@ -33,10 +36,10 @@ from ssl4rl.cli import (
     train,
     warmup,
 )
-from ssl4rl.cli.options import SideCommand
+from ssl4rl.cli.options import SideCommand, add_checks
 from ssl4rl.errors import UserError
 from ssl4rl.progress import be_quiet, only_facts
-from ssl4rl.registry import SOURCE_KINDS
+from ssl4rl.registry import SOURCE_KINDS, blame
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -105,6 +108,7 @@ app.command("compare")(compare.compare)
 app.command("docs")(docs.docs)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(tasks.schema)
+add_checks(app)
 
 
 def _add_side_of_plugin(name: str) -> None:
@@ -115,6 +119,31 @@ def _add_side_of_plugin(name: str) -> None:
     kinds = [kind for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()) if kind.side == name]
     if kinds:
         add_side(name, ", ".join(kind.name for kind in kinds))
+
+
+def _check_verb(words: Sequence[str]) -> None:
+    """Refuses a verb that stands in another place than where it is looked for, naming that.
+
+    Raises:
+        UserError: if it does.
+    """
+    verbs = {group.name: [_name(verb) for verb in _verbs(group.typer_instance)] for group in app.registered_groups}
+    top = [_name(verb) for verb in app.registered_commands]
+    if not words or words[0] in top or (words[0] in verbs and (len(words) < 2 or words[1] in verbs[words[0]])):
+        return
+    sought = words[1] if words[0] in verbs else words[0]
+    places = [f"ssl4rl {sought}"] if sought in top else []
+    places += [f"ssl4rl {name} {sought}" for name in verbs if sought in verbs[name]]
+    if places:
+        raise UserError(f"there is no ssl4rl {' '.join(words[: 1 + (words[0] in verbs)])}, but {' and '.join(places)}")
+
+
+def _verbs(group: typer.Typer | None) -> Sequence[CommandInfo]:
+    return group.registered_commands if group is not None else ()
+
+
+def _name(verb: CommandInfo) -> str:
+    return verb.name or (verb.callback.__name__ if verb.callback else "")
 
 
 def main() -> None:
@@ -128,6 +157,7 @@ def main() -> None:
     try:
         if arguments and not arguments[0].startswith("-"):
             _add_side_of_plugin(arguments[0])
+            _check_verb(list(takewhile(lambda word: not word.startswith("-"), arguments)))
         app(arguments)
     except BrokenPipeError:  # who read the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -136,6 +166,12 @@ def main() -> None:
         if debug:
             raise
         typer.echo(f"error: {_sentence(error)}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        said = blame(error)
+        if debug or said is None:
+            raise
+        typer.echo(f"error: {said}; --debug shows all of it", err=True)
         sys.exit(2)
     finally:
         signal.signal(signal.SIGTERM, before)

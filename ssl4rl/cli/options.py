@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,10 +126,34 @@ def names_of_side(registry: Registry[Any], side: str, incomplete: str = "") -> l
     return [name for name in registry.names() if name.startswith(incomplete) and is_of_side(name)]
 
 
-class SideCommand(TyperCommand):
-    """A verb of a side, whose help names that side's tasks and benchmarks."""
+class Command(TyperCommand):
+    """A verb that refuses a second value for an option that takes one: the first would be dropped without a word."""
 
     # Typer's newer versions bring a click of their own, so its classes have no one name.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        given = Counter(option for option in order if isinstance(option, TyperOption))
+        for option, times in given.items():
+            if times > 1 and not (option.multiple or option.is_flag or option.count or ctx.resilient_parsing):
+                more = ""
+                if option.name in ("level", "dataset") and any(other.name == "task" for other in given):
+                    more = f", which is for all tasks; for one of them give --set tasks.0.{option.name}=… and so on"
+                raise UserError(f"{option.opts[0]} is given {times} times and takes one value{more}")
+        return super().parse_args(ctx, args)
+
+
+def add_checks(app: typer.Typer) -> None:
+    """Makes every verb of an app a :class:`Command`."""
+    for verb in app.registered_commands:
+        verb.cls = verb.cls or Command
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            add_checks(group.typer_instance)
+
+
+class SideCommand(Command):
+    """A verb of a side, whose help names that side's tasks and benchmarks."""
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         from ssl4rl.registry import BENCHMARKS, TASKS
 

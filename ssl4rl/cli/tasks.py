@@ -16,6 +16,7 @@ def tasks(
 ) -> None:
     """Lists the tasks and benchmarks, those of plug-ins too; with a name, its levels and knobs."""
     from ssl4rl.errors import unknown
+    from ssl4rl.registry import BENCHMARKS, TASKS
     from ssl4rl.report.reference import as_facts, entries
 
     found = [entry for entry in entries() if name in (None, entry.name)]
@@ -39,6 +40,8 @@ def tasks(
             typer.echo(f"    level {level}: {settings}")
         for knob in entry.knobs:
             typer.echo(f"    task.{knob.name}={knob.default} ({knob.type}{knob.bounds and ', ' + knob.bounds})")
+    for reason in [*TASKS.all()[1], *BENCHMARKS.all()[1]]:
+        typer.secho(reason, fg="red", err=True)
     if name is None:
         typer.echo("\nssl4rl tasks NAME shows levels and knobs; ssl4rl graph|vision show --task NAME an example.")
 

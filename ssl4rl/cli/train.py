@@ -145,10 +145,11 @@ def _kept(recipe: Recipe, processes: int | None) -> Recipe:
 
 def _dry_run(recipe: Recipe, processes: int | None, as_json: bool) -> None:
     """Prints what training would do and a few replies; exits with 2 if none is valid."""
-    from ssl4rl.training.preparation import prepare
+    from ssl4rl.training.preparation import choose_sampler, prepare
     from ssl4rl.training.probe import probe_prepared
     from ssl4rl.training.summary import describe_plan, plan_facts
 
+    choose_sampler(recipe)  # which says what is missing
     prepared = prepare(recipe, processes=processes)
     for line in describe_plan(prepared) if not as_json else ():
         typer.echo(line)

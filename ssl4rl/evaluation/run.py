@@ -78,6 +78,8 @@ def evaluate(
     say = log.beside(say)
     recipe, built = _resolve(benchmark, model, settings)
     folder = None if output is None else Path(output)
+    if folder is not None and not resume:
+        Run.check_new(folder)
     broken = describe_broken(built.source, recipe.max_broken)
     plan = make_plan(recipe, built)
     if not built.has_answers:

@@ -71,8 +71,7 @@ class Entry:
 def entries(package: str | None = None) -> Iterator[Entry]:
     """Every registered task and benchmark, or only those that a package brings."""
     for noun, registry in (("task", TASKS), ("benchmark", BENCHMARKS)):
-        for name in registry.names():
-            kind = registry.get(name)
+        for kind in registry.all()[0].values():
             if package is None or kind.__module__.partition(".")[0] == package:
                 knobs = (describe_knob(knob, field) for knob, field in kind.knobs_type.model_fields.items())
                 yield Entry(noun, kind, tuple(knobs))

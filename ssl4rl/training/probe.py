@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ssl4rl.example import Example
+from ssl4rl.inference.model import unfamiliar
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.preparation import Prepared
 from ssl4rl.training.tasks import reads_images, scored
@@ -26,8 +27,8 @@ class Probe:
     """How many replies hold an answer that is one of the allowed ones."""
     shown: str
     """One of them: the first that is not valid, else the first."""
-    side: str
-    """``graph`` or ``vision``."""
+    remedies: Sequence[str]
+    """What may help where none is valid."""
 
     @property
     def lines(self) -> list[str]:
@@ -35,15 +36,14 @@ class Probe:
         short = textwrap.shorten(self.shown, SHOWN, placeholder=" …")[: SHOWN + 2] or "(nothing)"
         lines = [f"probe: {self.valid} of {self.replies} replies hold a valid answer; one reply: {short}"]
         if not self.valid:
-            lines.append(
-                "without a valid answer there is no reward to learn from; try --set task.reasoning=false (a bare "
-                f"answer), --set reward.format=0.2, ssl4rl {self.side} warmup, or another --model"
-            )
+            *others, last = self.remedies
+            tried = f"{', '.join(others)}, or {last}" if others else last
+            lines.append(f"without a valid answer there is no reward to learn from; try {tried}")
         return lines
 
 
-def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]]) -> Probe:
-    """Scores ``answer``'s replies to the first examples of a task; several processes share them."""
+def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]], model: str | None = None) -> Probe:
+    """Scores the replies that ``answer`` gives for ``model`` to a task's first examples, which processes share."""
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
@@ -56,7 +56,16 @@ def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]]) -> Pr
     gathered: list[tuple[bool, str]] = gather_object(found)
     _, shown = min(gathered, key=lambda one: one[0])
     valid = sum(is_valid for is_valid, _ in gathered)
-    return Probe(len(gathered), valid, shown, "vision" if reads_images(task) else "graph")
+    return Probe(len(gathered), valid, shown, _remedies(task, examples, model))
+
+
+def _remedies(task: AnyTask, examples: Sequence[Example], model: str | None) -> list[str]:
+    """What may help where no reply is valid."""
+    if unfamiliar(model, [(task.source_kind, task.source.name)]):
+        return ["a real --model: the embedded one reads no data but its own"]
+    side = "vision" if reads_images(task) else "graph"
+    bare = [] if all(example.is_bare for example in examples) else ["--set task.reasoning=false (a bare answer)"]
+    return [*bare, "--set reward.format=0.2", f"ssl4rl {side} warmup", "another --model"]
 
 
 def probe_prepared(prepared: Prepared) -> Probe:
@@ -81,4 +90,4 @@ def probe_prepared(prepared: Prepared) -> Probe:
         conversations = [files.messages(example) for example in examples]
         return [reply.text for reply in generate(engine, conversations, sampling)]
 
-    return probe(prepared.tasks.train, answer)
+    return probe(prepared.tasks.train, answer, prepared.recipe.model.path)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from ssl4rl.errors import UserError, quoted, unknown
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import SOURCE_KINDS, TASKS
+from ssl4rl.runs import CONFIG
 from ssl4rl.settings import parse_yaml
 from ssl4rl.training.recipe import Recipe, TaskEntry, default_grpo
 
@@ -130,6 +131,9 @@ def read_recipe(file: Path) -> Values:
     """
     if not file.is_file():
         hint = f"; for the task of that name, give ssl4rl.task({str(file)!r})" if str(file) in TASKS.names() else ""
+        if file.is_dir():
+            hint = f"; a run's recipe is {file / CONFIG}" if (file / CONFIG).is_file() else ""
+            raise UserError(f"recipe {file} is a folder{hint}")
         raise UserError(f"recipe {file} does not exist{hint}")
     try:
         values = parse_yaml(file.read_text(encoding="utf-8"), str(file))
@@ -230,6 +234,8 @@ def _reject_unknown(values: Any, model: type[BaseModel], place: str, path: str =
     for key, value in values.items():
         full = f"{path}{key}"
         if key not in model.model_fields:
+            if inside := [] if path else _sections_with(key):
+                raise UserError(f"unknown key in {place}: {quoted(key)}; did you mean {' or '.join(inside)}?")
             raise unknown(f"key in {place}:", full, [f"{path}{name}" for name in model.model_fields])
         if full == "grpo":
             _check_grpo_names(value, place)
@@ -242,6 +248,16 @@ def _reject_unknown(values: Any, model: type[BaseModel], place: str, path: str =
                     _reject_unknown(item, kind, place, f"{full}.{index}.")
             else:
                 _reject_unknown(value, kind, place, f"{full}.")
+
+
+def _sections_with(key: str) -> list[str]:
+    """Where in a recipe, below its top, there is a key of that name."""
+    places = ["grpo"] if key in grpo_fields() and key not in {*ELSEWHERE, *REFUSED} else []
+    for section, field in Recipe.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        if any(issubclass(kind, BaseModel) and key in kind.model_fields for kind in kinds):
+            places.append("tasks.0" if section == "tasks" else section)
+    return [f"{section}.{key}" for section in places]
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -103,6 +103,9 @@ def refill(
     groups = _survey(batch, size)
     before = _share(groups)
     done = 0
+    # A model none of whose replies can be read would not be read on other prompts either.
+    if all(group.flat and not group.valid for group in groups):
+        rounds = 0
     while done < rounds and any(group.flat for group in groups):
         each = len(batch.records) // size
         replaced: list[list[tuple[int, int]]] = [[] for _ in range(state.num_processes)]
@@ -134,16 +137,21 @@ def refill(
 class _Group:
     index: int
     flat: bool
+    valid: bool
+    """Whether any of its replies holds an allowed answer."""
 
 
 def _survey(batch: Sampled, size: int) -> list[_Group]:
     """The groups of all processes, in order."""
     from accelerate.utils import gather_object
 
-    own = [(index, record.reward) for index, record in zip(batch.indices, batch.records, strict=True)]
+    own = [(index, record.reward, record.valid) for index, record in zip(batch.indices, batch.records, strict=True)]
     rows = [row for theirs in gather_object([own]) for row in theirs]
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-    return [_Group(chunk[0][0], is_flat(reward for _, reward in chunk)) for chunk in chunks]
+    return [
+        _Group(chunk[0][0], is_flat(reward for _, reward, _ in chunk), any(valid for _, _, valid in chunk))
+        for chunk in chunks
+    ]
 
 
 def is_flat(rewards: Iterable[float]) -> bool:

@@ -120,9 +120,11 @@ def run_recipe(
         if output is None:
             raise UserError("--resume needs the run to continue: --output RUN")
         Run.open(output)
+    elif output is not None and is_main_process():
+        Run.check_new(output)
     started = time.monotonic()
-    prepared = prepare(recipe, tasks)
     sampler = choose_sampler(recipe)
+    prepared = prepare(recipe, tasks)
     name = "+".join(entry.name for entry in recipe.tasks)
     folder = output or default_folder(name, prepared.tasks.train.source.name)
     if num_processes() > 1 or recipe.grpo.get("fsdp"):
@@ -133,12 +135,14 @@ def run_recipe(
     # A control's rewards are no matter of the task's level.
     display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
     if is_main_process():
-        for line in [*describe_plan(prepared), f"writing to {folder}"]:
+        for line in describe_plan(prepared):
             display.say(line)
     command = resume_command(prepared, folder, max_time)
     main = is_main_process()
     with locked(folder) if main else nullcontext(), display.log.kept(folder if main else None):
         run = _open_run(prepared, folder, resume=resume, from_start=from_start)
+        if main:
+            display.say(f"writing to {folder}")
         training = Training(prepared, sampler, run, display, started, max_time)
         try:
             stopped = training.complete(resume and not from_start)
@@ -276,7 +280,9 @@ class Training:
             self.display.say(line)
         if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             check_output(self.files, trainer.accelerator.unwrap_model(trainer.model))
-        found = probe(self.tasks.train, partial(trainer.answer, batch_size=REPLIES, sampled=True))
+        found = probe(
+            self.tasks.train, partial(trainer.answer, batch_size=REPLIES, sampled=True), self.recipe.model.path
+        )
         for line in found.lines if self.main else ():
             self.display.say(line)
 
@@ -311,8 +317,8 @@ class Training:
         self.display.step(step, logs)
 
     def _on_generation(self, step: int, records: Sequence[Completion]) -> None:
-        every = self.recipe.log_completions_every
-        if step == 1 or any(used % every == 0 for used in self.plan.steps_of_generation(step)):
+        every, last = self.recipe.log_completions_every, self.plan.max_steps
+        if step == 1 or any(used % every == 0 or used == last for used in self.plan.steps_of_generation(step)):
             from accelerate.utils import gather_object
 
             everything = gather_object(list(records))

@@ -80,6 +80,8 @@ def warm_up(
     if num_processes() > 1:
         raise UserError("a warm start runs in one process; start it without a launcher")
     settings = (settings or Settings()).resolved(recipe)
+    if output is not None:
+        Run.check_new(output)
     prepared = prepare(recipe, tasks)
     described = recipe.model_dump(mode="json", include={"seed", "tasks", "model", "heldout"})
     name = "warmup-" + "+".join(entry.name for entry in recipe.tasks)

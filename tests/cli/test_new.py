@@ -11,6 +11,7 @@ from string import Template
 import pytest
 from typer.testing import CliRunner
 
+from ssl4rl import registry
 from ssl4rl.cli.main import app
 from ssl4rl.errors import UserError
 from ssl4rl.registry import TASKS
@@ -34,6 +35,7 @@ def installable(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
     for name in ("_locations", "_plugins", "_loaded"):
         monkeypatch.setattr(TASKS, name, dict(getattr(TASKS, name)))
+    monkeypatch.setattr(registry, "PLUGINS", {})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT))), "OMP_NUM_THREADS": "1"}
 
     def call(command):
