@@ -8,6 +8,7 @@ BIN := .venv/bin
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
+	@echo "for a shell that finds the command ssl4rl: source $(BIN)/activate"
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

@@ -33,7 +33,7 @@ def log(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Shows what the model replied, in training or in an evaluation: the latest first, or the worst or best.
+    """Shows what the model replied, in training or in an evaluation: the latest recorded first, or the worst or best.
 
     Replies to one prompt stand below it together.
     """

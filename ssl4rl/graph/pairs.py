@@ -82,7 +82,8 @@ class PairTask(GraphTask[PK]):
         subgraph = self.cut([first, second], rng, hidden, common)
         written = self.write(subgraph, rng, keep=(first, second))
         named = [written.number[node] for node in ((second, first) if self.restated == "ends" else (first, second))]
-        question = f"Not every edge is shown. Is there an edge between nodes [{named[0]}] and [{named[1]}]?"
+        either = ", in either direction" if self.source.directed else ""
+        question = f"Not every edge is shown. Is there an edge between nodes [{named[0]}] and [{named[1]}]{either}?"
         return Question(
             parts=self.prompt(written.text, question, self.form("yes or no")),
             accepted=["yes" if linked else "no"],

@@ -25,6 +25,9 @@ from ssl4rl.training.tasks import PartNames, num_examples, scored
 CHUNK = 512
 """Examples answered at once; more would hold too many images in memory."""
 
+SOME = 64
+"""Examples that chance is averaged over."""
+
 Answer = Callable[[list[Example]], list[str]]
 """What answers examples: the model that is trained."""
 
@@ -157,6 +160,11 @@ class Heldout:
         }
         return max(means, key=lambda step: (means[step], step), default=None)
 
+    def _chance(self) -> float:
+        """What a guess earns, in the mean over the first examples: it seldom differs between those of a level."""
+        some = range(min(self.examples, SOME))
+        return sum(self.task.example(index).chance for index in some) / len(some)
+
     def summary(self, last: int) -> dict[str, Any]:
         """What summary.json says: scores before and after ``last`` steps, the best one, and the gains in pairs."""
         best = self.best()
@@ -167,6 +175,7 @@ class Heldout:
             "after": self.score(last),
             "best": {"step": best, **self.score(best), "paired": self.paired(0, best)},
             "paired": self.paired(0, last),
+            "chance": self._chance(),
         }
 
 

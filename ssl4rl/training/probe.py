@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
+from ssl4rl.mixture import parts_of
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.preparation import Prepared
 from ssl4rl.training.tasks import reads_images, scored
@@ -61,7 +62,7 @@ def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]], model
 
 def _remedies(task: AnyTask, examples: Sequence[Example], model: str | None) -> list[str]:
     """What may help where no reply is valid."""
-    if unfamiliar(model, [(task.source_kind, task.source.name)]):
+    if unfamiliar(model, [(part.source_kind, part.source.name) for part in parts_of(task)]):
         return ["a real --model: the embedded one reads no data but its own"]
     side = "vision" if reads_images(task) else "graph"
     bare = [] if all(example.is_bare for example in examples) else ["--set task.reasoning=false (a bare answer)"]

@@ -140,7 +140,8 @@ def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
     before, after, best, paired = (summary["heldout"][name] for name in ("before", "after", "best", "paired"))
     model, model_lines = "the last", []
     if before is not None:
-        lines.append(f"held-out score {_range(before)} before, {_range(after)} after ({_examples(after)})")
+        guessing = f", chance {summary['heldout']['chance']:.3f}" if "chance" in summary["heldout"] else ""
+        lines.append(f"held-out score {_range(before)} before, {_range(after)} after ({_examples(after)}{guessing})")
         if before["score_parsed"] is not None and after["score_parsed"] is not None:
             lines.append(
                 f"among replies that could be read: {_range(before, '_parsed')} before, {_range(after, '_parsed')} "
@@ -159,7 +160,9 @@ def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
             model = f"the best by held-out score, of step {best['step']}"
             model_lines = [f"last model: {run / 'last'}"]
     lines += [f"run: {run}", f"model: {run / 'model'} ({model})", *model_lines]
-    return lines if "loss" in summary else [*lines, f"its replies: ssl4rl log {run}"]
+    if "loss" not in summary:
+        lines.append(f"its replies: ssl4rl log {run}")
+    return [*lines, f"all of it on one page: ssl4rl report {run}"]
 
 
 def describe_difference(paired: Mapping[str, Any]) -> str:

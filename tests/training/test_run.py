@@ -54,7 +54,7 @@ def test_the_folder_of_a_run(finished: Path, model_folder: Path) -> None:
     assert list(summary) == ["task", "dataset", "model", "steps", "seconds", "reward", "heldout"]
     assert (summary["task"], summary["dataset"], summary["steps"]) == ("toy@medium", "toys", 4)
     assert list(summary["reward"]) == ["first", "last"]
-    assert list(summary["heldout"]) == ["before", "after", "best", "paired"]
+    assert list(summary["heldout"]) == ["before", "after", "best", "paired", "chance"]
     assert list(summary["heldout"]["after"])[:7] == ["score", "low", "high", "n", "distinct", "parsed", "valid"]
     assert summary["heldout"]["after"]["n"] == summary["heldout"]["after"]["distinct"] == 8
     assert summary["heldout"]["best"]["step"] == 4

@@ -62,10 +62,9 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
         options = [" | ".join(shown[node] for node in group) for _, group in groups]
         if read_alike(options):
             raise Redraw("two groups read alike")
-        whose = "the text of one" if len(near) == 1 else f"the texts of {len(near)}"
         question = (
             f"Some neighbours of node [{written.number[target]}] are not shown. "
-            f"Which of these lines has {whose} of them?"
+            f"Which of these lines lists {'one' if len(near) == 1 else len(near)} of them?"
         )
         parts = self.prompt(written.text, question, write_options(options), self.form(label_noun(self.letters)))
         meta = self.meta(subgraph, written, target=target, groups=[group for _, group in groups])

@@ -130,13 +130,11 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
         written = self.write_with(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]
+        whose = f"{'into or out of' if self.source.directed else 'of'} node [{written.number[target]}]"
         if len(hidden) == 1:
-            question = f"One edge of node [{written.number[target]}] is hidden. Which of these is at its other end?"
+            question = f"One edge {whose} is hidden. Which of these is at its other end?"
         else:
-            question = (
-                f"{len(hidden)} edges of node [{written.number[target]}] are hidden. "
-                f"Which {len(hidden)} of these are at their other ends?"
-            )
+            question = f"{len(hidden)} edges {whose} are hidden. Which {len(hidden)} of these are at their other ends?"
         return Draft(
             parts=self.prompt(
                 written.text, question, written.options, self.form(label_noun(self.letters, len(hidden)))

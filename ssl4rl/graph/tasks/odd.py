@@ -86,7 +86,7 @@ class OddOneOut(AlikeTask[OddKnobs]):
         ]
         if read_alike(options):
             raise Redraw("two lists read alike")
-        question = "One of these lists holds the text of a node that is not a neighbour. Which list is it?"
+        question = "One of these lists holds a text that is not of a neighbour of the node it names. Which list is it?"
         parts = self.prompt(written.text, question, write_options(options), self.form(label_noun(self.letters)))
         meta = self.meta(subgraph, written, lists=lists, of=targets, odd=stranger)
         return Draft.any_of(parts, [self.letters[place]], list(self.letters), (node_item(target),), meta)
