@@ -6,6 +6,7 @@ loaded, checked and described; every verb goes through it, so a new kind works e
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -113,7 +114,14 @@ class SourceKind(Generic[S]):
             return _remember(self.registry.get(name)(), name)
         if _is_bare(name):
             raise self._unknown(name)
-        return _remember(self.read(name), name if ":" in name else str(Path(name).expanduser().absolute()))
+        from ssl4rl.data.tables import FirstProblem
+
+        try:
+            source = self.read(name)
+        except FirstProblem as error:
+            command = f"ssl4rl data validate {shlex.quote(name)}"
+            raise UserError(f"{error}; `{command}` names all that is wrong there") from error
+        return _remember(source, name if ":" in name else str(Path(name).expanduser().absolute()))
 
     def _unknown(self, name: str) -> UserError:
         from ssl4rl.registry import SOURCE_KINDS

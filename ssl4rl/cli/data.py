@@ -120,7 +120,9 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: JsonOption = False) -
             }
         )
     else:
-        _print_problems(dataset, report.problems)
+        _print_problems(
+            dataset, report.problems, any(not use.reason for use in (*tasks.values(), *benchmarks.values()))
+        )
         if report.skipped:
             typer.echo(f"skipped: {', '.join(f'{count:,} {noun}' for noun, count in report.skipped.items())}")
         if report.summary is not None and not report.problems:
@@ -150,9 +152,9 @@ def _use_of_benchmark(use: Use) -> str:
     return f"cannot use it: {use.reason}" if use.reason else f"can use it: {use.distinct['test']:,} questions in test"
 
 
-def _print_problems(dataset: str, problems: Sequence[str]) -> None:
+def _print_problems(dataset: str, problems: Sequence[str], is_usable: bool) -> None:
     if not problems:
-        return typer.echo(f"{dataset} is valid.")
+        return typer.echo(f"{dataset} is valid{'.' if is_usable else ', but no task or benchmark can use it:'}")
     for problem in problems[:SHOWN]:
         typer.echo(problem)
     if len(problems) > SHOWN:

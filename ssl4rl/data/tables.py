@@ -40,6 +40,10 @@ def split_name(word: str) -> str | None:
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
 
 
+class FirstProblem(UserError):
+    """What is wrong with a user's file, after which there may be more."""
+
+
 class Problems:
     """Collects what is wrong with a user's files; when ``strict``, the first problem is raised instead."""
 
@@ -49,7 +53,7 @@ class Problems:
 
     def add(self, message: str) -> None:
         if self.strict:
-            raise UserError(message)
+            raise FirstProblem(message)
         self.messages.append(message)
 
 

@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ KINDS = ("kind", ":label")
 ENDS = (("source", "target"), (":start_id", ":end_id"), ("head", "tail"), ("subject", "object"))
 """Columns that hold an edge's two nodes, first match wins: ours and Gephi's, Neo4j's, those of knowledge graphs."""
 RELATIONS = ("relation", ":type", "predicate")
+FEW_UNKNOWN = 5
+"""Ids of no node that are named where rows of nodes could not be read, and these are the likely reason."""
 
 
 def graph_of(
@@ -39,8 +42,8 @@ def graph_of(
     Raises:
         UserError: if a column is missing.
     """
-    ids, node_fields, counts = _nodes(nodes, settings, problems)
-    edge_index, edge_fields, edge_counts = _edges(edges, settings, ids, problems)
+    ids, node_fields, counts, lost = _nodes(nodes, settings, problems)
+    edge_index, edge_fields, edge_counts = _edges(edges, settings, ids, problems, lost)
     graph = TextAttributedGraph.from_edges(
         settings.get("name") or name, edge_index=edge_index, **node_fields, **edge_fields, **meanings(settings)
     )
@@ -48,8 +51,10 @@ def graph_of(
     return replace(graph, counts={**graph.counts, **counts, **edge_counts}, reading=reading)
 
 
-def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[Ids, dict[str, Any], dict[str, int]]:
-    """The nodes by their ids, the graph's fields that come from nodes, and what was counted."""
+def _nodes(
+    table: Table, settings: dict[str, Any], problems: Problems
+) -> tuple[Ids, dict[str, Any], dict[str, int], str]:
+    """The nodes by their ids, the graph's fields that come from nodes, what was counted, and which ids were lost."""
     id_column = (
         table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
     )
@@ -62,7 +67,9 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
     table.report_unreadable(problems)
     ids, row_of = Ids(), array("q")
     texts, names, labels, kinds = growing_texts(), growing_texts(), Words(), Words()
+    met = 0
     for row, cells in table.rows:
+        met += 1
         node = cells.get(id_column, "").strip()
         if not node:
             problems.add(f"{table.place(row, id_column)}: the id is missing")
@@ -86,13 +93,17 @@ def _nodes(table: Table, settings: dict[str, Any], problems: Problems) -> tuple[
         fields["kind_names"], fields["kinds"] = kinds.indexed(cleaned)
     if splits:
         fields["node_splits"] = splits.finish()
-    return ids, fields, splits.columns.counts
+    lost = f"{table.found - met:,} rows of {Path(table.path).name}" if table.found > met else ""
+    return ids, fields, splits.columns.counts, lost
 
 
 def _edges(
-    table: Table, settings: dict[str, Any], ids: Ids, problems: Problems
+    table: Table, settings: dict[str, Any], ids: Ids, problems: Problems, lost: str
 ) -> tuple[IntArray, dict[str, Any], dict[str, int]]:
-    """``edge_index`` [2, E], the graph's fields that come from edges, and what was counted."""
+    """``edge_index`` [2, E], the graph's fields that come from edges, and what was counted.
+
+    Ids of no node are named one by one, but a few only if those of ``lost`` rows of nodes are not known.
+    """
     source, target = _ends(table, settings)
     relation = _optional(table, settings, "relation", RELATIONS)
     text = table.find("text")
@@ -103,6 +114,7 @@ def _edges(
     ends, relations, texts = Numbers(np.int64), Words(), growing_texts()
     has_texts = False
     zeros: list[str] = []
+    unknown = 0
     for row, cells in table.rows:
         numbers = []
         for column in (source, target):
@@ -111,6 +123,8 @@ def _edges(
             numbers.append(number)
             if number is None and ids.with_zeros(node):
                 zeros.append(f"row {row}, field {column}: {node!r} for {ids.with_zeros(node)!r}")
+            elif number is None and node and lost and (unknown := unknown + 1) > FEW_UNKNOWN:
+                pass
             elif number is None:
                 problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
         name = clean(cells.get(relation, "")) if relation else ""
@@ -130,6 +144,10 @@ def _edges(
             cell = clean(cells.get(text, ""))
             has_texts = has_texts or cell != ""
             texts.append(cell)
+    if unknown > FEW_UNKNOWN:
+        problems.add(
+            f"{table.path}: {unknown:,} ids in all are of no node that was read; first mend the {lost} that were not"
+        )
     if zeros:
         problems.add(f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write both as text")
     directed = relation != "" or (directions is not None and _gephi_direction(table, set(directions.words)))
