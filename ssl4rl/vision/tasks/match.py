@@ -1,7 +1,8 @@
 """Match: a view of an image, and pieces at another scale; which of them is a part of the view?
 
 After the small and large crops of one image in SwAV (Caron et al., NeurIPS 2020). The wrong pieces come from the same
-image, outside the view, so that neither grain nor sharpness nor the camera's colours tell.
+image, outside the view, so that neither grain nor the camera's colours tell. All are about equally detailed: a view of
+a meadow has pieces of meadow, and a classifier of sharpness alone was right on .34 of noise, where chance is .25.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ COARSE = 10
 """Pixels of a piece's side when it is looked for in other views."""
 LEAST_APART = 6.0
 """Mean difference of a piece's pixels from any part of another view, of 255, below which it could be from there."""
+PARTS, GAPS = 60, (1, 2, 4)
+"""Parts of each view of which the one is taken that is most like the others in detail, and the distances at which
+details are compared, in pixels of the view."""
+MOST_APART = 0.3
+"""Difference of the logarithms of two parts' details from which on one is clearly finer or richer in contrast."""
 MOST_COVERED = 0.42
 """Share of an image that views may cover: beyond that there is often no room for them."""
 
@@ -40,6 +46,8 @@ class MatchKnobs(VisionKnobs):
     """How many times larger a piece is shown than the view."""
     same_image: bool = True
     """Whether the wrong pieces come from the same image, outside the view; otherwise each is from another one."""
+    matched: bool = True
+    """Whether sharpness and contrast are kept from telling: all pieces are about equally detailed."""
 
     @model_validator(mode="after")
     def _fits(self) -> MatchKnobs:
@@ -56,9 +64,10 @@ class Match(VisionTask[MatchKnobs]):
     """Which piece is a part of the view? Scored 0 or 1."""
 
     name: ClassVar[str] = "match"
+    version: ClassVar[int] = 2
     knobs_type = MatchKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "easy": {"same_image": False},
+        "easy": {"same_image": False, "matched": False},
         "medium": {},
         "hard": {"num_candidates": 5, "view": 0.25, "zoom": 2.5},
     }
@@ -89,7 +98,7 @@ class Match(VisionTask[MatchKnobs]):
         count, place = self.knobs.num_candidates, self.slot(index, self.num_slots)
         # Each piece has a view of its own, any of which could have been shown.
         images, views = self._views(rng)
-        pieces = [self._piece(view, rng) for view in views]
+        pieces = [self._piece(view, *corner) for view, corner in zip(views, self._parts(views, rng), strict=True)]
         if look_alike([piece.image for piece in pieces]) or self._is_found_elsewhere(views, pieces):
             raise Redraw("a piece could be from another view")
         letters = option_labels(count)
@@ -135,10 +144,27 @@ class Match(VisionTask[MatchKnobs]):
         size = self.knobs.size
         return derive(framed, framed.image.resize((size, size), BICUBIC, box), box=list(box), view=size)
 
-    def _piece(self, view: ShownImage, rng: np.random.Generator) -> ShownImage:
+    def _parts(self, views: Sequence[ShownImage], rng: np.random.Generator) -> list[tuple[float, float]]:
+        """The left upper corner of a part of each view; if they are matched, parts that are about equally detailed.
+
+        Raises:
+            Redraw: if there are no such parts.
+        """
+        side = self.knobs.size / self.knobs.zoom
+        corners = rng.uniform(0, self.knobs.size - side, size=(len(views), PARTS if self.knobs.matched else 1, 2))
+        chosen = np.zeros(len(views), dtype=int)
+        if self.knobs.matched:
+            details = np.stack([_details(view, own, side) for view, own in zip(views, corners, strict=True)])
+            # The first part of any view is what the others have to be like.
+            apart = np.abs(details - details[rng.integers(len(views)), 0]).max(axis=2)
+            chosen = apart.argmin(axis=1)
+            if apart.min(axis=1).max() > MOST_APART:
+                raise Redraw("no parts of the views are equally detailed")
+        return [tuple(corners[view, part].tolist()) for view, part in enumerate(chosen)]
+
+    def _piece(self, view: ShownImage, left: float, top: float) -> ShownImage:
         """A part of a view, as large as the view is shown."""
         size, side = self.knobs.size, self.knobs.size / self.knobs.zoom
-        left, top = rng.uniform(0, size - side, size=2).tolist()
         part = (left, top, left + side, top + side)
         return derive(view, view.image.resize((size, size), BICUBIC, part), part=list(part))
 
@@ -154,6 +180,20 @@ class Match(VisionTask[MatchKnobs]):
                 if other != number and np.abs(windows - piece).mean(axis=(2, 3, 4)).min() < LEAST_APART:
                     return True
         return False
+
+
+def _details(view: ShownImage, corners: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+    """How detailed parts are, by their corners: logarithms of the mean squared differences at ``GAPS``, [parts, 3]."""
+    grey = np.asarray(view.image.convert("L"), dtype=np.float64)
+    found = []
+    for gap in GAPS:
+        squares = np.square(grey[:-gap, gap:] - grey[:-gap, :-gap]) + np.square(grey[gap:, :-gap] - grey[:-gap, :-gap])
+        sums = np.pad(squares, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+        left, top = corners.round().astype(int).T
+        right, bottom = (np.minimum(edge + round(side), len(sums) - 1) for edge in (left, top))
+        total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        found.append(np.log(total / np.maximum((right - left) * (bottom - top), 1) + 0.01))
+    return np.stack(found, axis=1)
 
 
 def pixels(shown: ShownImage, side: int) -> NDArray[np.float32]:

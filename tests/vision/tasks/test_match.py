@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl4rl.audit.shortcuts import Noise, noise
+from ssl4rl.audit.shortcuts import Noise, noise, sharpness
 from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.tasks.match import Match
@@ -35,6 +35,15 @@ def test_views_of_one_image_do_not_overlap():
         boxes = np.array(example.meta["boxes"])
         far = np.abs(boxes[:, None, :2] - boxes[None, :, :2]).max(axis=2) >= boxes[0, 2] - boxes[0, 0]
         assert far[np.triu_indices(len(boxes), 1)].all()
+
+
+def test_pieces_are_about_equally_detailed_unless_they_need_not_be():
+    def spread(knobs):
+        """How far the logarithms of the pieces' contrasts are apart, in the mean over examples."""
+        drawn = [Match(SOURCE, knobs=knobs).example(index).images[1:] for index in range(12)]
+        return np.mean([np.ptp([np.log(sharpness(piece)[1] + 1) for piece in pieces]) for pieces in drawn])
+
+    assert spread({}) < 0.5 * spread({"matched": False})
 
 
 def test_sets_and_knobs_that_give_no_wrong_pieces_are_refused():
