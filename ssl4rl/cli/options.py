@@ -145,7 +145,7 @@ class Command(TyperCommand):
 def add_checks(app: typer.Typer) -> None:
     """Makes every verb of an app a :class:`Command`."""
     for verb in app.registered_commands:
-        verb.cls = verb.cls or Command
+        verb.cls = verb.cls if verb.cls is not None and issubclass(verb.cls, Command) else Command
     for group in app.registered_groups:
         if group.typer_instance is not None:
             add_checks(group.typer_instance)

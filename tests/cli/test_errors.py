@@ -154,3 +154,48 @@ def test_an_existing_run_is_not_overwritten(refused, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("seed: 0\n")
     assert "--resume" in refused("graph", "train", "--task", "link", "--output", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("train", "ssl4rl graph train and ssl4rl vision train"),
+        ("show --task link", "ssl4rl graph show and ssl4rl vision show"),
+        ("graph validate mine", "ssl4rl data validate"),
+        ("data report", "ssl4rl report"),
+    ],
+)
+def test_a_verb_in_the_wrong_place_is_told_its_own(refused, words, place):
+    assert refused(*words.split()).endswith(f", but {place}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "graph train --task link --level easy --task neighbor --level hard --dry-run",
+        "graph show --task link --task neighbor",
+        "graph eval --benchmark node --model a --model b",
+        "audit --task link --dataset a --dataset b",
+        "export --to trl --to verl --task link --output x",
+        "data info citations --kind graph --kind images",
+    ],
+)
+def test_a_second_value_for_an_option_that_takes_one_is_refused(refused, words):
+    assert "is given 2 times and takes one value" in refused(*words.split())
+
+
+def test_what_is_wrong_with_a_recipe_or_an_output_is_said_before_anything_is_loaded(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    assert refused("graph", "train", "--config", tmp_path / "run").endswith(
+        f"recipe {tmp_path / 'run'} is a folder; a run's recipe is {tmp_path / 'run' / 'config.yaml'}"
+    )
+    missing = ("--model", tmp_path / "missing")  # which would be said if it were looked for first
+    for words in (("graph", "train"), ("graph", "warmup"), ("graph", "eval", "--benchmark", "node")):
+        assert "exists already; add --resume" in refused(*words, *missing, "--output", tmp_path / "run")
+        assert "exists already, and is not a run" in refused(*words, *missing, "--output", tmp_path)
+
+
+def test_a_dry_run_needs_the_engine_that_the_run_does(refused, monkeypatch):
+    monkeypatch.setattr("ssl4rl.inference.engines.find_spec", lambda name: None)
+    assert "vllm is not installed" in refused("graph", "train", "--set", "engine=vllm", "--dry-run")

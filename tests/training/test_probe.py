@@ -36,6 +36,16 @@ def test_valid_replies_are_counted_and_one_is_shown() -> None:
         assert remedy in remedies
 
 
+def test_what_may_help_depends_on_the_prompt_and_the_model() -> None:
+    def nothing(examples: list[Any]) -> list[str]:
+        return [""] * len(examples)
+
+    bare = probe(Toy(ToySource(), knobs={"reasoning": False}), nothing)
+    assert "reasoning=false" not in bare.lines[1] and "warmup" in bare.lines[1]
+    strange = probe(ssl4rl.task("rotation"), nothing, "tiny")
+    assert strange.lines[1].endswith("try a real --model: the embedded one reads no data but its own")
+
+
 def test_a_run_tells_and_goes_on(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train_toys(toy_recipe(model_folder), tmp_path / "run", toy_tasks(Toy))
     out = capsys.readouterr().out

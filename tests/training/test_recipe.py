@@ -73,6 +73,9 @@ def test_a_model_without_a_recipe_gets_settings_for_real_models() -> None:
     [
         ("grpo.learning_rat=1", "'grpo.learning_rat'; did you mean grpo.learning_rate"),
         ("modl.path=x", "'modl'; did you mean model?"),
+        ("max_steps=5", "'max_steps'; did you mean grpo.max_steps?"),
+        ("lora.r=8", "'lora'; did you mean model.lora?"),
+        ("level=easy", "'level'; did you mean tasks.0.level?"),
         ("model.lora.rnk=1", "unknown key in recipe: 'model.lora.rnk'"),
         ("model.lora.r=0", "model.lora.r=0: Input should be greater than or equal to 1"),
         ("engine=vlm", "unknown engine 'vlm'; did you mean vllm"),

@@ -130,6 +130,13 @@ def test_flat_groups_are_replaced(model_folder: Path, tmp_path: Path, share: boo
         assert task.slot(index, 2) == task.slot(place, 2)
 
 
+def test_a_model_that_cannot_be_read_is_asked_no_more(model_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(toy_recipe(model_folder, refill=3), tmp_path / "run", toy_tasks(Toy))
+    everything = check_spliced(trainer, sampled_batch(trainer))
+    assert len(everything) == 16 and not any(record.valid for record in everything)
+    assert trainer._metrics["train"]["refill/rounds"] == [0] and trainer._metrics["train"]["flat/after"] == [1]
+
+
 def test_no_refill_keeps_the_batch(model_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(toy_recipe(model_folder, refill=0), tmp_path / "run", toy_tasks(Has))
     everything = check_spliced(trainer, sampled_batch(trainer))

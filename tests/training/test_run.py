@@ -308,6 +308,7 @@ def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: 
             train_toys(toy_recipe(model_folder, **more.pop("recipe", {})), output, **more)  # type: ignore[call-overload]
 
     refused("exists already; add --resume", finished)
+    refused("exists already, and is not a run; choose another --output", model_folder)
     refused("is finished", finished, resume=True)
     refused("does not exist", tmp_path / "nothing", resume=True)
     refused("num_generations", tmp_path / "run", recipe={"grpo__num_generations": 3})
