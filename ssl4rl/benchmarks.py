@@ -28,6 +28,7 @@ class Benchmark(Task[S, K]):
     ``question`` names it; questions that are reported by ``category`` name theirs, and its ``group``.
     """
 
+    noun: ClassVar[str] = "benchmark"
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """What the model itself is asked again: names, and the knobs that take away what a reply may rest on."""
     usual_ablations: ClassVar[Sequence[str]] = ()

@@ -15,6 +15,10 @@ class NotApplicable(UserError):
     """The source lacks what the task needs (relations, labels, enough edges)."""
 
 
+class FirstProblem(UserError):
+    """What is wrong with a user's file, after which there may be more."""
+
+
 def quoted(value: object) -> str:
     """What a message quotes: as Python writes it, and cut where it would no longer fit on a screen."""
     text = repr(value)

@@ -58,3 +58,18 @@ def wanted(path: Path) -> Iterator[Path]:
         else:
             remedy = "give a file in a folder that you may write to"
         raise UserError(f"{path} cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a folder if it is missing.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-test"
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}); give another --output") from error

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
-from ssl4rl.files import whole
+from ssl4rl.files import check_writable, whole
 from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, parse_json, read_lines
 from ssl4rl.settings import parse_yaml
 from ssl4rl.source import origin_of
@@ -83,8 +83,8 @@ class Run:
             UserError: if the folder holds anything already, or cannot be written.
         """
         cls.check_new(path)
+        check_writable(path)
         run = cls(path)
-        run.check_writable()
         run.write_config(config)
         return run
 
@@ -113,20 +113,6 @@ class Run:
             reason = f"is not a run: it has no {CONFIG}" if path.is_dir() else "does not exist"
             raise UserError(f"{path} {reason}")
         return cls(path)
-
-    def check_writable(self) -> None:
-        """Makes the folder if it is missing.
-
-        Raises:
-            UserError: if it cannot be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".write-test"
-            probe.write_text("", encoding="utf-8")
-            probe.unlink()
-        except OSError as error:
-            raise UserError(f"cannot write to {self.path} ({error.strerror}); give another --output") from error
 
     # Reading.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from ssl4rl.errors import UserError, unknown
+from ssl4rl.errors import FirstProblem, UserError, unknown
 from ssl4rl.tally import skipped_in
 
 if TYPE_CHECKING:
@@ -114,8 +114,6 @@ class SourceKind(Generic[S]):
             return _remember(self.registry.get(name)(), name)
         if _is_bare(name):
             raise self._unknown(name)
-        from ssl4rl.data.tables import FirstProblem
-
         try:
             source = self.read(name)
         except FirstProblem as error:

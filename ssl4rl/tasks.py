@@ -64,6 +64,8 @@ class Task(ABC, Generic[S, K]):
     """
 
     name: ClassVar[str]
+    noun: ClassVar[str] = "task"
+    """What messages call it."""
     version: ClassVar[int] = 1
     """Raised when the same knobs, seed and index give other examples than before."""
     source_kind: ClassVar[SourceKind[Any]]
@@ -88,7 +90,7 @@ class Task(ABC, Generic[S, K]):
         self.source = source
         self.level = level or self.default_level
         if self.level not in self.levels:
-            raise unknown(f"level of task {self.name}", self.level, self.levels)
+            raise unknown(f"level of {self.noun} {self.name}", self.level, self.levels)
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         self.split = split
@@ -123,15 +125,16 @@ class Task(ABC, Generic[S, K]):
         """
 
     def _validated(self, knobs: Mapping[str, Any]) -> K:
-        for key in knobs:
-            if key not in self.knobs_type.model_fields:
-                raise unknown(f"knob of task {self.name}", key, self.knobs_type.model_fields)
+        for place, keys in (("", knobs), (f"level {self.level} of ", self.levels[self.level])):
+            for key in keys:
+                if key not in self.knobs_type.model_fields:
+                    raise unknown(f"knob of {place}{self.noun} {self.name}", key, self.knobs_type.model_fields)
         try:
             return self.knobs_type(**{**self.levels[self.level], **knobs})  # type: ignore[return-value]
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(place) for place in first["loc"]) or "knobs"
-            raise UserError(f"task {self.name}: task.{where}={first['input']!r}: {first['msg']}") from error
+            raise UserError(f"{self.noun} {self.name}: task.{where}={first['input']!r}: {first['msg']}") from error
 
     @property
     def label(self) -> str:

@@ -30,7 +30,8 @@ def doctor(
         for problem in facts["problems"]:
             typer.secho(f"problem: {problem['problem']}", fg="red")
             typer.echo(f"    fix: {problem['fix']}")
-        typer.echo(f"{len(facts['problems'])} problems" if facts["problems"] else "no problems found")
+        found = len(facts["problems"])
+        typer.echo(f"{found} problem{'s' if found > 1 else ''}" if found else "no problems found")
     raise typer.Exit(1 if facts["problems"] else 0)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.text import cell_text
-from ssl4rl.errors import UserError
+from ssl4rl.errors import FirstProblem, UserError
 from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -38,10 +38,6 @@ def split_name(word: str) -> str | None:
     """
     word = word.strip().lower()
     return "" if word in NO_SPLIT else SPLIT_NAMES.get(word)
-
-
-class FirstProblem(UserError):
-    """What is wrong with a user's file, after which there may be more."""
 
 
 class Problems:
