@@ -187,7 +187,9 @@ def _check_rebuilt(task: AnyTask, drawn: list[Drawn], problems: dict[str, str]) 
         for again in _draw(asked, sorted(first, reverse=True), problems):
             before = first[again.example.id.index]
             if again != before:
-                problems.setdefault("it is another one when it is built again", str(before.example.id))
+                problems.setdefault(
+                    "it is another one when it is built again (draft may draw from rng alone)", str(before.example.id)
+                )
 
 
 def _blind_above_chance(task: AnyTask, examples: list[Example], problems: dict[str, str]) -> dict[str, float]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 JPEG_QUALITY = 30
 """Of the noise that is looked at for a JPEG's blocks: so low that they are clear in a small piece, too."""
 
+MANY_ERRORS = 100
+"""Standard errors beyond which their number says nothing more: with one answer to everything there is no error."""
+
 Verdict = Literal["failed", "passed", "not testable", "reported"]
 
 
@@ -95,7 +98,8 @@ def _of_contract(findings: Findings) -> Iterator[Line]:
         for problem in problems:
             yield Line(*about, check, findings.split, "failed", problem)
     for reply, errors in findings.blind_above_chance.items():
-        found = f"the reply {reply!r} earns {errors:.0f} standard errors more than chance"
+        far = f"{errors:.0f}" if errors < MANY_ERRORS else f"over {MANY_ERRORS}"
+        found = f"the reply {reply!r} earns {far} standard errors more than chance"
         yield Line(*about, "blind", findings.split, "failed", found)
     if findings.passed:
         found = f"{findings.examples:,} examples, {findings.distinct:,} of them distinct"

@@ -15,10 +15,12 @@ from ssl4rl.files import wanted
 
 GAP, CAPTION, WIDEST = 8, 16, 1600
 """In pixels: the space between images, the height of a caption, and the greatest width of a sheet."""
+LONGEST_NAME = 24
+"""Characters of what a prompt calls an image, as a sheet shows it."""
 
 
 def contact_sheet(examples: Sequence[Example]) -> Image.Image:
-    """Each example's images side by side, in the order of the prompt, under its id and answer.
+    """Each example's images side by side, in the order of the prompt, each under its name, all under id and answer.
 
     Images keep their size unless it exceeds 1,600 pixels; those that do not fit into a line go into the next.
 
@@ -41,6 +43,8 @@ def _row(example: Example) -> Image.Image:
     images = [image.convert("RGB") for image in example.images]
     for image in images:
         image.thumbnail((WIDEST - 2 * GAP, WIDEST))
+    names = _names(example)
+    high = CAPTION if any(names) else 0
     places = []
     left, top, bottom = GAP, CAPTION + GAP, 0
     width = 2 * GAP + math.ceil(ImageDraw.Draw(images[0]).textlength(caption))
@@ -49,12 +53,26 @@ def _row(example: Example) -> Image.Image:
             left, top = GAP, bottom + GAP
         places.append((left, top))
         left += image.width + GAP
-        width, bottom = max(width, left), max(bottom, top + image.height)
+        width, bottom = max(width, left), max(bottom, top + high + image.height)
     row = Image.new("RGB", (width, bottom + GAP), "white")
-    ImageDraw.Draw(row).text((GAP, 2), caption, fill="black")
-    for image, place in zip(images, places, strict=True):
-        row.paste(image, place)
+    draw = ImageDraw.Draw(row)
+    draw.text((GAP, 2), caption, fill="black")
+    for image, name, (left, top) in zip(images, names, places, strict=True):
+        draw.text((left, top), name, fill="black")
+        row.paste(image, (left, top + high))
     return row
+
+
+def _names(example: Example) -> list[str]:
+    """What the prompt calls each image: the line before it, if that is short ("A:", "The view:")."""
+    names, before = [], ""
+    for part in example.parts:
+        if isinstance(part, str):
+            before = part.strip().rpartition("\n")[2]
+        else:
+            names.append(before if len(before) <= LONGEST_NAME else "")
+            before = ""
+    return names
 
 
 ABOUT = "Description"
