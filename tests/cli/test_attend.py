@@ -76,10 +76,10 @@ def test_a_run_keeps_the_map_for_its_report(run, refused, llava, photo, tmp_path
 
 
 def test_errors_are_one_line(refused, llava, photo, tmp_path):
-    def attend(*more: str, image: str = photo, model: str = llava) -> str:
+    def attend(*more: str, image: str = photo, model: str = llava, png: Path = tmp_path / "out.png") -> str:
         return refused(
             *("vision", "attend", "--model", model, "--image", image, "--question", "Where is the dog?"),
-            *("--png", str(tmp_path / "out.png"), *more),
+            *("--png", str(png), *more),
         )
 
     assert "'cat' is not in the question" in attend("--word", "cat")
@@ -92,4 +92,4 @@ def test_errors_are_one_line(refused, llava, photo, tmp_path):
     torn.write_bytes(Path(photo).read_bytes()[:-500])
     assert "torn.jpg is broken" in attend("--word", "dog", image=str(torn))
     assert not (tmp_path / "out.png").exists()
-    assert "cannot be written" in attend("--word", "dog", "--png", str(tmp_path / "no" / "out.png"))
+    assert "cannot be written" in attend("--word", "dog", png=tmp_path / "no" / "out.png")

@@ -76,7 +76,7 @@ def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_pa
         (["--benchmark", "mmbench", "--set", "task.part=dev"], "unknown part of scenes 'dev'; there are: test"),
         (["--benchmark", "mmbench", "--set", "task.image=grey"], "'shown', 'blank', 'none', 'patches' or 'other'"),
         (["--benchmark", "mmbench", "--shots", "64", "--set", "task.part=train"], "unknown part"),
-        (["--benchmark", "imagenet", "--rotate"], "unknown knob of task imagenet 'rotate'"),
+        (["--benchmark", "imagenet", "--rotate"], "unknown knob of benchmark imagenet 'rotate'"),
         (["--benchmark", "imagenet", "--set", "task.options=1"], "task.options=1"),
         (["--benchmark", "imagenet", "--dataset", "nowhere"], "unknown set of classified images 'nowhere'"),
     ],
