@@ -89,7 +89,11 @@ def train(
         if output is None:
             raise UserError("--resume needs the run to continue: --output RUN")
         if task or level or dataset or model or config:
-            raise UserError("--resume continues with the run's own recipe; only --set can be given with it")
+            from ssl4rl.training.resume import FREE
+
+            raise UserError(
+                f"--resume continues with the run's own recipe; only --set can be given with it, of {', '.join(FREE)}"
+            )
         begun = open_run(output)
         if begun.is_evaluation:
             raise UserError(f"{output} is an evaluation; continue it with ssl4rl {side_of(context)} eval --resume")

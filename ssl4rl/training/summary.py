@@ -114,7 +114,7 @@ def _describe_scale(run: Prepared) -> list[str]:
         more = "and adapters" if run.recipe.model.lora else "gradients and Adam's moments"
         lines.append(
             f"memory of each process: {weights + trained:.2f} GiB for {run.num_weights / 1e6:,.1f} million weights, "
-            f"{more}, before activations, and less where FSDP or DeepSpeed shard them"
+            f"{more}, and less where FSDP or DeepSpeed shard them; activations come on top, and are most for small ones"
         )
     return lines
 
