@@ -1,9 +1,10 @@
 """What a run trains on changes as the model learns: a curriculum over each task's rungs, and the shares of the tasks.
 
 Tasks are generators with knobs, so difficulty is dialled rather than picked among questions. Of every rung a schedule
-keeps the pass rate as a Beta posterior that forgets (the model changes), and it draws rungs by their expected
-learnability E[p(1 − p)], the variance of a reward of 0 or 1, which is what a group's gradient is made of. Held-out
-examples stay at the level that the recipe names.
+keeps the pass rate p as a Beta posterior that forgets (the model changes), and it draws rungs by their expected
+learnability E[(p − c)(1 − p)], as far as p exceeds chance c. Without the chance this is the variance of a reward of 0
+or 1, which a model that guesses at yes or no has most of, and learns nothing from. Held-out examples stay at the level
+that the recipe names.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FORGET = 0.9
 """What is left of the evidence on a rung after each generation batch: about the last ten of them count."""
 FLOOR = 0.1
 """The share of the prompts that is spread evenly over all rungs, or tasks, so that each is seen again."""
+RATES = (np.arange(1000) + 0.5) / 1000
+"""Pass rates over which an expectation is taken."""
 NEWEST = 0.5
 """The weight of the last held-out evaluation in a bandit's estimate of progress."""
 
@@ -110,6 +113,8 @@ class Schedule:
         self.task, self.recipe, self.size = task, recipe, plan.prompts_per_generation
         self.generations = plan.num_prompts // plan.prompts_per_generation
         self.rungs = [rung for ladder in task.ladders for rung in ladder]
+        self.chances: Array = np.array([rung.example(0).chance for rung in self.rungs])
+        """What a guess passes at each rung."""
         self.names = PartNames(task)
         self._number = {name: number for number, name in enumerate(self.names)}
         given = np.array([entry.weight for entry in recipe.tasks])
@@ -172,9 +177,11 @@ class Schedule:
         return self._given
 
     def learnability(self) -> Array:
-        """Of each rung, E[p(1 − p)] under its posterior."""
-        total = self.passed + self.failed
-        return np.asarray(self.passed * self.failed / (total * (total + 1)), dtype=np.float64)
+        """Of each rung, E[(p − c)(1 − p)] under its posterior, 0 where p is below chance c."""
+        logs = np.outer(self.passed - 1, np.log(RATES)) + np.outer(self.failed - 1, np.log(1 - RATES))
+        density = np.exp(logs - logs.max(axis=1, keepdims=True))
+        gain = np.maximum(RATES - self.chances[:, None], 0) * (1 - RATES)
+        return np.asarray((density * gain).sum(axis=1) / density.sum(axis=1), dtype=np.float64)
 
     def observe(self, first: Sequence[Completion], everything: Sequence[Completion]) -> dict[str, float]:
         """Learns from a generation batch on this process and on all others; returns what metrics say about the rungs.

@@ -70,23 +70,26 @@ def test_staged_takes_each_rung_for_an_equal_part_of_the_run() -> None:
     assert drawn == ["toy@easy"] * 16 + ["toy@medium"] * 16 + ["toy@hard"] * 16
 
 
-def test_adaptive_goes_to_the_rung_whose_replies_differ_and_revisits_the_others() -> None:
+def test_adaptive_goes_to_the_rung_that_is_neither_solved_nor_guessed_at_and_revisits_the_others() -> None:
     plan = schedule(difficulty="adaptive", steps=120)
-    drawn = run_steps(plan, {"toy@easy": 1.0, "toy@medium": 0.5, "toy@hard": 0.0}, 60)
+    drawn = run_steps(plan, {"toy@easy": 1.0, "toy@medium": 0.75, "toy@hard": 0.5}, 60)
     counts = Counter(drawn[-160:])
-    assert counts["toy@medium"] > 2 * max(counts["toy@easy"], counts["toy@hard"])
+    assert counts["toy@medium"] > 1.5 * max(counts["toy@easy"], counts["toy@hard"])
     assert min(counts.values()) >= 160 * FLOOR / 3 / 2 and len(counts) == 3
     # The model gets better: it moves on.
-    drawn = run_steps(plan, {"toy@easy": 1.0, "toy@medium": 1.0, "toy@hard": 0.5}, 60)
+    drawn = run_steps(plan, {"toy@easy": 1.0, "toy@medium": 1.0, "toy@hard": 0.75}, 60)
     assert Counter(drawn[-160:]).most_common(1)[0][0] == "toy@hard"
 
 
-def test_a_rung_is_learnable_by_the_variance_of_its_rewards() -> None:
+def test_a_rung_is_learnable_by_what_is_passed_above_chance_and_what_is_failed() -> None:
     plan = schedule(difficulty="adaptive")
-    assert plan.learnability() == pytest.approx([1 / 6] * 3)  # of a uniform pass rate
-    plan.passed, plan.failed = np.array([5e5, 9e5, 1e6]), np.array([5e5, 1e5, 1e-3])
-    assert plan.learnability() == pytest.approx([0.25, 0.09, 0], abs=1e-5)
-    assert plan.shares(0).sum() == pytest.approx(1) and plan.shares(0)[2] == pytest.approx(FLOOR / 3, abs=1e-6)
+    assert plan.chances.tolist() == [0.5] * 3
+    assert plan.learnability() == pytest.approx([1 / 48] * 3, abs=1e-5)  # of a uniform pass rate
+    plan.passed, plan.failed = np.array([7.5e5, 9e5, 1e6]), np.array([2.5e5, 1e5, 1e-3])
+    assert plan.learnability() == pytest.approx([0.25 * 0.25, 0.4 * 0.1, 0], abs=1e-3)
+    assert plan.shares(0).sum() == pytest.approx(1) and plan.shares(0)[2] == pytest.approx(FLOOR / 3, abs=5e-3)
+    plan.passed, plan.failed = np.array([5e5, 2e5, 7.5e5]), np.array([5e5, 8e5, 2.5e5])  # guesses, and worse than that
+    assert plan.shares(0)[:2] == pytest.approx([FLOOR / 3] * 2, abs=5e-3)
 
 
 def test_no_example_is_asked_about_twice_and_each_rung_keeps_its_order() -> None:
@@ -109,8 +112,8 @@ def test_weights_and_learnability_share_out_the_tasks() -> None:
     assert [rung.label for rung in given.rungs[3:]] == ["other@easy", "other@medium"]  # not the paper's
     learnable = schedule(task, entries=2, mixing="learnability")
     assert len(learnable.rungs) == 2
-    learnable.passed, learnable.failed = np.array([1e5, 1e5]), np.array([1e5, 1e-3])
-    assert learnable.shares(0) == pytest.approx([1 - FLOOR / 2, FLOOR / 2], abs=1e-4)
+    learnable.passed, learnable.failed = np.array([3e5, 1e5]), np.array([1e5, 1e-3])
+    assert learnable.shares(0) == pytest.approx([1 - FLOOR / 2, FLOOR / 2], abs=5e-3)
 
 
 def test_a_bandit_follows_held_out_progress_per_token() -> None:
