@@ -104,7 +104,7 @@ class Registry(Generic[T]):
                 place = place_in_plugin(error)
                 raise UserError(
                     f"{self.noun} {name!r} of plug-in {self._plugins[name]} cannot be loaded: "
-                    f"{type(error).__name__}: {error}{f' ({place})' if place else ''}; mend, update or uninstall it"
+                    f"{type(error).__name__}: {error}{f' ({place})' if place else ''}; fix, update or uninstall it"
                 ) from error
             stated = getattr(self._loaded[name], "name", name)
             if stated != name:  # ids name what they were made by, so one that goes by two names cannot be rebuilt

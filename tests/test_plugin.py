@@ -169,7 +169,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(ssl4rl, installed, tmp_path):
     error = ssl4rl("graph", "show", "--task", "common", folder=broken, code=2)
     reason = (
         "task 'common' of plug-in ssl4rl-example cannot be loaded: ModuleNotFoundError: No module named "
-        f"'a_module_that_is_missing' ({broken / PACKAGE / 'common.py'}:1); mend, update or uninstall it"
+        f"'a_module_that_is_missing' ({broken / PACKAGE / 'common.py'}:1); fix, update or uninstall it"
     )
     assert error == f"error: {reason}\n"
     # What does not need it goes on.

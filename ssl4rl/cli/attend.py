@@ -105,7 +105,8 @@ def attend_graph(
     name = _file_name(f"{example.id.label}-{example.id.index}-{example.id.hash}")
     target = _target(opened, f"{name}.svg", svg, as_json)
     if target is not None:
-        _write(target, record.svg())
+        with wanted(target) as file:
+            file.write_bytes(record.svg())
     _tell(opened, target, record, as_json)
 
 
@@ -204,11 +205,6 @@ def _target(run: Run | None, name: str, given: Path | None, as_json: bool) -> Pa
     except OSError as error:
         raise UserError(f"{folder} cannot be made ({error.strerror})") from error
     return folder / name
-
-
-def _write(path: Path, data: bytes) -> None:
-    with wanted(path) as file:
-        file.write_bytes(data)
 
 
 def _tell(run: Run | None, drawn: Path | None, record: GraphRecord | ImageRecord, as_json: bool) -> None:

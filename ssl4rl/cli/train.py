@@ -80,24 +80,12 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Trains a model by GRPO, with rewards that the graph or the images themselves provide."""
-    from ssl4rl.runs import open_run
     from ssl4rl.training.recipe_file import load_recipe
 
     if from_start and not resume:
         raise UserError("--from-start begins a run again that is there already: give --resume and --output RUN, too")
     if resume:
-        if output is None:
-            raise UserError("--resume needs the run to continue: --output RUN")
-        if task or level or dataset or model or config:
-            from ssl4rl.training.resume import FREE
-
-            raise UserError(
-                f"--resume continues with the run's own recipe; only --set can be given with it, of {', '.join(FREE)}"
-            )
-        begun = open_run(output)
-        if begun.is_evaluation:
-            raise UserError(f"{output} is an evaluation; continue it with ssl4rl {side_of(context)} eval --resume")
-        config = output / "config.yaml"
+        config = _config_of_run(context, output, bool(task or level or dataset or model or config))
     side = side_of(context)
     recipe = load_recipe(
         config, overrides=set_ or (), tasks=task or (), level=level, dataset=dataset, model=model, side=side
@@ -133,6 +121,27 @@ def train(
         return
     for line in describe_result(run.summary, run.path):
         typer.echo(line)
+
+
+def _config_of_run(context: typer.Context, run: Path | None, is_named: bool) -> Path:
+    """The recipe of a run that is to be resumed; ``is_named`` is whether options name another one.
+
+    Raises:
+        UserError: if they do, or there is no run of training.
+    """
+    from ssl4rl.runs import CONFIG, open_run
+    from ssl4rl.training.resume import FREE
+
+    if run is None:
+        raise UserError("--resume needs the run to continue: --output RUN")
+    if is_named:
+        raise UserError(
+            "--resume continues with the run's own recipe; only --set can be given with it, of "
+            f"{', '.join(FREE)} (and with --from-start of anything)"
+        )
+    if open_run(run).is_evaluation:
+        raise UserError(f"{run} is an evaluation; continue it with ssl4rl {side_of(context)} eval --resume")
+    return run / CONFIG
 
 
 def result_facts(run: Run) -> dict[str, Any]:

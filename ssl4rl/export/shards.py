@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ssl4rl.export.rows import Row
+from ssl4rl.files import whole
 
 ROWS_PER_FILE = {False: 10_000, True: 1_000}
 ROWS_PER_GROUP = {False: 1_000, True: 50}
@@ -25,17 +26,9 @@ class Writer(Protocol):
 @contextmanager
 def open_shard(path: Path, suffix: str, features: dict[str, Any]) -> Iterator[Writer]:
     """A file of rows, which has its name once it is complete; left by an error, there is none."""
-    temporary = path.with_name(f".{path.name}.tmp")
     kind = ParquetWriter if suffix == "parquet" else JsonLinesWriter
-    writer = kind(temporary, features)
-    try:
+    with whole(path) as temporary, closing(kind(temporary, features)) as writer:
         yield writer
-    except BaseException:
-        writer.close()
-        temporary.unlink(missing_ok=True)
-        raise
-    writer.close()
-    temporary.replace(path)
 
 
 class JsonLinesWriter:

@@ -123,10 +123,10 @@ def _edges(
             numbers.append(number)
             if number is None and ids.with_zeros(node):
                 zeros.append(f"row {row}, field {column}: {node!r} for {ids.with_zeros(node)!r}")
-            elif number is None and node and lost and (unknown := unknown + 1) > FEW_UNKNOWN:
-                pass
             elif number is None:
-                problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
+                unknown += node != ""
+                if not (node and lost) or unknown <= FEW_UNKNOWN:
+                    problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
         name = clean(cells.get(relation, "")) if relation else ""
         if relation and not name:
             problems.add(f"{table.place(row, relation)}: the relation is missing")
@@ -144,10 +144,8 @@ def _edges(
             cell = clean(cells.get(text, ""))
             has_texts = has_texts or cell != ""
             texts.append(cell)
-    if unknown > FEW_UNKNOWN:
-        problems.add(
-            f"{table.path}: {unknown:,} ids in all are of no node that was read; first mend the {lost} that were not"
-        )
+    if lost and unknown > FEW_UNKNOWN:
+        problems.add(f"{table.path}: {unknown:,} ids name no known node; first fix the {lost} that could not be read")
     if zeros:
         problems.add(f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write both as text")
     directed = relation != "" or (directions is not None and _gephi_direction(table, set(directions.words)))
