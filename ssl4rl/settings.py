@@ -6,11 +6,19 @@ import re
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from ssl4rl.errors import UserError
 
 MOST_VALUES = 100_000
 """That a document may stand for once its references are followed."""
+
+IN_WORDS = {
+    "list_type": "a list belongs here",
+    "dict_type": "keys and values belong here, such as {key: value}",
+    "model_type": "keys and values belong here, such as {key: value}",
+}
+"""What YAML calls what pydantic has Python's names for, by its type of error."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,3 +75,9 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
         problem = f"it stands for more than {MOST_VALUES:,} values" if sizes[id(node)] else "it refers to itself"
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
     return sizes[id(node)]
+
+
+def first_invalid(error: ValidationError) -> tuple[str, Any, str]:
+    """The first value that a model refuses: its dotted place (empty for the whole), the value, and why."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["input"], IN_WORDS.get(first["type"], first["msg"])

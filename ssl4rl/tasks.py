@@ -21,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ssl4rl import answers
 from ssl4rl.answers import Score
 from ssl4rl.drafts import Draft, Redraw, ShownImage, content_hash
-from ssl4rl.errors import NotApplicable, UserError, unknown
+from ssl4rl.errors import NotApplicable, UserError, quoted, unknown
 from ssl4rl.example import Example, ExampleId, task_label
 from ssl4rl.prompts import reply_form
 from ssl4rl.rng import seeded_rng
+from ssl4rl.settings import first_invalid
 from ssl4rl.source import SPLITS, Source, SourceKind
 
 MAX_DRAWS = 200
@@ -132,9 +133,8 @@ class Task(ABC, Generic[S, K]):
         try:
             return self.knobs_type(**{**self.levels[self.level], **knobs})  # type: ignore[return-value]
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(place) for place in first["loc"]) or "knobs"
-            raise UserError(f"{self.noun} {self.name}: task.{where}={first['input']!r}: {first['msg']}") from error
+            where, value, why = first_invalid(error)
+            raise UserError(f"{self.noun} {self.name}: task.{where or 'knobs'}={quoted(value)}: {why}") from error
 
     @property
     def label(self) -> str:

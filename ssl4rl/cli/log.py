@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def log(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, of training or an evaluation.")],
-    number: Annotated[int, typer.Option("-n", min=1, help="How many replies.")] = 5,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many prompts, with all their replies.")] = 3,
     worst: Annotated[bool, typer.Option("--worst", help="Lowest scores first.")] = False,
     best: Annotated[bool, typer.Option("--best", help="Highest scores first.")] = False,
     step: Annotated[
@@ -63,10 +63,10 @@ def log(
     if worst or best:
         # The sort is stable: among equals the latest come first.
         records.sort(key=lambda record: record.score, reverse=best)
-    shown = records[:number]
+    groups = by_example(records)[:number]
     if as_json:
-        return print_json(*(record.line() for record in shown))
-    for group in by_example(shown):
+        return print_json(*(record.line() for group in groups for record in group))
+    for group in groups:
         typer.echo(replies_text(group))
 
 

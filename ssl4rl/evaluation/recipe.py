@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ssl4rl.errors import UserError, unknown
+from ssl4rl.errors import UserError, quoted, unknown
 from ssl4rl.inference.engines import Sampling, is_address
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import Run
+from ssl4rl.settings import first_invalid
 from ssl4rl.source import SourceKind
 
 PAPER_LEVEL = "paper"
@@ -120,9 +121,9 @@ class EvalRecipe(BaseModel):
         try:
             recipe = cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            option = "--" + str(first["loc"][0]).replace("_", "-")
-            raise UserError(f"{option} {first['input']!r}: {first['msg']}") from error
+            where, value, why = first_invalid(error)
+            option = "--" + where.partition(".")[0].replace("_", "-")
+            raise UserError(f"{option} {quoted(value)}: {why}") from error
         if is_address(recipe.engine) and recipe.dtype != "auto":
             raise UserError(f"--dtype {recipe.dtype}: the server decides the type of the weights; leave it out")
         if recipe.scoring == "likelihood" and recipe.max_new_tokens is not None:

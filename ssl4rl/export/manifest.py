@@ -15,6 +15,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.export.rows import clean
 from ssl4rl.mixture import Mixture, parts_of
 from ssl4rl.runs import UsedSource
+from ssl4rl.settings import first_invalid
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.tasks import describe
 
@@ -204,9 +205,8 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(place) for place in first["loc"]) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}; was it written by another version?") from error
+        where, _, why = first_invalid(error)
+        raise UserError(f"{path}: {where or 'the file'}: {why}; was it written by another version?") from error
 
 
 def changed(first: ExportRecipe, second: ExportRecipe) -> str:

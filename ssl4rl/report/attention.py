@@ -19,6 +19,7 @@ from ssl4rl.report.figures import drawn_svg
 from ssl4rl.report.shown import Drawing
 from ssl4rl.report.words import shortened
 from ssl4rl.runs import Run
+from ssl4rl.settings import first_invalid
 
 FOLDER = "attention"
 """In a run's folder: what ``ssl4rl graph|vision attend --run`` wrote."""
@@ -266,10 +267,9 @@ def read_record(path: Path) -> GraphRecord | ImageRecord:
     try:
         return kind.validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
+        where, _, why = first_invalid(error)
         raise UserError(
-            f"{path} is not what `ssl4rl graph|vision attend --run` writes ({where}: {first['msg']}); remove it"
+            f"{path} is not what `ssl4rl graph|vision attend --run` writes ({where or 'all of it'}: {why}); remove it"
         ) from error
 
 

@@ -18,7 +18,7 @@ from ssl4rl.errors import UserError, quoted, unknown
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import SOURCE_KINDS, TASKS
 from ssl4rl.runs import CONFIG
-from ssl4rl.settings import parse_yaml
+from ssl4rl.settings import first_invalid, parse_yaml
 from ssl4rl.training.recipe import Recipe, TaskEntry, default_grpo
 
 ELSEWHERE = {
@@ -43,6 +43,9 @@ REFUSED = {
     ),
 }
 """Fields of trl.GRPOConfig that no recipe may set, and why: recipes come from others, too."""
+
+MAIN_KEYS = {"tasks": "name", "model": "path", "reward": "kind", "heldout": "examples"}
+"""Of the sections that people write as one value, the key that they mean."""
 
 Values = dict[str, Any]
 """A recipe before it is validated."""
@@ -118,9 +121,18 @@ def validate(values: Values, place: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{place}: {where}={quoted(first['input'])}: {first['msg']}") from error
+        where, value, why = first_invalid(error)
+        raise UserError(f"{place}: {where}={quoted(value)}: {_as_section(where, value) or why}") from error
+
+
+def _as_section(where: str, value: Any) -> str:
+    """How to write a section of which only its main value is there, such as ``model: tiny``; empty for all else."""
+    if isinstance(value, list | dict):
+        return ""
+    if where == "tasks":
+        return f"write [{{name: {value}}}]"
+    section = "tasks" if where.removeprefix("tasks.").isdigit() else where
+    return f"write {{{MAIN_KEYS[section]}: {value}}}" if section in MAIN_KEYS else ""
 
 
 def read_recipe(file: Path) -> Values:

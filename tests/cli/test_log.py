@@ -67,7 +67,7 @@ def test_worst_and_best_take_the_latest_among_equals(run, evaluation):
         assert code == 0
         return [json.loads(line)["item"] for line in out.splitlines()]
 
-    assert items() == ["node:3", "node:2", "node:1", "node:0"]
+    assert items() == ["node:3", "node:2", "node:1"]
     assert items("--worst", "-n", "2") == ["node:2", "node:0"] and items("--best", "-n", "2") == ["node:3", "node:1"]
 
 

@@ -108,18 +108,24 @@ def test_a_task_that_is_no_mapping_holds_no_setting() -> None:
         (b"seed: [1\n", "line 2: not valid YAML"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"sed: 1\n", "recipe.yaml: 'sed'; did you mean seed"),
-        (b"tasks: link\n", "write a list"),
+        (b"tasks: link\n", "recipe.yaml: tasks='link': write [{name: link}]"),
+        (b"tasks: neighbor\n", "write a list"),
+        (b"tasks: [link]\n", "tasks.0='link': write {name: link}"),
+        (b"tasks: [{name: link, knobs: easy}]\n", "tasks.0.knobs='easy': keys and values belong here"),
+        (b"tasks: {name: link}\n", "tasks={'name': 'link'}: a list belongs here"),
         (b"tasks: []\n", "tasks"),
         (b"tasks: [{name: link, weight: 0}]\n", "tasks.0.weight=0"),
         (b"grpo: 3\n", "grpo=3"),
-        (b"model: tiny\n", "model='tiny'"),
+        (b"model: tiny\n", "model='tiny': write {path: tiny}"),
+        (b"reward: random\n", "reward='random': write {kind: random}"),
+        (b"heldout: 300\n", "heldout=300: write {examples: 300}"),
     ],
 )
 def test_a_wrong_recipe_names_the_place(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_bytes(content)
     with pytest.raises(UserError, match=re.escape(message)):
-        load_recipe(file, level="easy" if content == b"tasks: link\n" else None)
+        load_recipe(file, level="easy" if content == b"tasks: neighbor\n" else None)
 
 
 def test_a_missing_recipe_and_an_unknown_task() -> None:
