@@ -69,7 +69,8 @@ def explain_collapse(commonest: float) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def as_minutes(seconds: float) -> str:
+    """``3:07``, or ``1:03:07``."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -124,7 +125,7 @@ class Display:
             "valid": f"{_value(logs, 'valid'):.0%}",
             "reply length": f"{_value(logs, 'completions/mean_length'):.0f}",
             "s/step": f"{pace:.1f}",
-            "left": _duration(pace * (self.total - step)),
+            "left": as_minutes(pace * (self.total - step)),
         }
         line = "  ".join(f"{name} {value}" for name, value in values.items())
         notes = [note for note in (self._explain_flat(logs), self._explain_collapse(logs)) if note]

@@ -106,6 +106,8 @@ class Heldout:
         if self.examples == 0:
             return None
         if step not in self._answers:
+            if step == 0 and is_main_process():
+                self.display.say(f"asking {self.examples} held-out examples (heldout.examples) before the first step")
             answers = evaluate(self.task, answer, self.examples, step)
             self._answers[step] = answers
             if is_main_process():

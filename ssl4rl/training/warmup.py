@@ -20,7 +20,7 @@ from ssl4rl.lock import locked
 from ssl4rl.models import EMBEDDED
 from ssl4rl.runs import METRICS, SUMMARY, Run, default_folder
 from ssl4rl.tasks import AnyTask
-from ssl4rl.training.display import Display
+from ssl4rl.training.display import Display, as_minutes
 from ssl4rl.training.preparation import Prepared, num_processes, prepare
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.resume import provenance
@@ -107,13 +107,17 @@ def _train(prepared: Prepared, settings: Settings, run: Run, display: Display) -
         return round(time.monotonic() - started, 3)
 
     losses: list[float] = []
+    since = started
 
     def on_step(step: int, logs: Mapping[str, Any]) -> None:
         losses.append(logs["loss"])
         run.append(METRICS, {"step": step, "seconds": seconds(), **logs})
         if step % 10 == 0 or step in (1, settings.steps):
-            accuracy = logs["mean_token_accuracy"]
-            display.say(f"step {step}/{settings.steps}  loss {logs['loss']:.4f}  tokens right {accuracy:.0%}")
+            accuracy, left = logs["mean_token_accuracy"], (time.monotonic() - since) / step * (settings.steps - step)
+            display.say(
+                f"step {step}/{settings.steps}  loss {logs['loss']:.4f}  tokens right {accuracy:.0%}  "
+                f"left {as_minutes(left)}"
+            )
 
     trainer = make_trainer(prepared, settings, run.path, on_step)
     engine = TransformersEngine(
@@ -128,6 +132,7 @@ def _train(prepared: Prepared, settings: Settings, run: Run, display: Display) -
         display.say(line)
     heldout = Heldout(run, prepared.tasks.heldout, recipe.heldout.examples, display, seconds)
     heldout.at(0, answer)
+    since = time.monotonic()
     trainer.train()
     heldout.at(settings.steps, answer)
     with writing(run.path):

@@ -133,7 +133,8 @@ def crowded_graph(nodes=60):
 def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
     task = kind(crowded_graph(), level=level)
     assert task.is_crowded and not Link(default_graph()).is_crowded
-    cells = [cell for cell in judge(measure(task, 400)) if not cell.need]
+    # At hard, where most draws are refused, an example takes 0.1 s.
+    cells = [cell for cell in judge(measure(task, 200 if level == "hard" else 400)) if not cell.need]
     assert not [cell for cell in cells if cell.verdict == "finding"]
     # Also where a few nodes make the errors large.
     assert all(

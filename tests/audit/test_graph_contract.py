@@ -29,7 +29,9 @@ def source(request, tmp_path_factory):
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_gold_scores_one_nothing_blind_beats_chance_and_nothing_leaks(source, split):
-    count = 500 if source.name == "citations" and split != "val" else 100
+    # `experiments.audit` checks 2,000 of train on these and more graphs; here it is the rules themselves that may break.
+    embedded, train = source.name == "citations", split == "train"
+    count = (300 if embedded else 100) if train else (100 if embedded else 40)
     rows = [check_contract(task, count) for task in every_task("graph", source, split)]
     assert len(rows) >= (12 if split != "test" else 4)
     assert [row for row in rows if not row.passed] == []
