@@ -280,7 +280,8 @@ def describe_redrawn(redrawn: Counter[str]) -> str:
     >>> describe_redrawn(Counter({"two pieces look alike": 3, "the image is too small": 1}))
     '4 drafts were drawn again: two pieces look alike (3); the image is too small (1)'
     """
-    return f"{redrawn.total()} drafts were drawn again: {_reasons(redrawn)}" if redrawn else ""
+    drafts = "1 draft was" if redrawn.total() == 1 else f"{redrawn.total()} drafts were"
+    return f"{drafts} drawn again: {_reasons(redrawn)}" if redrawn else ""
 
 
 def _reasons(redrawn: Counter[str]) -> str:

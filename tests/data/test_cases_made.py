@@ -163,7 +163,7 @@ def test_a_graph_that_is_too_small_or_too_regular_says_why(tmp_path, nodes, edge
     assert report["valid"] and set(report["tasks"]) >= EVERY
     assert all(use["usable"] or use["reason"] for use in report["tasks"].values())
     assert not any(report["tasks"][name]["usable"] for name in ("attribute", "neighbor", "link", "path"))
-    assert any(f"the graph has {nodes} nodes" in warning for warning in report["warnings"])
+    assert any(f"nodes: {nodes};" in warning for warning in report["warnings"])
     assert "has no labels" in report["benchmarks"]["node"]["reason"]
 
 
@@ -230,7 +230,7 @@ def test_images_that_mean_little_are_warned_of(tmp_path):
     assert "all images are the same one" in warned(root)
     names = [f"{number}/a.png" for number in range(30)]
     assert any("no label has two images" in each for each in warned(photos(tmp_path / "names", names)))
-    assert "there are 3 images" in warned(photos(tmp_path / "few", ["a.png", "b.png", "c.png"]))[0]
+    assert "images: 3;" in warned(photos(tmp_path / "few", ["a.png", "b.png", "c.png"]))[0]
 
 
 def test_questions_that_mean_little_are_warned_of(question_table):

@@ -99,7 +99,7 @@ def warnings(facts: Mapping[str, Any]) -> list[str]:
     found = []
     nodes, repeated = facts["num_nodes"], facts["repeated_texts"]
     if nodes < FEW_NODES:
-        found.append(f"the graph has {nodes:,} nodes: scores rest on a handful of examples")
+        found.append(f"nodes: {nodes:,}; scores rest on a handful of examples")
     if facts["empty_texts"] == nodes:
         found.append("no node has a text, and prompts are made of texts: name the column with `text:` in dataset.yaml")
     elif facts["empty_texts"] * 2 > nodes:

@@ -24,7 +24,7 @@ def image_warnings(images: ImageSet, facts: Mapping[str, Any]) -> list[str]:
     found = []
     count, labels = len(images), facts["labels"]
     if count < FEW:
-        found.append(f"there are {count:,} images: scores rest on a handful of examples")
+        found.append(f"images: {count:,}; scores rest on a handful of examples")
     else:
         empty = [split for split in SPLITS if not facts["splits"][split]]
         found += [f"no images are in {' and '.join(empty)}"] if empty else []
@@ -63,7 +63,7 @@ def question_warnings(questions: QuestionSet, facts: Mapping[str, Any]) -> list[
     asked = [each for each in questions.questions if not each.rotated]
     count = len(asked)
     if count < FEW:
-        found.append(f"there are {count:,} questions: scores rest on a handful of examples")
+        found.append(f"questions: {count:,}; scores rest on a handful of examples")
     answered = [each for each in asked if each.answer]
     if not answered:
         found.append("no question has an answer: replies can be written for submission, and get no score")
