@@ -21,8 +21,10 @@ STAGING = ".saving"
 """The folder in a run where a checkpoint is written before it has its place."""
 
 PREFIX = "checkpoint-"
-TORCH_FELL_SHORT = "inline_container"
-"""What torch's error says, which names its own source, when a file has another length than was written."""
+TORCH_FELL_SHORT = ("inline_container", "PytorchStreamWriter")
+"""What torch's errors, which name its own source, say of a file that could not be written to its end."""
+TORCH_MAY_NOT = ("cannot be opened", "Parent directory")
+"""And of one that it could not begin."""
 
 
 def seal(folder: Path) -> None:
@@ -109,8 +111,11 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
+        fell_short = any(name in str(error) for name in TORCH_FELL_SHORT)
+        if isinstance(error, RuntimeError) and not fell_short and not any(word in str(error) for word in TORCH_MAY_NOT):
+            raise  # torch's, and about something else
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-        if TORCH_FELL_SHORT in reason:
+        if fell_short:
             reason = "a file could not be written to its end"
         free = ""
         with suppress(OSError):

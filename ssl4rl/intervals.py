@@ -80,9 +80,10 @@ def normal(values: Sequence[float], effective: float, bounds: tuple[float, float
 
     Of few or equal values: :func:`bounded`.
     """
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    if effective < FEWEST or not deviation:
+    # Not by the deviation, which rounding keeps from 0 where all are 1/3.
+    if effective < FEWEST or min(values) == max(values):
         return bounded(values, effective, bounds)
+    mean, deviation = float(np.mean(values)), float(np.std(values))
     half = Z95 * deviation / math.sqrt(effective)
     return max(mean - half, bounds[0]), min(mean + half, bounds[1])
 

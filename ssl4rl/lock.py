@@ -73,10 +73,11 @@ def _acquire(path: Path) -> int:
                     f"{path.parent} is in use by {owner or 'another process'}; wait until it has ended, or stop it"
                 ) from error
             return file  # no locks here
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file), path.stat()):
-                os.ftruncate(file, 0)
-                os.write(file, _myself().encode())
+                with suppress(OSError):  # on a full disk the owner has no name
+                    os.ftruncate(file, 0)
+                    os.write(file, _myself().encode())
                 return file
         os.close(file)  # its last owner removed the file in the meantime
 

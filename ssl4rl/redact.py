@@ -11,7 +11,7 @@ from ssl4rl.errors import UserError
 
 HIDDEN = "***"
 
-_NAMED = re.compile(r"(?i)token|secret|passw|credential|authorization|api.?key|access.?key|private.?key")
+_NAMED = re.compile(r"(?i)token(?!s\b|iz)|secret|passw|credential|authorization|api.?key|access.?key|private.?key")
 """What a variable, an option or a field is called that holds one."""
 
 _LOOKS_SECRET = re.compile(r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ya29\.)[A-Za-z0-9_\-]{12,}")
@@ -30,6 +30,8 @@ def without_secrets(arguments: Iterable[str]) -> list[str]:
 
     >>> without_secrets(["eval", "--api-key", "abc", "--set", "x.token=abc", "http://me:abc@host/v1?key=1&api_key=abc"])
     ['eval', '--api-key', '***', '--set', 'x.token=***', 'http://***@host/v1?key=1&api_key=***']
+    >>> without_secrets(["--max-new-tokens", "64", "--set", "task.max_tokens=300"])
+    ['--max-new-tokens', '64', '--set', 'task.max_tokens=300']
     """
     known = sorted(
         (value for name, value in os.environ.items() if _NAMED.search(name) and len(value) >= SHORTEST), key=len

@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from ssl4rl.environment import environment
@@ -25,7 +24,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import ExampleId
 from ssl4rl.files import check_writable, whole
 from ssl4rl.records import Completion, HeldoutAnswer, Prediction, ReplyRecord, encode_line, parse_json, read_lines
-from ssl4rl.settings import parse_yaml
+from ssl4rl.settings import dump_yaml, parse_yaml
 from ssl4rl.source import origin_of
 from ssl4rl.tally import as_data
 
@@ -126,7 +125,7 @@ class Run:
         path = self.path / CONFIG
         try:
             content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError, UserError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read ({type(error).__name__}); is {self.path} a run?") from error
         if not isinstance(content, dict):
             raise UserError(f"{path} holds no settings; is {self.path} a run?")
@@ -272,7 +271,7 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes config.yaml."""
-        self.write(CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        self.write(CONFIG, dump_yaml(config))
 
     def write_environment(
         self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int], processes: int = 1

@@ -88,12 +88,12 @@ class Clusters:
         (2015, Political Analysis 23:564-577). If all values are equal, their variance says nothing, and each group
         counts once.
         """
+        count = len(self.groups)
+        if count < 2 or min(values) == max(values):
+            return float(min(count, self.n))
         mean = sum(values) / self.n
         residuals = [value - mean for value in values]
         spread = sum(residual * residual for residual in residuals) / self.n
-        count = len(self.groups)
-        if not spread or count < 2:
-            return float(min(count, self.n))
         variance = self._variance(residuals)
         return min(max(spread / variance, 1.0), self.n) if variance > 0 else float(self.n)
 
@@ -113,9 +113,9 @@ class Clusters:
 
 def _normal_p(differences: Sequence[float], effective: float) -> float:
     """Two-sided p of a z test for a mean difference of 0 at that effective sample size."""
+    if min(differences) == max(differences):
+        return math.erfc(math.sqrt(effective / 2)) if differences[0] else 1.0
     mean, deviation = float(np.mean(differences)), float(np.std(differences))
-    if not deviation:
-        return 1.0 if not mean else math.erfc(math.sqrt(effective / 2))
     return math.erfc(abs(mean) / deviation * math.sqrt(effective / 2))
 
 
@@ -224,7 +224,8 @@ class PairedDifference:
         else:
             low, high = normal(differences, few, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
         if clusters is not None and clusters.overlap:
-            p, test = _normal_p(differences, effective), "z"
+            # No smaller than the swaps of so few groups could make it.
+            p, test = max(_normal_p(differences, few), 2.0 ** (1 - len(clusters.groups))), "z"
         elif clusters is not None and grouped:
             p, test = sign_flip(clusters.totals(differences)), "sign flips of clusters"
         elif binary:

@@ -94,6 +94,8 @@ class Task(ABC, Generic[S, K]):
             raise unknown(f"level of {self.noun} {self.name}", self.level, self.levels)
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
+        if seed < 0:
+            raise UserError(f"seed={seed}: give a whole number of at least 0")
         self.split = split
         self.seed = seed
         self.knobs: K = self._validated(knobs or {})

@@ -101,6 +101,13 @@ def test_a_full_disk_is_one_line_whatever_library_meets_it(error: Exception, tmp
         raise error
 
 
+def test_what_has_nothing_to_do_with_the_disk_is_not_said_to_be_about_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"^CUDA out of memory"), writing(tmp_path):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    with pytest.raises(CannotWrite), writing(tmp_path):
+        torch.save({"a": 1}, tmp_path / "absent" / "weights")
+
+
 @pytest.mark.parametrize("save", [torch.save, lambda value, path: save_file(value, str(path))])
 def test_what_libraries_say_when_there_is_no_room_is_understood(
     save: Callable[..., None], tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]

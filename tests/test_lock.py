@@ -1,5 +1,6 @@
 """One process at a time in a folder."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -39,6 +40,16 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
     with locked(tmp_path):
         pass
     assert not (tmp_path / LOCK).exists()
+
+
+def test_on_a_full_disk_the_lock_holds_without_a_name(tmp_path: Path, monkeypatch) -> None:
+    def full(file: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with locked(tmp_path), pytest.raises(UserError, match="in use by another process"), locked(tmp_path):
+            pass
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

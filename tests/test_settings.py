@@ -3,7 +3,7 @@
 import pytest
 
 from ssl4rl.errors import UserError
-from ssl4rl.settings import parse_yaml
+from ssl4rl.settings import dump_yaml, parse_yaml
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 10)}]\n" for n in range(9)
@@ -50,3 +50,8 @@ def test_what_is_no_yaml_is_refused_in_one_line(text, message):
     with pytest.raises(UserError, match=message) as caught:
         parse_yaml(text, "file")
     assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+def test_a_string_that_looks_like_a_number_is_written_so_that_it_is_read_as_one():
+    content = {"model": "12e3", "seed": 3, "rate": 1e-5, "name": "-1E5", "plain": "link"}
+    assert parse_yaml(dump_yaml(content), "x") == content

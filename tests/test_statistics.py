@@ -9,7 +9,7 @@ from scipy.stats import binom, binomtest, permutation_test
 
 from ssl4rl import statistics
 from ssl4rl.answers import Score
-from ssl4rl.intervals import newcombe
+from ssl4rl.intervals import newcombe, normal
 from ssl4rl.statistics import Clusters, Estimate, PairedDifference, mcnemar, sign_flip
 
 
@@ -151,3 +151,19 @@ def test_training_effects_of_single_images_do_not_look_like_learning(items_each:
         covered += found.low <= 0 <= found.high
         naive += PairedDifference.of(*vectors).p < 0.05
     assert wrong / trials < most < naive / trials and covered / trials > 0.87
+
+
+@pytest.mark.parametrize("value", [1 / 9, 0.1, 1 / 3, 0.7])
+def test_equal_scores_have_an_interval_although_rounding_gives_them_a_spread(value: float) -> None:
+    clusters = Clusters([[place // 2] for place in range(100)])
+    low, high = clusters.interval([value] * 100)
+    assert clusters.effective([value] * 100) == 50 and low < value - 0.001 and high > value + 0.001
+    assert normal([value] * 100, 50)[0] < value - 0.001
+    same = PairedDifference.of([0.0] * 12, [value] * 12, [[place % 3, (place + 1) % 3] for place in range(12)])
+    assert same.p > 0.05
+
+
+def test_a_few_overlapping_clusters_are_not_sure_of_anything() -> None:
+    items = [[place % 3, (place + 1) % 3] for place in range(30)]
+    found = PairedDifference.of([0.0] * 30, [0.9, 0.8, 0.7] * 10, items)
+    assert found.test == "z" and found.p >= 0.25

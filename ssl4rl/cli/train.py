@@ -158,12 +158,15 @@ def _kept(recipe: Recipe, processes: int | None) -> Recipe:
 
 def _dry_run(recipe: Recipe, processes: int | None, as_json: bool) -> None:
     """Prints what training would do and a few replies; exits with 2 if none is valid."""
+    from ssl4rl.training.grpo import grpo_config
     from ssl4rl.training.preparation import choose_sampler, prepare
     from ssl4rl.training.probe import probe_prepared
     from ssl4rl.training.summary import describe_plan, plan_facts
 
-    choose_sampler(recipe)  # which says what is missing
+    sampler = choose_sampler(recipe)
     prepared = prepare(recipe, processes=processes)
+    if processes is None:
+        grpo_config(prepared, sampler, Path("runs"))  # which says what TRL refuses
     for line in describe_plan(prepared) if not as_json else ():
         typer.echo(line)
     found = probe_prepared(prepared)

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import ssl4rl
 from ssl4rl.export.guide import guide_files, task_names
 from ssl4rl.export.manifest import Manifest
@@ -21,6 +19,7 @@ from ssl4rl.report.blocks import Section, Table, interval_text
 from ssl4rl.report.page import plain_text, sections_text
 from ssl4rl.report.sections import sections_of
 from ssl4rl.runs import Run
+from ssl4rl.settings import dump_yaml
 from ssl4rl.training.controls import RESULT as CONTROLS
 from ssl4rl.training.summary import describe_difference
 
@@ -76,7 +75,7 @@ def model_card(
         data=_data_table(sources, data_licence),
         scores=sections_text(list(_scores(run, evaluations))),
         limits=_model_limits(run, evaluations),
-        recipe=yaml.safe_dump(_without_places(config), sort_keys=False, allow_unicode=True).rstrip(),
+        recipe=dump_yaml(_without_places(config)).rstrip(),
     )
     return str(card.content)
 

@@ -73,7 +73,11 @@ class Difficulty:
 
 
 def at_every_level(recipe: Recipe) -> Recipe:
-    """The recipe with each of its tasks at every level that applies, but for those whose level is given."""
+    """The recipe with each of its tasks at every level that applies, but for those whose level is given.
+
+    Raises:
+        NotApplicable: if none of a task's levels does, saying why.
+    """
     entries = []
     for entry in recipe.tasks:
         kind = TASKS.get(entry.name)
@@ -81,8 +85,10 @@ def at_every_level(recipe: Recipe) -> Recipe:
             entries.append(entry)
             continue
         source = kind.source_kind.load(entry.dataset)
-        for task in kind.at_every_level(source, knobs=entry.knobs, seed=recipe.seed):
-            entries.append(entry.model_copy(update={"level": task.level}))
+        usable = [task.level for task in kind.at_every_level(source, knobs=entry.knobs, seed=recipe.seed)]
+        if not usable:
+            kind(source, knobs=entry.knobs, seed=recipe.seed).tried()  # which says why
+        entries += [entry.model_copy(update={"level": level}) for level in usable]
     return recipe.model_copy(update={"tasks": entries})
 
 

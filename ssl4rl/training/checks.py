@@ -169,6 +169,11 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
             f"grpo.eval_strategy={grpo['eval_strategy']}: held-out scores come from the recipe's own `heldout` "
             "(heldout.every); leave it out"
         )
+    for name in ("save_only_model", "ignore_data_skip"):
+        if grpo.get(name):
+            raise UserError(f"grpo.{name}: a run could not be resumed exactly; leave it out")
+    if grpo.get("shuffle_dataset") and (recipe.difficulty != "fixed" or recipe.mixing != "weights"):
+        raise UserError("grpo.shuffle_dataset: difficulty and mixing decide which example comes when; leave it out")
     _integer(grpo, "max_completion_length", 256)
     if _number(grpo, "temperature", 1.0) <= 0:
         raise UserError(f"grpo.temperature={grpo['temperature']}: sampling needs a temperature above 0")

@@ -16,6 +16,7 @@ from ssl4rl.records import HeldoutAnswer
 from ssl4rl.runs import CONFIG, Run, open_run
 from ssl4rl.statistics import Estimate, PairedDifference
 from ssl4rl.training.recipe import CONTROLS, Recipe
+from ssl4rl.training.recipe_file import validate
 from ssl4rl.training.run import run_recipe
 
 TASK = "task"
@@ -105,7 +106,7 @@ def arm_run(recipe: Recipe, path: Path) -> Run:
     if not (path / CONFIG).is_file():
         return run_recipe(recipe, path)
     run = open_run(path)
-    if run.config != recipe.model_dump(mode="json"):
+    if validate(dict(run.config), str(path / CONFIG)) != recipe:
         raise UserError(f"{path} is a run of another recipe; give another --output")
     return run if run.finished else run_recipe(recipe, path, resume=True)
 

@@ -32,12 +32,12 @@ SHARE, MOST_RUNGS = "share/", 3
 
 
 def explain_flat(
-    rewards: Sequence[float], parsed: Sequence[float], valid: Sequence[float], levels: Sequence[str]
+    rewards: Sequence[float], parsed: Sequence[float], valid: Sequence[float], easier: str, harder: str
 ) -> str:
     """Why nothing can be learned when every completion of each group scores the same, and what to try.
 
-    ``rewards``, ``parsed`` and ``valid`` are the last steps' means; ``levels`` the task's levels from easy to hard, if
-    another one could help.
+    ``rewards``, ``parsed`` and ``valid`` are the last steps' means; ``easier`` and ``harder`` the task's easiest and
+    hardest level, each empty if the run is at it.
     """
     reward, readable, allowed = (sum(means) / len(means) for means in (rewards, parsed, valid))
     start = "every completion of a group scores the same, so there is nothing to learn from"
@@ -52,11 +52,9 @@ def explain_flat(
             "reward.format=0.2 or another instruct model"
         )
     if reward > 0.9:
-        return f"{start}: " + (f"the task is too easy; try --level {levels[-1]}" if levels else "all earn nearly all")
+        return f"{start}: " + (f"the task is too easy; try --level {harder}" if harder else "all earn nearly all")
     if reward < 0.1:
-        return f"{start}: " + (
-            f"the task is too hard; try --level {levels[0]}" if levels else "all earn next to nothing"
-        )
+        return f"{start}: " + (f"the task is too hard; try --level {easier}" if easier else "all earn next to nothing")
     return f"{start}: the model always replies the same to a prompt; raise grpo.temperature or use another model"
 
 
@@ -79,9 +77,9 @@ def as_minutes(seconds: float) -> str:
 class Display:
     """Shows the steps of a run; a context manager, so that the live panel is always closed."""
 
-    def __init__(self, total: int, levels: Sequence[str] = (), console: Console | None = None) -> None:
+    def __init__(self, total: int, easier: str = "", harder: str = "", console: Console | None = None) -> None:
         self.total = total
-        self.levels = levels
+        self.easier, self.harder = easier, harder
         self.console = console or remarks()
         self.log = RunLog()
         self._live: Live | None = None
@@ -151,7 +149,7 @@ class Display:
         if len(self._flat) < FLAT_STEPS or self._flat_note:
             return ""
         rewards, parsed, valid = zip(*self._flat, strict=True)
-        self._flat_note = explain_flat(rewards, parsed, valid, self.levels)
+        self._flat_note = explain_flat(rewards, parsed, valid, self.easier, self.harder)
         return self._flat_note
 
     def _explain_collapse(self, logs: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ Answers are greedy, and all are kept (heldout.jsonl), so that scores are compare
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ssl4rl.runs import HELDOUT, METRICS, Run
 from ssl4rl.statistics import Estimate, PairedDifference
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.display import Display
-from ssl4rl.training.preparation import is_main_process
+from ssl4rl.training.preparation import is_main_process, shared_out
 from ssl4rl.training.summary import describe_estimate
 from ssl4rl.training.tasks import PartNames, num_examples, scored
 
@@ -34,17 +33,16 @@ Answer = Callable[[list[Example]], list[str]]
 
 def evaluate(task: AnyTask, answer: Answer, examples: int, step: int) -> list[HeldoutAnswer]:
     """``answer``'s replies to the first ``examples`` examples, scored; several processes share them, and get all."""
-    from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    state = PartialState()
-    mine = range(state.process_index, examples, state.num_processes)
+    mine = shared_out(examples)
     answers: list[HeldoutAnswer] = []
-    # As many rounds in every process: an engine that spans several of them needs all to take part.
-    for start in range(0, math.ceil(examples / state.num_processes), CHUNK):
+    for start in range(0, len(mine), CHUNK):
         indices = mine[start : start + CHUNK]
-        chunk = [task.example(index) for index in indices]
+        chunk = [task.example(min(index, examples - 1)) for index in indices]
         for index, reply, example in zip(indices, answer(chunk), chunk, strict=True):
+            if index >= examples:  # asked to keep pace with the other processes
+                continue
             score = scored(task, reply, example)
             answers.append(
                 HeldoutAnswer(
@@ -100,6 +98,10 @@ class Heldout:
                 self.run.rewrite(HELDOUT, [answer.model_dump(mode="json") for answer in whole])
         [shared] = broadcast_object_list([found])
         return dict(shared)
+
+    def is_answered(self, step: int) -> bool:
+        """Whether the answers after that many steps are recorded."""
+        return step in self._answers
 
     def at(self, step: int, answer: Answer) -> dict[str, Any] | None:
         """The score after ``step`` steps, from what is recorded or from ``answer``; None without held-out examples."""

@@ -20,7 +20,7 @@ from ssl4rl.source import describe_broken
 from ssl4rl.training.checks import BatchPlan, check
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.schedule import on_ladders
-from ssl4rl.training.tasks import Tasks, build_tasks, num_examples
+from ssl4rl.training.tasks import Tasks, build_tasks, num_examples, without_support
 
 PREFLIGHT_EXAMPLES = 64
 """Prompts measured before the model is loaded; the others are measured as they are used."""
@@ -34,6 +34,19 @@ def num_processes() -> int:
 def is_main_process() -> bool:
     """Whether this is the process that writes the run and prints."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def shared_out(count: int) -> range:
+    """The numbers from 0 that fall to this process where the processes take turns; the last may be ``count`` or more.
+
+    Each gets as many: an engine that spans several processes gives them the replies to equal parts of all prompts, and
+    waits for every one of them.
+    """
+    from accelerate import PartialState
+
+    state = PartialState()
+    rounds = -(-count // state.num_processes)
+    return range(state.process_index, rounds * state.num_processes, state.num_processes)
 
 
 def choose_sampler(recipe: Recipe) -> str:
@@ -96,6 +109,8 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     broken = [line for source in used.values() for line in describe_broken(source, recipe.max_broken)]
     if recipe.corrupt is not None:
         tasks = tasks.corrupted(recipe.corrupt)
+    if recipe.reward.margin:
+        without_support(tasks.train)  # which says if it cannot be taken away
     tasks = on_ladders(tasks, recipe)
     quieten()
     model = recipe.model

@@ -10,7 +10,7 @@ from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
 from ssl4rl.mixture import parts_of
 from ssl4rl.tasks import AnyTask
-from ssl4rl.training.preparation import Prepared
+from ssl4rl.training.preparation import Prepared, shared_out
 from ssl4rl.training.tasks import reads_images, scored
 
 REPLIES = 8
@@ -45,15 +45,15 @@ class Probe:
 
 def probe(task: AnyTask, answer: Callable[[list[Example]], Sequence[str]], model: str | None = None) -> Probe:
     """Scores the replies that ``answer`` gives for ``model`` to a task's first examples, which processes share."""
-    from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    state = PartialState()
-    examples = [task.example(index) for index in range(state.process_index, REPLIES, state.num_processes)]
+    mine = shared_out(REPLIES)
+    examples = [task.example(min(index, REPLIES - 1)) for index in mine]
     found = [
         (scored(task, reply, example).valid, reply)
-        for reply, example in zip(answer(examples), examples, strict=True)
-    ]  # fmt: skip
+        for index, reply, example in zip(mine, answer(examples), examples, strict=True)
+        if index < REPLIES
+    ]
     gathered: list[tuple[bool, str]] = gather_object(found)
     _, shown = min(gathered, key=lambda one: one[0])
     valid = sum(is_valid for is_valid, _ in gathered)

@@ -182,12 +182,16 @@ def _apply_names(values: Values, tasks: list[str], level: str | None, dataset: s
     """
     if tasks:
         entries = _entries(values)
-        known = {entry.get("name", TaskEntry().name): entry for entry in entries}
+        known: dict[str, list[dict[str, Any]]] = {}
+        for entry in entries:
+            known.setdefault(entry.get("name", TaskEntry().name), []).append(entry)
         common: dict[str, Any] = {}
         for key in ("level", "dataset"):
             if entries and key in entries[0] and all(entry.get(key) == entries[0][key] for entry in entries):
                 common[key] = entries[0][key]
-        values["tasks"] = [known.get(name, {"name": name, **common}) for name in dict.fromkeys(tasks)]
+        values["tasks"] = [
+            entry for name in dict.fromkeys(tasks) for entry in known.get(name, [{"name": name, **common}])
+        ]
     for key, value in (("level", level), ("dataset", dataset)):
         if value is not None:
             for entry in _entries(values):

@@ -127,13 +127,10 @@ def run_recipe(
     prepared = prepare(recipe, tasks)
     name = "+".join(entry.name for entry in recipe.tasks)
     folder = output or default_folder(name, prepared.tasks.train.source.name)
-    if num_processes() > 1 or recipe.grpo.get("fsdp"):
-        from ssl4rl.training.grpo import grpo_config
+    from ssl4rl.training.grpo import grpo_config
 
-        grpo_config(prepared, sampler, folder)  # before anything is written
-    levels = [level for level in prepared.tasks.train.levels if not is_paper_level(level)]
-    # A control's rewards are no matter of the task's level.
-    display = Display(prepared.plan.max_steps, levels if recipe.reward.kind not in CONTROLS else ())
+    grpo_config(prepared, sampler, folder)  # what TRL refuses shows before anything is written
+    display = Display(prepared.plan.max_steps, *_other_levels(prepared))
     if is_main_process():
         for line in describe_plan(prepared):
             display.say(line)
@@ -158,6 +155,16 @@ def run_recipe(
     if stopped is not None:
         training.say(f"continue with: {command}")
     return run
+
+
+def _other_levels(prepared: Prepared) -> tuple[str, str]:
+    """The easiest and the hardest level of the task, empty where the run is at it or another level would not help."""
+    task = prepared.tasks.train
+    levels = [level for level in task.levels if not is_paper_level(level)]
+    # A control's rewards are no matter of the level.
+    if task.level not in levels or prepared.recipe.reward.kind in CONTROLS:
+        return "", ""
+    return "" if task.level == levels[0] else levels[0], "" if task.level == levels[-1] else levels[-1]
 
 
 def _open_run(prepared: Prepared, folder: Path, *, resume: bool, from_start: bool) -> Run:
@@ -215,14 +222,14 @@ class Training:
         heldout = Heldout(self.run, self.tasks.heldout, settings.examples, self.display, self._seconds, on_scores)
         if checkpoint is None:
             self._probe(trainer)
-        asked = time.monotonic()
+        # Between two generations, where a checkpoint can be resumed exactly.
+        every = math.ceil(settings.every / self.plan.save_multiple) * self.plan.save_multiple
+        asked = None if heldout.is_answered(0) else time.monotonic()
         heldout.at(0, answer)
-        if checkpoint is None and heldout.examples:
-            evaluations = 1 + (last // settings.every if settings.every else 0)
+        if asked is not None and heldout.examples:
+            evaluations = math.ceil(last / every) if every else 1
             self.say(describe_time(self.plan, heldout.examples, time.monotonic() - asked, evaluations))
-        if settings.every:
-            # Between two generations, where a checkpoint can be resumed exactly.
-            every = math.ceil(settings.every / self.plan.save_multiple) * self.plan.save_multiple
+        if every:
             trainer.add_callback(HeldoutCallback(heldout, answer, every, self.run.path))
         stop = Stop(self.plan.save_multiple, trainer.agree, self.say, self.began, self.max_time)
         trainer.add_callback(stop)
@@ -235,8 +242,12 @@ class Training:
             self.display.say(passed_over)
         heldout.at(last, answer)
         self._pass_over_damaged(heldout)
+        best = heldout.best()
+        if best is not None and best != last:
+            # Where the best one was lost, the trainer still names that.
+            trainer.state.best_model_checkpoint = str(self.run.path / f"{PREFIX}{best}")
         with writing(self.run.path):
-            save_best_and_last(trainer, self.files, self.run.path, heldout.best(), last)
+            save_best_and_last(trainer, self.files, self.run.path, best, last)
         if self.main:
             self.run.write_json(SUMMARY, self._summary(heldout.summary(last)))
         return None

@@ -219,6 +219,8 @@ class Schedule:
 
     def evaluated(self, scores: Iterable[float]) -> None:
         """Takes note of each task's held-out score: a bandit follows where the tokens since the last one paid."""
+        if self.recipe.mixing != "bandit":
+            return
         new = list(scores)
         if self.heldout and new:
             gained = [(b - a) / max(1, spent) for a, b, spent in zip(self.heldout, new, self.tokens, strict=True)]

@@ -76,6 +76,8 @@ class Stop(TrainerCallback):  # type: ignore[misc]
         now = time.monotonic()
         self._longest, self._last = max(self._longest, now - self._last), now
         late = self.seconds is not None and now + self._longest - self.started > self.seconds
+        if state.global_step >= state.max_steps:
+            late = False  # no step is left
         if self.agree(self.signal is not None or late):
             self.stopped = True
             control.should_save = True

@@ -44,7 +44,7 @@ FRESH, SCHEDULE = "ssl4rl.fresh_examples", "ssl4rl.schedule"
 """Keys of a checkpoint's trainer_state.json: the position among the examples of refills, and the schedule's state."""
 
 COUNTS = ("sampled", "selected", "refill/rounds")
-"""Metrics of a generation batch that are not repeated for its later steps: their sum over the steps is the run's."""
+"""Metrics of a generation batch that are logged with its first step alone, so that nothing is counted twice."""
 
 
 class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]

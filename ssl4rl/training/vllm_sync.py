@@ -62,6 +62,7 @@ def start_in_process(trainer: Any, max_model_length: int) -> InProcessVLLM:
         top_p=args.top_p,
         top_k=args.top_k,
         min_p=args.min_p,
+        structured_outputs_regex=args.vllm_structured_outputs_regex,
         max_completion_length=args.max_completion_length,
         generation_kwargs=args.generation_kwargs,
     )

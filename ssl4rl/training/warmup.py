@@ -72,7 +72,8 @@ def warm_up(
 ) -> Run:
     """Trains the recipe's model on gold answers and returns the run; ``tasks`` replaces those that the recipe names.
 
-    Of the recipe, ``seed``, ``tasks``, ``model`` and ``heldout`` count.
+    Of the recipe, ``seed``, ``tasks``, ``model`` and ``heldout`` count, and of ``grpo`` what bounds a reply and memory:
+    ``max_completion_length`` and ``gradient_checkpointing``.
 
     Raises:
         UserError: for everything that the user can fix, before training starts if possible.
@@ -82,6 +83,7 @@ def warm_up(
     settings = (settings or Settings()).resolved(recipe)
     if output is not None:
         Run.check_new(output)
+    recipe = recipe.model_copy(update={"difficulty": "fixed", "mixing": "weights", "corrupt": None})
     prepared = prepare(recipe, tasks)
     described = recipe.model_dump(mode="json", include={"seed", "tasks", "model", "heldout"})
     name = "warmup-" + "+".join(entry.name for entry in recipe.tasks)
@@ -169,6 +171,8 @@ def make_trainer(
 
     recipe, files = prepared.recipe, prepared.files
     model = load(files, recipe.model.dtype)
+    if recipe.model.attn_implementation is not None:
+        model.set_attn_implementation(recipe.model.attn_implementation)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(

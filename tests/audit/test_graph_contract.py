@@ -29,7 +29,7 @@ def source(request, tmp_path_factory):
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_gold_scores_one_nothing_blind_beats_chance_and_nothing_leaks(source, split):
-    # `experiments.audit` checks 2,000 of train on these and more graphs; here it is the rules themselves that may break.
+    # `experiments.audit` checks 2,000 of train on these and more graphs; here the rules themselves may break.
     embedded, train = source.name == "citations", split == "train"
     count = (300 if embedded else 100) if train else (100 if embedded else 40)
     rows = [check_contract(task, count) for task in every_task("graph", source, split)]

@@ -10,6 +10,7 @@ from toys import Letters, Toy, toy_recipe, train_toys
 
 from ssl4rl.answers import Score
 from ssl4rl.cli.main import main
+from ssl4rl.errors import NotApplicable
 from ssl4rl.intervals import wilson
 from ssl4rl.registry import TASKS
 from ssl4rl.statistics import Estimate
@@ -50,6 +51,12 @@ def test_nothing_is_written_and_every_level_is_sampled(model_folder: Path, tmp_p
     given = recipe_of(model_folder)
     given.tasks[0].level = "hard"
     assert [entry.level for entry in at_every_level(given).tasks] == ["hard"]
+
+
+def test_a_task_of_which_no_level_applies_says_why(model_folder: Path) -> None:
+    recipe = toy_recipe(model_folder, tasks=[{"name": "link"}, {"name": "direction"}])
+    with pytest.raises(NotApplicable, match="the edges of graph citations have no direction"):
+        at_every_level(recipe)
 
 
 def test_a_level_without_useful_groups_is_left_early(model_folder: Path, monkeypatch) -> None:

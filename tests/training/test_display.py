@@ -10,8 +10,6 @@ from rich.console import Console
 
 from ssl4rl.training.display import Display, explain_flat
 
-LEVELS = ["easy", "medium", "hard"]
-
 
 def logs(reward: float, flat: float = 0.25, **more: float) -> dict[str, float]:
     return {
@@ -32,7 +30,7 @@ def logs(reward: float, flat: float = 0.25, **more: float) -> dict[str, float]:
 
 def shown(*steps: dict[str, float], terminal: bool = False) -> str:
     out = io.StringIO()
-    with Display(10, LEVELS, Console(file=out, force_terminal=terminal, width=160)) as display:
+    with Display(10, "easy", "hard", Console(file=out, force_terminal=terminal, width=160)) as display:
         for number, step in enumerate(steps, start=1):
             display.step(number, step)
     return out.getvalue()
@@ -92,8 +90,8 @@ def test_a_flat_reward_is_explained_once_and_again_after_it_moved() -> None:
     ],
 )
 def test_why_a_reward_is_flat(reward: float, parsed: float, valid: float, words: str) -> None:
-    assert words in explain_flat([reward] * 3, [parsed] * 3, [valid] * 3, LEVELS)
-    assert explain_flat([reward], [parsed], [valid], [])
+    assert words in explain_flat([reward] * 3, [parsed] * 3, [valid] * 3, "easy", "hard")
+    assert "--level" not in explain_flat([reward], [parsed], [valid], "", "")
 
 
 STEPS = """

@@ -1,6 +1,7 @@
 """Held-out scores: paired by example, clustered by what examples share, by task, and never asked for twice."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toys import Toy, ToySource
@@ -12,7 +13,7 @@ from ssl4rl.records import read_lines
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Clusters, PairedDifference, mcnemar
 from ssl4rl.training.display import Display
-from ssl4rl.training.heldout import Heldout
+from ssl4rl.training.heldout import Heldout, evaluate
 from ssl4rl.training.summary import describe_difference, describe_estimate
 
 
@@ -91,6 +92,22 @@ def test_the_latest_of_equal_steps_is_the_best_and_the_start_is_none(run: Run) -
         scores.at(step, answer)
     assert scores.best() == 6
     assert scores.summary(8)["paired"]["difference"] == -1 and scores.summary(8)["best"]["paired"]["difference"] == -0.5
+
+
+def test_each_of_several_processes_asks_as_many_and_what_is_asked_twice_counts_once(monkeypatch) -> None:
+    asked: list[int] = []
+    states = [SimpleNamespace(process_index=rank, num_processes=3) for rank in range(3)]
+    answers = []
+    for state in states:
+        monkeypatch.setattr("accelerate.PartialState", lambda state=state: state)
+
+        def answer(examples: list[Example]) -> list[str]:
+            asked.append(len(examples))
+            return right(examples)
+
+        answers += evaluate(FourToys(ToySource(), split="val"), answer, 8, 0)
+    assert asked == [3, 3, 3] and sorted(each.index for each in answers) == list(range(8))
+    assert all(each.score == 1 for each in answers)
 
 
 def test_a_mixture_pairs_each_task(run: Run) -> None:

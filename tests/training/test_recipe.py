@@ -63,6 +63,12 @@ def test_a_task_named_on_the_command_line_keeps_the_settings_of_the_recipe(tmp_p
     assert [(t.name, t.level) for t in load_recipe(file, tasks=["link"]).tasks] == [("link", "hard")]
 
 
+def test_a_task_named_on_the_command_line_is_every_entry_of_that_name(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("tasks: [{name: link, dataset: a}, {name: attribute}, {name: link, dataset: b}]\n")
+    assert [(t.name, t.dataset) for t in load_recipe(file, tasks=["link"]).tasks] == [("link", "a"), ("link", "b")]
+
+
 def test_a_model_without_a_recipe_gets_settings_for_real_models() -> None:
     assert load_recipe(model="some/model").grpo == MODEL_GRPO
     assert load_recipe(model="some/model", overrides=["model.lora.r=8"]).grpo["learning_rate"] == 2e-5
@@ -251,6 +257,8 @@ def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypa
         ("grpo.report_to=[none, mlflow]", "grpo.report_to=mlflow needs the package mlflow"),
         ("model.attn_implementation=flash_attention_2", "needs the package flash_attn,"),
         ("model.attn_implementation=kernels-community/flash-attn", "needs the package kernels,"),
+        ("grpo.save_only_model=true", "grpo.save_only_model: a run could not be resumed exactly"),
+        ("grpo.ignore_data_skip=true", "grpo.ignore_data_skip: a run could not be resumed exactly"),
         ("grpo.eval_strategy=steps", "held-out scores come from the recipe's own `heldout`"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):

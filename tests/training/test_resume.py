@@ -99,6 +99,9 @@ def test_a_time_limit_stops_in_time_and_says_the_command(
     out = capsys.readouterr().out
     assert f"continue with: ssl4rl graph train --resume --output '{folder}' --max-time 0.001" in out
     assert train_toys(toy_recipe(model_folder), folder, resume=True, max_time=3600).finished
+    # After the last step there is nothing that could take too long.
+    one_step = toy_recipe(model_folder, grpo__max_steps=1)
+    assert train_toys(one_step, folder.with_name("short"), max_time=0.001).finished
     assert same(folder, finished)
 
 
@@ -197,6 +200,19 @@ def test_a_best_model_that_is_lost_is_not_claimed(model_folder: Path, tmp_path: 
     )
     assert run.summary is not None and run.summary["heldout"]["best"]["step"] == 4
     assert not (run.path / "last").exists()
+
+
+def test_the_next_best_model_is_written_where_the_best_is_lost(model_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    recipe = toy_recipe(model_folder, heldout={"examples": 8, "every": 1}, grpo__save_steps=1, grpo__save_total_limit=9)
+    monkeypatch.setattr(training_run, "damage", lambda folder: "cut off" if folder.name == "checkpoint-1" else None)
+    heldout = iter([0.0, 1.0, 0.9, 0.8, 0.7])
+    monkeypatch.setattr(
+        "ssl4rl.training.heldout.scored", lambda task, reply, example, seen={}: _score(seen, heldout, example)
+    )
+    run = train_toys(recipe, tmp_path / "run")
+    assert run.summary is not None and run.summary["heldout"]["best"]["step"] == 2
+    weights = {name: (run.path / name / "model.safetensors").read_bytes() for name in ("model", "last", "checkpoint-2")}
+    assert weights["model"] == weights["checkpoint-2"] != weights["last"]
 
 
 def _score(seen: dict[str, float], scores, example):

@@ -132,6 +132,13 @@ def test_a_bandit_follows_held_out_progress_per_token() -> None:
     assert plan.shares(0) == pytest.approx([0.5, 0.5])
 
 
+def test_only_a_bandit_minds_of_how_many_tasks_the_held_out_scores_are() -> None:
+    plan = schedule(difficulty="adaptive")
+    plan.evaluated([0.5, 0.5])
+    plan.evaluated([0.6, 0.5])
+    assert plan.state["heldout"] == []
+
+
 def test_metrics_say_what_was_drawn_and_how_it_was_passed() -> None:
     plan = schedule(difficulty="staged")
     records = completions(plan, [plan.index(place) for place in range(4)], {"toy@easy": 1.0})
