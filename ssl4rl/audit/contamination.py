@@ -32,7 +32,7 @@ SHINGLE, SIMILAR, PERMUTATIONS = 5, 0.8, 64
 BITS_APART = 10
 """Bits of 64 by which the difference hashes of near copies may differ; their pixels decide."""
 MOST_TEXTS, MOST_IMAGES = 50_000, 1_000
-"""Of either side so many are compared for near copies. (Exact copies are looked for among all.)"""
+"""So many texts of the trained side, and images of either, are compared for near copies. (Exact ones: among all.)"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _items(source: Source, split: str) -> Iterator[Item]:
             yield Item(f"{source.name} node {node}", content.hexdigest(), source.texts[node])
     elif isinstance(source, ImageSet | ClassifiedImages):
         images = source if isinstance(source, ImageSet) else source.images
-        for index in range(len(images)) if split is None else images.members(split).tolist():
+        for index in images.members(split).tolist():
             yield Item(f"{source.name} {images.describe(index)}", images.hashes[index], open=_opener(images, index))
     elif isinstance(source, QuestionSet):
         parts = {row.image for row in source.questions if (row.part == TRAIN) == (split == "train")}

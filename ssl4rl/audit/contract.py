@@ -201,7 +201,10 @@ def _blind_above_chance(task: AnyTask, examples: list[Example], problems: dict[s
         if not suspects:
             return {}
         # About one honest reply in 700 exceeds three standard errors, so an excess has to show on fresh examples too.
-        fresh = _draw(task, range(len(examples), 2 * len(examples)), problems)
+        last = min(2 * len(examples), getattr(task, "size", 2 * len(examples)))
+        fresh = _draw(task, range(len(examples), last), problems)
+        if not fresh:
+            return {}  # of a benchmark of one item
         return excess(suspects, [each.example for each in fresh])
     except Exception as error:
         problems.setdefault(f"scoring a blind reply fails: {_reason(error)}", task.label)

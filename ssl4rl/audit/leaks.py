@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ from ssl4rl.tasks import Task
 
 QUOTE = 8
 """A run of so many words of a hidden text is a quotation of it; so is all of a shorter one."""
+LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[str, str]]:
@@ -69,8 +71,10 @@ def _shows_missing_word(offer: Offer) -> bool:
         return False
     number = next(int(number) for number, node in meta["nodes"].items() if node == meta["target"])
     nodes = filter(None, map(read_node, lines_outside_options(offer)))
-    shown = words(next(text for local, text in nodes if local == number))
-    return any(text in shown for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right)
+    shown = LETTERS.findall(next(text for local, text in nodes if local == number).lower())
+    return any(
+        text.lower() in shown for label, text in zip(offer.labels, offer.texts, strict=True) if label in offer.right
+    )
 
 
 def _within(part: Sequence[str], whole: Sequence[str]) -> bool:

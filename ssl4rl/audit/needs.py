@@ -119,6 +119,7 @@ def _seen_together(graph: TextAttributedGraph, own: bool) -> Weights:
     Pointwise mutual information, summed; a text around that has the option itself counts as one more such word.
     """
     having: dict[str, set[int]] = {}
+    total_texts = min(MOST_TEXTS, graph.num_nodes)
     for node in np.random.default_rng(0).permutation(graph.num_nodes)[:MOST_TEXTS].tolist():
         for word in set(words(graph.texts[node])):
             having.setdefault(word, set()).add(node)
@@ -132,9 +133,9 @@ def _seen_together(graph: TextAttributedGraph, own: bool) -> Weights:
         return [_information(having.get(option, set()) - {asked}, option, known, rarest) for option in offer.texts]
 
     def _information(mine: set[int], option: str, known: dict[str, set[int]], rarest: Sequence[str]) -> float:
-        total = math.log(MOST_TEXTS / (len(mine) + 1)) if option in known else 0.0
+        total = math.log(total_texts / (len(mine) + 1)) if option in known else 0.0
         for word in rarest[:RAREST]:
-            expected = (len(mine) + 1) * len(known[word]) / MOST_TEXTS
+            expected = (len(mine) + 1) * len(known[word]) / total_texts
             total += math.log((len(mine & known[word]) + expected) / (2 * expected))
         return total
 

@@ -117,7 +117,12 @@ def _of_images(task: AnyTask, count: int) -> Iterator[Line]:
         noise(quality=JPEG_QUALITY), split=task.split, level=task.level, knobs=task.overrides, seed=task.seed
     )
     for asked, views, of in ((task, (PLAIN,), "its images"), (on_noise, (SHARP, GRID), "noise")):
-        for found in find_shortcuts([asked], [asked.on_split("val")], count, views):
+        try:
+            tried = asked.on_split("val")
+        except NotApplicable as error:
+            yield Line(asked.source.name, asked.label, "traits", "val", "not testable", f"{of}: {error}")
+            continue
+        for found in find_shortcuts([asked], [tried], count, views):
             score = max(found.forest, found.logistic)
             verdict: Verdict = "passed"
             if found.errors_above_chance > ERRORS and score - found.chance > EXCESS:

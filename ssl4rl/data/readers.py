@@ -41,7 +41,7 @@ def open_table(path: Path, problems: Problems) -> Table:
         UserError: if the file as a whole cannot be read; while it is iterated over, also if it holds no rows.
     """
     before = len(problems.messages)
-    columns, rows = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix](path, problems)
+    columns, rows = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix.lower()](path, problems)
     table = Table(path, columns, ())
     table.rows = _some(table, rows(table, problems), problems, before)
     return table

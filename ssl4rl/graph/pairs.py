@@ -251,9 +251,9 @@ class PairTask(GraphTask[PK]):
 
     def relations_near(self, head: int, tail: int) -> IntArray:
         """Relations that the head takes elsewhere as head or the tail as tail, over visible edges."""
-        visible, ends = self.view.visible, self.source.edge_index
-        out = visible.edges[visible.indptr[head] : visible.indptr[head + 1]]
-        into = visible.edges[visible.indptr[tail] : visible.indptr[tail + 1]]
-        out = out[(ends[0, out] == head) & (ends[1, out] != tail)]
-        into = into[(ends[1, into] == tail) & (ends[0, into] != head)]
-        return np.unique(self.relations[np.concatenate([out, into])])
+        visible, found = self.view.visible, []
+        for end, (node, other) in enumerate([(head, tail), (tail, head)]):
+            row = slice(visible.indptr[node], visible.indptr[node + 1])
+            edges = visible.edges[row][visible.neighbors[row] != other]
+            found.append(edges[self.source.edge_index[end, edges] == node] if self.source.directed else edges)
+        return np.unique(self.relations[np.concatenate(found)])

@@ -66,7 +66,7 @@ class Population:
             "weights": own,
             "sums": np.concatenate([[0.0], np.cumsum(own, dtype=np.float64)]),
             "cell_starts": np.append(starts, len(nodes)),
-            "group_starts": np.append(np.flatnonzero(np.diff(group, prepend=-1)), len(nodes)),
+            "group_starts": np.append(np.flatnonzero(np.diff(group, prepend=group[:1] - 1)), len(nodes)),
             "most": np.maximum.reduceat(rates, starts) if len(starts) else np.zeros(0),
         }
 

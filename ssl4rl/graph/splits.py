@@ -33,7 +33,8 @@ def pair_keys(graph: TextAttributedGraph, edges: Indices | None = None) -> IntAr
 def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     """Edge indices of train, val and test: the data's own, else 85/5/10 over unordered pairs.
 
-    Parallel edges (several relations between the same two nodes) are always in the same split.
+    Parallel edges (several relations between the same two nodes) are in the same split, unless the data's own says
+    otherwise.
     """
     if graph.edge_splits:
         return {split: graph.edge_splits[split] for split in SPLITS}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import Adjacency, IntArray
@@ -87,12 +88,18 @@ def inductive_view(graph: TextAttributedGraph) -> EdgeView:
     return EdgeView(visible, view.full, {**view.asked, "train": found["train"]}, view.dropped_train)
 
 
-def _inductive(graph: TextAttributedGraph, view: EdgeView) -> Computed:
-    """The training edges, and the adjacency over visible ones, between nodes that are in neither val nor test."""
+def in_train_only(graph: TextAttributedGraph) -> NDArray[np.bool_]:
+    """Which nodes are in neither val nor test, by their text or by their label, [N]."""
     allowed = np.ones(graph.num_nodes, dtype=bool)
     for parts in (text_split(graph), graph.node_splits):
         for split in ("val", "test"):
             allowed[parts.get(split, np.zeros(0, dtype=np.int64))] = False
+    return allowed
+
+
+def _inductive(graph: TextAttributedGraph, view: EdgeView) -> Computed:
+    """The training edges, and the adjacency over visible ones, between nodes that are in neither val nor test."""
+    allowed = in_train_only(graph)
     shown = allowed[graph.edge_index[0]] & allowed[graph.edge_index[1]]
     train = view.asked["train"]
     visible = view.visible.only(shown)

@@ -279,10 +279,8 @@ class Training:
             self.started -= max((line.get("seconds", 0.0) for line in self.run.metrics()), default=0.0)
         [found] = broadcast_object_list([found])
         step, checkpoint, lines = found
-        for line in lines if self.main else ():
-            self.display.say(line)
-        if self.main:
-            self.display.say(f"resuming after step {step} of {self.plan.max_steps}")
+        for line in (*lines, f"resuming after step {step} of {self.plan.max_steps}"):
+            self.say(line)
         return checkpoint
 
     def _probe(self, trainer: TaskTrainer) -> None:

@@ -3,12 +3,16 @@
 A new task is under it from its registration on; ``make audit-full`` looks at more examples, on real data too.
 """
 
+from dataclasses import replace
+
 import pytest
 from every_case import CASES, sources_of
 
 from ssl4rl.audit.contract import check_contract
 from ssl4rl.audit.registered import every_task
 from ssl4rl.audit.shortcuts import noise
+from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.graph.benchmarks.node import NodeClassification
 from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
 
 EXAMPLES = {"graph": 500}
@@ -40,3 +44,10 @@ def test_every_registered_name_is_reached():
             for split in ("train", "test"):
                 reached |= {(task.name, split) for task in every_task(source_kind, source, split)}
     assert reached == {(name, "train") for name in TASKS.names()} | {(name, "test") for name in BENCHMARKS.names()}
+
+
+def test_a_benchmark_of_one_item_has_nothing_to_hold_against_it():
+    graph = default_graph()
+    one = graph.node_splits["test"][:1]
+    task = NodeClassification(replace(graph, node_splits={**graph.node_splits, "test": one}), split="test")
+    assert task.size == 1 and check_contract(task, 10).passed

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ssl4rl
 from ssl4rl.cli import main
@@ -147,3 +148,16 @@ def test_a_model_is_asked_what_its_replies_rest_on(audit, monkeypatch):
     found = [line["found"] for line in map(json.loads, out.splitlines()) if line["check"] == "model"]
     assert code == 0 and "asking the model about node@one-hop on citations" in err
     assert [line.split(":")[0] for line in found] == ["options reordered", "first words alone"]
+
+
+def test_a_set_without_images_to_try_on_is_not_testable(audit, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "home"))
+    for number in range(12):
+        folder = tmp_path / "set" / ("train" if number < 8 else "test")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(256, size=(64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    code, out, _ = audit(
+        "--task", "rotation", "--level", "easy", "--dataset", str(tmp_path / "set"), "--examples", "20"
+    )
+    assert "not testable traits    val   its images: " in out and code in (0, 1)

@@ -124,3 +124,12 @@ def test_an_inductive_training_prompt_shows_no_text_of_val_or_test():
     few = TextAttributedGraph.from_edges("few", ["a b"] * 30, rng.integers(30, size=(2, 60)), node_splits=splits)
     with pytest.raises(NotApplicable, match=r"task.inductive leaves no edge"):
         Link(few, knobs={"inductive": True})
+
+
+def test_nodes_of_unknown_kind_are_a_group_of_their_own():
+    groups = np.where(np.arange(60) < 20, -1, np.where(np.arange(60) < 40, 0, 1))
+    population = Population.build(np.ones(60), np.arange(60) % 5 + 1, groups)
+    rng = np.random.default_rng(0)
+    for like, own in ((3, range(20)), (25, range(20, 40)), (45, range(40, 60))):
+        drawn = {population.draw(like, rng, same_degree=False) for _ in range(200)}
+        assert drawn <= set(own) and len(drawn) > 15

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssl4rl.data.graphs.fields import TEXTS, Fields
 from ssl4rl.errors import UserError
+from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.tally import Tally
 
 
@@ -42,15 +43,24 @@ def one_kind(content: Mapping[Any, Any], place: str) -> Fields:
             f"{place}: no edges join two {kind} nodes; its edges are {', '.join(map(' '.join, edges)) or 'none'}"
         )
     fields = dict(nodes[kind])
-    parts = []
-    for store in among.values():
+    parts: list[IntArray] = []
+    texts: list[Any] = []
+    unread: list[Tally] = []
+    have_texts = all(store.get("edge_texts") is not None for store in among.values())
+    for key, store in among.items():
         part = Fields(store, place)
         index = part.get("edge_index")
         if index is None:
-            raise UserError(f"{place}: the edges {' '.join(next(iter(among)))} have no edge_index")
+            raise UserError(f"{place}: the edges {' '.join(key)} have no edge_index")
         parts.append(part.whole("edge_index", index))
         if parts[-1].ndim != 2 or len(parts[-1]) != 2:
             raise part.error(f"edge_index is {list(parts[-1].shape)}; it must be [2, E]")
+        if have_texts:
+            texts += part.items(part.find("edge_texts"))
+        names = list(part.all)
+        unread.append(Tally.of_named(f"fields of the edges {key[1]}", names, part.used, "fields of edges"))
+    if have_texts:
+        fields["edge_texts"] = texts
     fields["edge_index"] = np.concatenate(parts, axis=1)
     if len(among) > 1:
         fields["edge_type"] = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
@@ -58,5 +68,6 @@ def one_kind(content: Mapping[Any, Any], place: str) -> Fields:
     kinds = [
         Tally.of("kinds of nodes", len(nodes), {"kinds of nodes without texts": len(nodes) - 1}),
         Tally.of("kinds of edges", len(edges), {"kinds of edges to others": len(edges) - len(among)}, len(among)),
+        *unread,
     ]
     return Fields(fields, place, kinds)

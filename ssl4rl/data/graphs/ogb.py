@@ -41,7 +41,7 @@ def read_ogb(folder: Path) -> TextAttributedGraph:
     settings = read_settings(folder / "dataset.yaml", MEANING)
     labels = _numbers(_one(folder, "raw/node-label.csv"), 1)
     count = len(labels)
-    papers = [row[1] for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",") if row[0].isdecimal()]
+    papers = [row[1] for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",", 2) if row[0].isdecimal()]
     if len(papers) != count:
         raise UserError(f"{folder}: {len(papers):,} nodes in mapping/nodeidx2paperid.csv for {count:,} labels")
     texts, rows = _texts(folder, papers)
@@ -89,7 +89,7 @@ def _texts(folder: Path, papers: list[str]) -> tuple[list[str], Tally]:
 def _class_names(folder: Path, count: int) -> list[str]:
     """What the classes are called, by the index that the table states."""
     path = next((each for each in folder.glob("mapping/labelidx2*") if each.is_file()), None)
-    named = {int(row[0]): clean(row[1]) for row in _rows(path, ",") if row[0].isdecimal()} if path else {}
+    named = {int(row[0]): clean(row[1]) for row in _rows(path, ",", 2) if row[0].isdecimal()} if path else {}
     names = [named.get(code, f"class {code}") for code in range(max([count, *(code + 1 for code in named)]))]
     return names if len(indexed(names)[0]) == len(names) else [f"{name} ({code})" for code, name in enumerate(names)]
 
@@ -124,17 +124,19 @@ def _one(folder: Path, name: str) -> Path:
     return path
 
 
-def _rows(path: Path, separator: str) -> Iterator[list[str]]:
-    """The rows of a csv or of a tsv; a quote in a tsv is text."""
+def _rows(path: Path, separator: str, least: int = 1) -> Iterator[list[str]]:
+    """The rows of a csv or of a tsv, each of ``least`` cells or more; a quote in a tsv is text."""
     try:
         content = read_gzip(path) if path.suffix == ".gz" else path.read_bytes()
         lines = content.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not UTF-8, or not gzipped: {error}") from error
     stripped = (line.rstrip("\r") for line in lines if line.strip())
-    return (
-        csv.reader(stripped, delimiter=separator) if separator == "," else (line.split(separator) for line in stripped)
-    )
+    rows = csv.reader(stripped, delimiter=",") if separator == "," else (line.split(separator) for line in stripped)
+    for number, row in enumerate(rows, start=1):
+        if len(row) < least:
+            raise UserError(f"{path}, row {number}: expected {least} cells, got {len(row)}")
+        yield row
 
 
 def _numbers(path: Path, columns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -100,11 +100,17 @@ def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
+def _is_something(second: Any) -> bool:
+    """Whether what was saved beside a graph is more than an empty place."""
+    return second is not None and (not hasattr(second, "__len__") or len(second) > 0)
+
+
 def _fields(path: Path, content: Any) -> dict[Any, Any]:
     # InMemoryDataset saves (data, slices) or (data as a dictionary, slices, class); slices cut it into several graphs.
     if isinstance(content, tuple | list) and content:
-        if isinstance(content, tuple) and len(content) > 1 and content[1] is not None and content[1]:
-            lengths = {len(ends) for ends in content[1].values() if hasattr(ends, "__len__")}
+        if isinstance(content, tuple) and len(content) > 1 and _is_something(content[1]):
+            slices = content[1].values() if isinstance(content[1], dict) else ()
+            lengths = {len(ends) for ends in slices if hasattr(ends, "__len__")}
             if lengths != {2}:
                 raise UserError(f"{path} holds several graphs; save the one to read")
         elif isinstance(content, list) and len(content) > 1:

@@ -59,9 +59,10 @@ def image_row(row: Row, image: Any, folder: Path) -> Row:
     elif len(written) <= LONGEST_INDEX:
         return replace(row, refers=plain_index(written))
     try:
-        return replace(row, content=base64.b64decode("".join(written.split()), validate=True))
+        content = base64.b64decode("".join(written.split()), validate=True)
     except ValueError as error:
         return replace(row, problem=f"{problem}this is not base64 ({error})")
+    return replace(row, content=content) if content else replace(row, problem=f"{problem}the image is empty")
 
 
 def existing(folder: Path, name: str) -> Path:
@@ -73,7 +74,10 @@ def existing(folder: Path, name: str) -> Path:
 def _read(row: Row, folder: Path, name: str) -> Row:
     path = existing(folder, name)
     try:
-        return replace(row, content=path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
         return replace(row, problem=f"{row.place}, field image: cannot read {path} ({reason})")
+    if not content:
+        return replace(row, problem=f"{row.place}, field image: {path} is empty")
+    return replace(row, content=content, file=path)

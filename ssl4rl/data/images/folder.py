@@ -96,8 +96,16 @@ def visible_files(root: Path) -> Iterator[str]:
 def list_folder(root: Path, paths: Sequence[str]) -> Listing:
     """The images ``paths`` of a folder; its subfolders give labels, and splits where they are called so."""
     folders = [PurePosixPath(path).parts[:-1] for path in paths]
-    # train/cat/1.jpg: the first level is the split if every image is below a folder of such a name.
-    split_first = all(parts and parts[0].lower() in SPLIT_NAMES for parts in folders)
+    # train/cat/1.jpg: the first level is the split if all folders there are called so. (A class may be called train.)
+    tops = {parts[0] for parts in folders if parts}
+    named = {top for top in tops if top.lower() in SPLIT_NAMES}
+    split_first = bool(tops) and named == tops
+    if len(named) > 1 and not split_first:
+        other = min(tops - named)
+        raise UserError(
+            f"{root}: {' and '.join(sorted(named))} are called like splits, and {other} is not; move {other} into one "
+            "of them, or elsewhere"
+        )
     level = 1 if split_first else 0
     hashes, problems = _file_hashes(root, paths, lambda index: str(root / paths[index]))
     return Listing(
@@ -105,10 +113,15 @@ def list_folder(root: Path, paths: Sequence[str]) -> Listing:
         store=Files(root, paths),
         hashes=hashes,
         labels=[parts[level] if len(parts) > level else "" for parts in folders],
-        splits=[parts[0] if split_first else "" for parts in folders],
+        splits=[parts[0] if split_first and parts else "" for parts in folders],
         problems=problems,
         found=len(paths),
     )
+
+
+def _as_posix(folder: Path, name: str) -> str:
+    """The name of a file that a table names, from ``folder`` on; with slashes where it is there with these."""
+    return existing(folder, name.lstrip("\\")).relative_to(folder).as_posix() if "\\" in name else name
 
 
 def list_index(path: Path, problems: Problems) -> Listing:
@@ -137,7 +150,7 @@ def list_index(path: Path, problems: Problems) -> Listing:
             problems.add(f"{where(path, row, 'split')}: {split!r} is not train, val or test (or empty)")
         else:
             rows.append(row)
-            paths.append(existing(path.parent, name).relative_to(path.parent).as_posix() if "\\" in name else name)
+            paths.append(_as_posix(path.parent, name))
             labels.append(cells.get(label, ""))
             splits.append(split)
     hashes, unreadable = _file_hashes(path.parent, paths, lambda index: where(path, rows[index], column))

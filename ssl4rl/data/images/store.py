@@ -26,7 +26,7 @@ from ssl4rl.tally import Tally
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the layout changes, or what a reader makes of a table."""
 
 LABEL_COLUMNS = ("label", "class_name", "class")
@@ -66,6 +66,8 @@ class Row:
     place: str
     """File and row, for messages."""
     content: bytes = b""
+    file: Path | None = None
+    """Where that was read from, if a file of its own."""
     key: str = ""
     """How other rows refer to this one."""
     refers: str = ""
@@ -87,6 +89,8 @@ class Index:
     splits: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     absent: list[int] = field(default_factory=list)
+    files: list[tuple[str, int, int]] = field(default_factory=list)
+    """Path, size and time of the files that rows name."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row], unit: str) -
     folder = home() / "images" / hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()[:32]
     try:
         index = Index(**parse_json((folder / "index.json").read_text(encoding="utf-8")))
-        stale = any(index.problems)  # a file that a row names may be there by now
+        # A file that a row names may be there by now, or be another one.
+        stale = any(index.problems) or any(_status(Path(path)) != (size, time) for path, size, time in index.files)
     except (OSError, ValueError, TypeError):
         stale = True
     if stale:
@@ -140,6 +145,15 @@ def unpacked(name: str, key: Sequence[object], rows: Iterable[Row], unit: str) -
     return Listing(
         name, store, index.hashes, index.labels, index.splits, problems, index.absent, unit=unit, found=found
     )
+
+
+def _status(path: Path) -> tuple[int, int]:
+    """The size of a file and the time of its last change; zeros if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _unpack(folder: Path, rows: Iterable[Row]) -> Index:
@@ -185,6 +199,8 @@ def _write(file: Any, rows: Iterable[Row]) -> Index:
         index.labels.append(row.label)
         index.splits.append(row.split)
         index.problems.append(row.problem)
+        if row.file is not None:
+            index.files.append((str(row.file.resolve()), *_status(row.file)))
     gone = {number for number, key in references.items() if key not in number_of}
     for number, key in references.items():
         other = number_of.get(key)

@@ -50,7 +50,7 @@ def list_shards(root: Path, names: Sequence[str]) -> Listing:
     listing = unpacked(name, _stamp([root / each for each in names]), _shard_rows(root, names), "rows")
     reading = []
     for each in names:
-        schema = next(iter(_batches(root / each))).schema if listing.hashes else None
+        schema = next((batch.schema for batch in _batches(root / each)), None) if listing.hashes else None
         if schema is not None:
             used = [_image_column(each, schema), *_first_of(_label_columns(schema), schema.names), "split"]
             reading.append(_tally_columns(each, schema.names, used))
@@ -129,6 +129,8 @@ def read_tsv(
             number = reader.line_num + 1
             for cells in reader:
                 row, number = number, reader.line_num + 1
+                if not any(map(str.strip, cells)):
+                    continue  # a blank line
                 if len(cells) != len(columns):
                     problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
                     continue

@@ -60,7 +60,9 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
         # A file is of the test edges; examples before a question are drawn from train as usual.
         file = self.knobs.negatives if self.split == "test" else None
         self._given = None if file is None else given_candidates(self.source, file, self._edges, self._sides)
-        self._groups = node_groups(self.source)
+        groups = node_groups(self.source)
+        # Those of nodes whose group is not known begin at −1, and are counted.
+        self._groups = None if groups is None else groups - groups.min()
         self._latest: tuple[int, IntArray] | None = None
         if not self._starts[-1]:
             raise NotApplicable(f"graph {self.source.name} has no node that could be a wrong candidate")
@@ -105,11 +107,12 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
         full = self.view.full
         if self.source.relations is None:
             return np.append(full.around(anchor), anchor).astype(np.int64)
-        around = full.edges[full.indptr[anchor] : full.indptr[anchor + 1]]
-        own, other = (0, 1) if side == "tail" else (1, 0)
-        ends = self.source.edge_index[:, around]
-        same = (ends[own] == anchor) & (self.relations[around] == self.relations[edge])
-        return np.unique(np.append(ends[other, same], anchor))
+        row = slice(full.indptr[anchor], full.indptr[anchor + 1])
+        around = full.edges[row]
+        same = self.relations[around] == self.relations[edge]
+        if self.source.directed:
+            same &= self.source.edge_index[0 if side == "tail" else 1, around] == anchor
+        return np.unique(np.append(full.neighbors[row][same], anchor)).astype(np.int64)
 
     def _members(self, node: int) -> IntArray:
         """The nodes of the group of ``node``, ascending: all nodes, where there are no groups."""

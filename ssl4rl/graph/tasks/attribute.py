@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring
+from ssl4rl.answers import Scoring, words
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
@@ -59,6 +59,8 @@ class AttributeKnobs(CandidateKnobs):
             raise ValueError(f"num_masked={self.num_masked} must be at most num_candidates={self.num_candidates}")
         if self.answer == "generate" and self.num_masked != 1:
             raise ValueError("answer=generate hides one description: num_masked must be 1")
+        if self.answer == "choice" and self.num_hops == 0:
+            raise ValueError("num_hops=0 shows no neighbour, and nothing else tells which description is right")
         return self
 
 
@@ -66,7 +68,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
     """Which description belongs to which hidden node? Scored by the share of hidden nodes matched (or token F1)."""
 
     name: ClassVar[str] = "attribute"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = AttributeKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_near": 0},
@@ -95,6 +97,8 @@ class Attribute(CandidateTask[AttributeKnobs]):
                 f"graph {self.source.name} has {len(self.maskable)} {self.split} nodes with a text and a visible edge; "
                 f"task.num_masked={self.knobs.num_masked} needs more"
             )
+        if self.knobs.answer == "generate" and self._constant.f1 >= 1:
+            raise NotApplicable(f"graph {self.source.name}: one description is right for all nodes")
 
     def _maskable(self, split: str) -> IntArray:
         nodes = text_split(self.source)[split]
@@ -106,6 +110,8 @@ class Attribute(CandidateTask[AttributeKnobs]):
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         masked, candidates = self._draw_masked(rng), list[int]()
         choose = self.knobs.answer == "choice"
+        if not choose and not words(self._beginning(masked[0])):
+            raise Redraw("the text has no words")
         if choose:
             masked, candidates = self._choose(masked, rng, self.slot(index, self.num_slots))
         subgraph = self._cut_telling(masked, candidates, rng)

@@ -42,6 +42,7 @@ class Cloze(AlikeTask[ClozeKnobs]):
     """Which word is missing in a node's text? Scored 0 or 1."""
 
     name: ClassVar[str] = "cloze"
+    version: ClassVar[int] = 2
     knobs_type = ClozeKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 2},
@@ -78,7 +79,10 @@ class Cloze(AlikeTask[ClozeKnobs]):
         alike = drawn_apart(draw, self._are_apart, count, TRIES * count)
         (target, word), drawn = one_of(alike, self.slot(index, count), rng)
         passage = self._content.passage(target)
-        blanked = re.sub(rf"\b{re.escape(word)}\b", BLANK, passage, flags=re.IGNORECASE)
+        # What the word was found by: in "covid19" and in "__main__" it is a run of letters, too.
+        blanked = re.sub(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", BLANK, passage, flags=re.IGNORECASE)
+        if BLANK not in blanked:
+            raise Redraw("the word cannot be left out")
         left = max(self.knobs.text_budget - count_pieces(passage), self.knobs.text_budget // 4)
         subgraph = self.cut([target], rng)
         written = self.write(subgraph, rng, left, masked={target: blanked})

@@ -32,6 +32,8 @@ def best_constant(texts: Sequence[str], max_words: int) -> Constant:
     counts = [Counter(words(text)[:max_words]) for text in texts]
     frequency = Counter((word, time) for each in counts for word, n in each.items() for time in range(1, n + 1))
     found = [each for each, _ in frequency.most_common(max(max_words, SEARCHED))]
+    if not found:
+        return Constant(0.0, 0.0)
     common = [word for word, _ in found]
     lengths = [length for length in (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64) if length < min(len(common), max_words)]
     constants = [" ".join(common[:length]) for length in (*lengths, max_words)] + list(texts[:30])

@@ -16,12 +16,14 @@ from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
-from ssl4rl.prompts import label_noun, read_alike, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, labels_for, read_alike, write_options
 
 
 class ContextPredictionKnobs(CandidateKnobs):
     """Settings of context prediction."""
 
+    num_near: int = Field(len(OPTION_LETTERS), ge=0, le=len(OPTION_LETTERS))
+    """Whether most of the other nodes are two steps away (if not 0) or anywhere."""
     num_neighbors: int = Field(3, ge=1, le=8)
     """Texts in each group."""
 
@@ -30,6 +32,7 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
     """Which group of neighbours belongs to the shown node? Scored 0 or 1."""
 
     name: ClassVar[str] = "context"
+    version: ClassVar[int] = 2
     knobs_type = ContextPredictionKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_near": 0},
@@ -62,6 +65,8 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
         options = [" | ".join(shown[node] for node in group) for _, group in groups]
         if read_alike(options):
             raise Redraw("two groups read alike")
+        if labels_for(options) != list(self.letters):
+            raise Redraw("a group reads like the letter of an option")
         question = (
             f"Some neighbours of node [{written.number[target]}] are not shown. "
             f"Which of these lines lists {'one' if len(near) == 1 else len(near)} of them?"

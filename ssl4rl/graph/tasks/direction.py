@@ -15,6 +15,7 @@ from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.balance import balanced, evened
+from ssl4rl.graph.budget import heads_of
 from ssl4rl.graph.pairs import PairTask
 from ssl4rl.graph.task import ContextKnobs, pair_item
 from ssl4rl.prompts import OPTION_LETTERS, label_noun, read_alike, write_options
@@ -82,7 +83,9 @@ class Direction(PairTask[ContextKnobs]):
         candidates = [source, target] if slot == 0 else [target, source]
         subgraph = self.cut(candidates, rng, [frozenset(candidates)])
         written = self.write(subgraph, rng, keep=candidates)
-        if read_alike([written.shown[node] for node in candidates]):
+        # Also where the texts are taken away: then no answer could be had from them, as it should be.
+        heads = heads_of(self.source)
+        if read_alike([heads.of(node, self.knobs.text_budget).text for node in candidates]):
             raise Redraw("two nodes read alike")
         names = [f"[{written.number[node]}]" for node in candidates]
         relation = "" if self.source.relations is None else f' "{self.source.relation_names[self.relations[edge]]}"'

@@ -35,7 +35,8 @@ class NeighborKnobs(CandidateKnobs):
     num_candidates: int = Field(5, ge=2, le=len(OPTION_LETTERS))
     """Texts to choose from, the hidden neighbours among them."""
     num_hidden: int = Field(1, ge=1, le=8)
-    """Edges of the target that are hidden; all of them belong to the split."""
+    """Edges of the target that are hidden; all of them belong to the split. If several, num_near says whether the other
+    candidates are of nodes two steps away (if not 0) or of any."""
 
     @model_validator(mode="after")
     def _fits(self) -> NeighborKnobs:
@@ -53,7 +54,7 @@ class Neighbor(CandidateTask[NeighborKnobs]):
     """Which of these are hidden neighbours of the target? Scored by the Jaccard similarity of the two sets."""
 
     name: ClassVar[str] = "neighbor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = NeighborKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 4, "num_near": 0},
@@ -154,7 +155,7 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         """
         target = int(rng.choice(self.targets))
         around = self.asked.around(target)
-        if self._shows_edges and self.split == "train" and len(around) < 2:
+        if not self._has_other_edges(target):
             raise Redraw("no edge is left to show")
         neighbors = around[self.source.has_text[around]]
         if not len(neighbors):
@@ -188,6 +189,12 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         shuffled = [others[i] for i in rng.permutation(len(others))]
         return found[rng.integers(len(found))], [candidates[place]], inserted(candidates[place], shuffled, slot)
 
+    def _has_other_edges(self, target: int) -> bool:
+        """Whether neighbours are left to show where some are hidden; edges that repeat a neighbour count once."""
+        if not self._shows_edges or self.split != "train":
+            return True
+        return len(self.asked.around(target)) > self.knobs.num_hidden
+
     def _targets_of(self, node: int, candidates: Sequence[int]) -> list[int]:
         """The targets that the split links with this candidate, and nothing with another."""
         others = [other for other in candidates if other != node]
@@ -195,7 +202,9 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         return [
             target
             for target in around
-            if self._may_be_asked[target] and all(self._is_apart(target, other) for other in others)
+            if self._may_be_asked[target]
+            and all(self._is_apart(target, other) for other in others)
+            and self._has_other_edges(target)
         ]
 
     def _choose(self, rng: np.random.Generator, slot: int) -> tuple[int, list[int], list[int]]:
@@ -216,6 +225,8 @@ class Neighbor(CandidateTask[NeighborKnobs]):
             if target is None or not self._may_be_asked[target]:
                 return None
             neighbors = self.asked.around(target)
+            if not self._has_other_edges(target):
+                return None
             neighbors = neighbors[self.source.has_text[neighbors]]
             if len(neighbors) < count:
                 return None

@@ -39,6 +39,8 @@ class OddKnobs(CandidateKnobs):
 
     num_candidates: int = Field(3, ge=2, le=len(OPTION_LETTERS))
     """Lists to choose from."""
+    num_near: int = Field(len(OPTION_LETTERS), ge=0, le=len(OPTION_LETTERS))
+    """Whether most of the other nodes are two steps away (if not 0) or anywhere."""
     num_neighbors: int = Field(3, ge=2, le=8)
     """Texts in each list, the odd one included."""
     fanout: int = Field(1, ge=1, le=50)

@@ -22,6 +22,7 @@ from ssl4rl.graph.budget import count_pieces
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
+from ssl4rl.graph.view import in_train_only
 from ssl4rl.prompts import read_alike, write_options
 
 FEWEST_WORDS = 2
@@ -47,6 +48,7 @@ class Order(GraphTask[OrderKnobs]):
     """In which order do these pieces stand in a node's text? Scored 0 or 1, or by the share of places."""
 
     name: ClassVar[str] = "order"
+    version: ClassVar[int] = 2
     knobs_type = OrderKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_pieces": 2},
@@ -67,6 +69,8 @@ class Order(GraphTask[OrderKnobs]):
     def prepare(self) -> None:
         super().prepare()
         least, own = FEWEST_WORDS * self.knobs.num_pieces, text_split(self.source)[self.split]
+        if self.knobs.inductive and self.split == "train":
+            own = own[in_train_only(self.source)[own]]
         self.targets = self.kept("targets", lambda: {"nodes": own[self.source.num_words[own] >= least]})["nodes"]
         if not len(self.targets):
             raise NotApplicable(

@@ -21,7 +21,7 @@ from ssl4rl.graph.chains import follow, steps
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
-from ssl4rl.prompts import label_noun, read_alike, write_options
+from ssl4rl.prompts import label_noun, labels_for, read_alike, write_options
 
 DRAWS = 10
 """Paths that are tried for each alternative: over some relations nearly everything leads to the same ends."""
@@ -32,6 +32,8 @@ class PathKnobs(CandidateKnobs):
 
     length: int = Field(2, ge=2, le=3)
     """Relations in the chain."""
+    num_near: Literal[0] = 0
+    """Wrong ends are where the same chain leads to from other starts, wherever these are."""
     hide: Literal["last", "all"] = "last"
     """``last``: the path is shown up to its last edge; ``all``: nothing of it but its start."""
 
@@ -51,6 +53,7 @@ class PathQuery(CandidateTask[PathKnobs]):
     """Which of these entities does a chain of relations lead to? Scored 0 or 1."""
 
     name: ClassVar[str] = "path"
+    version: ClassVar[int] = 2
     knobs_type = PathKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 2},
@@ -80,6 +83,8 @@ class PathQuery(CandidateTask[PathKnobs]):
         texts, left = self.cut_options(candidates)
         if read_alike(list(texts.values())):
             raise Redraw("two candidates read alike: repeated texts")
+        if labels_for(list(texts.values())) != list(self.letters):
+            raise Redraw("a candidate reads like the letter of an option")
         shown = nodes[:-1] if self.knobs.hide == "last" else nodes[:1]
         subgraph = self.cut(shown, rng, hidden_nodes=[*candidates, *nodes[len(shown) :]])
         written = self.write(replace(subgraph, needed=edges[: len(shown) - 1]), rng, left, keep=shown)

@@ -269,6 +269,7 @@ def test_ogbn_arxiv(tmp_path: Path) -> None:
     [
         ({"raw/edge.csv": "0,1,2\n"}, r"edge\.csv\.gz, row 1: expected 2 numbers, got 3"),
         ({"raw/edge.csv": "source,target\n0,1\n"}, r"edge\.csv\.gz, row 1: could not convert .* have no header"),
+        ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n1\n"}, r"row 3: expected 2 cells, got 1"),
         ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n"}, "1 nodes in mapping/nodeidx2paperid.csv for 4 labels"),
         ({"split/time/test.csv": "0\n"}, "node 0 is in train and test"),
         ({"split/time/test.csv": "9\n"}, "names a node beyond 0 to 3"),
@@ -380,3 +381,30 @@ def test_info_of_a_file_has_the_sizes_of_its_splits(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["info", save(tmp_path / "g.pt", data), "--json"])
     facts = json.loads(result.stdout)
     assert facts["node_splits"] == {"train": 1, "val": 1, "test": 2} and sum(facts["edge_splits"].values()) == 3
+
+
+def test_texts_of_edges_are_kept_and_other_fields_counted(tmp_path: Path) -> None:
+    data = hetero()
+    data["paper", "cites", "paper"].edge_texts = [f"cites {n}" for n in range(EDGES.shape[1])]
+    data["paper", "cites", "paper"].edge_weight = [1.0] * EDGES.shape[1]
+    assert from_pyg(data, "g").edge_texts is None
+    assert GRAPH.validate(save(tmp_path / "some.pt", data)).skipped["fields of edges (edge_texts, edge_weight)"] == 2
+    data["paper", "same_venue", "paper"].edge_texts = ["same"]
+    graph = from_pyg(data, "g")
+    assert graph.edge_texts is not None and sorted(graph.edge_texts)[-1] == "same"
+    assert GRAPH.validate(save(tmp_path / "all.pt", data)).skipped["fields of edges (edge_weight)"] == 1
+    del data["paper", "same_venue", "paper"].edge_index
+    with pytest.raises(UserError, match="the edges paper same_venue paper have no edge_index"):
+        from_pyg(data, "g")
+
+
+@pytest.mark.parametrize("second", [torch.ones(3), ["a"], "x"])
+def test_a_graph_beside_something_else(tmp_path: Path, second: object) -> None:
+    path = save(tmp_path / "g.pt", (Data(edge_index=EDGES, raw_texts=TEXTS), second))
+    with pytest.raises(UserError, match="holds several graphs; save the one to read"):
+        ssl4rl.load(path)
+
+
+def test_a_table_whose_name_ends_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "Photo.CSV").write_text(CSTAG)
+    assert ssl4rl.load(str(tmp_path / "Photo.CSV")).num_nodes == 4

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ssl4rl.data.images.files import load_images
 from ssl4rl.data.images.folder import Files
+from ssl4rl.data.images.tables import list_images_of
 from ssl4rl.errors import UserError
 from ssl4rl.source import describe_broken
 
@@ -287,3 +288,44 @@ def test_real_images_open_quickly(real_data):
     begin = time.perf_counter()
     assert load_images(str(real_data / "photos" / "clothing")).hashes == photos.hashes
     assert time.perf_counter() - begin < 2
+
+
+def test_a_stray_image_does_not_undo_the_split_folders(tmp_path):
+    files = {"train/a/1.png": png(1), "test/b/2.png": png(2), "logo.png": png(3)}
+    images = load_images(str(write(tmp_path / "set", files)))
+    assert [images.describe(index) for index in images.members("test")] == ["test/b/2.png"]
+    assert list(images.label_names) == ["a", "b"]
+    # A class may be called like a split; a folder beside two of them may not.
+    assert load_images(str(write(tmp_path / "rail", {"train/1.png": png(1), "car/2.png": png(2)}))).given_splits is None
+    with pytest.raises(UserError, match="test and train are called like splits, and more is not; move more into one"):
+        load_images(str(write(tmp_path / "mixed", {**files, "more/4.png": png(4)})))
+
+
+def test_an_empty_image_is_a_problem_of_its_row(tmp_path):
+    write(tmp_path, {"a.png": png(1), "b.png": b""})
+    path = tsv(tmp_path / "t.tsv", ["1\ta.png\tx", "2\tb.png\tx", "3\tdata:image/png;base64,\tx", ""])
+    problems = list_images_of(Path(path)).problems.values()
+    assert [problem.split(": ", 1)[1].rpartition("/")[2] for problem in problems] == [
+        "b.png is empty",
+        "the image is empty",
+    ]
+
+
+def test_a_file_that_a_table_names_is_read_again_when_it_has_changed(tmp_path):
+    write(tmp_path, {"a.png": png(1)})
+    path = tsv(tmp_path / "t.tsv", ["1\ta.png\tx"])
+    assert shades(load_images(path)) == [1]
+    write(tmp_path, {"a.png": png(200)})
+    assert shades(load_images(path)) == [200]
+
+
+def test_an_index_may_begin_a_path_with_a_backslash(tmp_path):
+    write(tmp_path, {"train/1.png": png(1), "index.csv": b"file_name\n\\train\\1.png\n"})
+    assert shades(load_images(str(tmp_path))) == [1]
+
+
+def test_an_empty_shard_beside_full_ones(tmp_path):
+    for name, rows in (("a", [{"bytes": png(1), "path": None}]), ("b", [])):
+        kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+        pq.write_table(pa.table({"image": pa.array(rows, kind)}), tmp_path / f"{name}.parquet")
+    assert shades(load_images(str(tmp_path))) == [1]

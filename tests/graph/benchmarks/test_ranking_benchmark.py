@@ -186,3 +186,33 @@ def test_a_file_that_does_not_exist_or_is_not_json(tmp_path):
     (tmp_path / "some").write_text("n1\tn2\n")
     with pytest.raises(UserError, match="some line 1: not JSON"):
         Ranking(triples(), split="test", knobs={"negatives": str(tmp_path / "some")})
+
+
+def test_a_relation_without_direction_holds_from_both_ends():
+    graph = triples()
+    undirected = TextAttributedGraph.from_edges(
+        "things",
+        graph.texts,
+        graph.edge_index,
+        directed=False,
+        relations=graph.relations,
+        relation_names=graph.relation_names,
+    )
+    holds = {
+        (frozenset(pair), relation)
+        for pair, relation in zip(undirected.edge_index.T.tolist(), undirected.relations.tolist(), strict=True)
+    }
+    benchmark = Ranking(undirected, split="test")
+    for number in range(benchmark.num_questions):
+        edge, side = benchmark._query(number)
+        anchor = benchmark._ends(edge)[side == "head"]
+        right = set(benchmark._right(edge, side).tolist()) - {anchor}
+        relation = int(undirected.relations[edge])
+        assert right == {
+            node for node in range(40) if node != anchor and (frozenset((anchor, node)), relation) in holds
+        }
+
+
+def test_nodes_of_unknown_kind_are_a_group():
+    graph = replace(triples(), kinds=np.where(np.arange(40) < 10, -1, 0), kind_names=["thing"])
+    assert Ranking(graph, split="test").size > 0

@@ -55,3 +55,14 @@ def test_a_missing_word_that_is_shown_on_its_line_is_a_leak():
 def test_what_it_needs_is_said():
     with pytest.raises(NotApplicable, match="words that linked texts share more often"):
         Cloze(relation_graph())
+
+
+def test_a_word_beside_a_digit_or_an_underscore_is_left_out_too():
+    graph = default_graph()
+    texts = [text.replace(text.split()[0], f"{text.split()[0]}2 __{text.split()[0]}__", 1) for text in graph.texts]
+    task = Cloze(dataclasses.replace(graph, texts=texts))
+    examples = [task.example(index) for index in range(60)]
+    for example in examples:
+        [line] = [line for line in example.text.splitlines() if BLANK in line]
+        assert example.meta["blank"] not in re.findall(r"[^\W\d_]+", line.lower())
+    assert find_leaks(task, examples) == []

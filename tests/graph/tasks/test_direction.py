@@ -56,3 +56,10 @@ def test_edges_along_an_order_are_refused():
         Direction(TextAttributedGraph.from_edges("line", texts, ends, directed=True))
     with pytest.raises(NotApplicable, match="have no direction"):
         Direction(TextAttributedGraph.from_edges("line", texts, ends))
+
+
+@pytest.mark.parametrize("corrupt", ["text", "asked_text"])
+def test_texts_can_be_taken_away(corrupt, monkeypatch):
+    monkeypatch.setitem(FEWEST, "train", 100)
+    example = Direction(circle_graph(), knobs={"corrupt": corrupt}).example(0)
+    assert example.gold in "AB"

@@ -7,7 +7,7 @@ import pytest
 
 from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import citation_graph, default_graph
-from ssl4rl.errors import NotApplicable
+from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
@@ -210,3 +210,37 @@ def test_attribute_asks_the_same_questions_where_edges_are_rewired():
         asked, again = plain.example(index).meta, rewired.example(index).meta
         assert [asked["masked"], asked["candidates"]] == [again["masked"], again["candidates"]]
     assert not rewired.redrawn
+
+
+def pairs_of(texts: list[str]) -> TextAttributedGraph:
+    """A circle of nodes with these texts."""
+    nodes = np.arange(len(texts))
+    return TextAttributedGraph.from_edges("circle", texts, np.stack([nodes, (nodes + 1) % len(texts)]))
+
+
+def test_a_text_without_words_is_not_to_be_written():
+    task = Attribute(pairs_of(["???", "one more text", "and another text"] * 30), level="generate")
+    assert {task.example(index).gold for index in range(40)} == {"one more text", "and another text"}
+    with pytest.raises(NotApplicable, match="one description is right for all nodes"):
+        Attribute(pairs_of(["the same text"] * 60), level="generate")
+    with pytest.raises(NotApplicable):
+        Attribute(pairs_of(["???"] * 60), level="generate").tried()
+
+
+def test_no_neighbour_no_question():
+    with pytest.raises(UserError, match="num_hops=0 shows no neighbour"):
+        Attribute(default_graph(), knobs={"num_hops": 0})
+
+
+@pytest.mark.parametrize("level", ["easy", "medium", "hard"])
+def test_edges_are_left_to_show_where_several_relations_join_the_same_nodes(level):
+    rng = np.random.default_rng(0)
+    once = np.array([(a, int(b)) for a in range(300) for b in rng.integers(300, size=2) if a != b]).T
+    ends, relations = np.concatenate([once, once], axis=1), np.repeat([0, 1], once.shape[1])
+    names = ["first", "second"]
+    graph = TextAttributedGraph.from_edges(
+        "twice", [f"thing {n}" for n in range(300)], ends, directed=True, relations=relations, relation_names=names
+    )
+    task = Neighbor(graph, level=level)
+    assert task._shows_edges
+    assert all(len(example.meta["edges"]) > 0 for example in map(task.example, range(60)))

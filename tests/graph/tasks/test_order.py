@@ -59,3 +59,10 @@ def test_a_constant_earns_the_chance(reward, chance):
 def test_texts_that_are_too_short_are_refused():
     with pytest.raises(NotApplicable, match=r"no train text of 8 words; lower task\.num_pieces"):
         Order(default_graph(), level="hard")
+
+
+def test_inductive_training_sees_no_text_of_the_datas_own_val_and_test():
+    graph = default_graph()
+    held_out = {*graph.node_splits["val"].tolist(), *graph.node_splits["test"].tolist()}
+    task = Order(graph, knobs={"inductive": True})
+    assert held_out and not {task.example(index).meta["masked"][0] for index in range(60)} & held_out

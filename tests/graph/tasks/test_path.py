@@ -1,10 +1,11 @@
 """Path queries, checked against a plain walk over the triples."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
-from ssl4rl.errors import NotApplicable
+from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.graph.tasks.path import PathQuery
 from tests.audit.every_case import relation_graph, sparse_graph
 
@@ -56,3 +57,16 @@ def test_what_it_needs_is_said(house):
         PathQuery(relation_graph())
     with pytest.raises(NotApplicable, match=r"no relation with 26 val edges"):
         PathQuery(sparse_graph(), split="val", knobs={"num_candidates": 26})
+
+
+def test_no_entity_is_called_like_another_ones_letter():
+    graph = sparse_graph()
+    task = PathQuery(replace(graph, texts=[f"thing {node}" if node % 2 else "ABCD"[node % 4] for node in range(400)]))
+    for index in range(30):
+        options = [line.split(": ", 1) for line in task.example(index).text.splitlines() if line[1:3] == ": "]
+        assert all(len(text) > 1 or text == letter for letter, text in options)
+
+
+def test_where_wrong_ends_come_from_is_no_setting():
+    with pytest.raises(UserError, match=r"task\.num_near=3"):
+        PathQuery(sparse_graph(), knobs={"num_near": 3})
