@@ -263,7 +263,8 @@ class Run:
     def write(self, name: str, text: str) -> None:
         """Writes a file of which no reader sees half."""
         with whole(self.path / name) as path:
-            path.write_text(text, encoding="utf-8", newline="\n")
+            # The names of files may hold what is no text.
+            path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file, whole."""

@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [", "cannot be read"),
+        (b"a: [", "line 1: not valid YAML"),
         (b"\xff", "cannot be read"),
         (b"- 1", "holds no settings"),
         (b"", "holds no settings"),
@@ -270,3 +270,8 @@ def test_a_source_that_was_loaded_is_recorded_by_its_name() -> None:
 
     used = UsedSource.of(ssl4rl.task("link"))
     assert (used.kind, used.name) == ("graph", "citations") and used.fingerprint
+
+
+def test_names_that_are_no_text_can_be_written(run: Run) -> None:
+    run.write_json("scores.json", {"name": "caf\udce9"})
+    assert run.scores == {"name": "caf?"}

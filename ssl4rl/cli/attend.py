@@ -102,7 +102,7 @@ def attend_graph(
             typer.echo(json.dumps({"id": record.id, **each.model_dump(mode="json")}, ensure_ascii=False))
     else:
         _print(record.table, [each.in_words for each in maps])
-    name = _file_name(f"{example.id.label}-{example.id.index}-{example.id.hash}")
+    name = _file_name(f"{example.id.label}-{example.id.index}-{example.id.hash}{_which(word, layer)}")
     target = _target(opened, f"{name}.svg", svg, as_json)
     if target is not None:
         with wanted(target) as file:
@@ -153,10 +153,15 @@ def attend_image(
         maps.append(ImageMap(model=name, token=each.token, layer=layer, box=each.box, attention=values))
         typer.echo(maps[-1].model_dump_json() if as_json else maps[-1].in_words)
     record = ImageRecord(image=image.name, question=question.strip(), maps=maps)
-    target = _target(opened, _file_name(f"{image.stem}-{word or start}") + ".png", png, as_json)
+    target = _target(opened, _file_name(f"{image.stem}{_which(word or start, layer)}") + ".png", png, as_json)
     if target is not None:
         save_png(draw_overlay(shown, found, names), target, record.about)
     _tell(opened, target, record, as_json)
+
+
+def _which(word: str | None, layer: int | None) -> str:
+    """What tells two maps of one picture apart, for their files' names."""
+    return f"{f'-{word}' if word else ''}{'' if layer is None else f'-layer-{layer}'}"
 
 
 def _opened(path: Path | None) -> Run | None:
@@ -170,6 +175,10 @@ def _names(models: Sequence[str] | None, run: Run | None, embedded: str, as_json
     if models:
         return list(models)
     if run is not None and run.is_evaluation:
+        from ssl4rl.inference.engines import is_address
+
+        if is_address(run.config["engine"]):
+            raise UserError(f"{run.path} evaluated the model of a server, whose weights are not here; give --model")
         return [run.config["model"] or embedded]
     if run is not None:
         return [run.config["model"]["path"], str(run.path)]

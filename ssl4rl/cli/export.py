@@ -46,8 +46,9 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Writes examples and their scorer for another trainer. A stopped export continues when the command is repeated."""
+    of_task = level or dataset or set_
     if verify is not None:
-        if run or to or task or config or output:
+        if run or to or task or config or output or count or model or online or split != "train" or of_task:
             raise UserError("--verify DIR checks an export, and takes nothing else")
         _verify(verify, as_json)
         return
@@ -58,8 +59,8 @@ def export(
     if (run is not None) != (to == VLMEVALKIT):
         raise UserError("--to vlmevalkit RUN exports an evaluation; every other target takes --task and no RUN")
     if run is not None:
-        if task or config or count:
-            raise UserError("--to vlmevalkit RUN exports all predictions of the run; leave --task, --config and -n out")
+        if task or config or count or model or online or split != "train" or of_task:
+            raise UserError("--to vlmevalkit RUN exports all predictions of the run; leave out what says which or how")
         from ssl4rl.export.vlmevalkit import export_predictions
         from ssl4rl.runs import Run
 

@@ -42,6 +42,8 @@ def log(
     from ssl4rl.report.rungs import rung_lines, rungs_of
     from ssl4rl.runs import Run
 
+    if (html or rungs) and (worst or best or step is not None or (html and rungs)):
+        raise UserError("--html and --rungs each show something else; leave out --worst, --best and --step")
     if html:
         page = write([path], None)
         if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,8 +52,6 @@ ANYWHERE = ("--debug", "--quiet")
 
 STOPPED = 128
 """Plus its number, the exit code of a program that a signal has ended."""
-SIGPIPE = 13
-"""Its number; Windows has no such signal, but pipes that break."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -159,9 +156,6 @@ def main() -> None:
             _add_side_of_plugin(arguments[0])
             _check_verb(list(takewhile(lambda word: not word.startswith("-"), arguments)))
         app(arguments)
-    except BrokenPipeError:  # who read the output, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(STOPPED + SIGPIPE)
     except (UserError, OSError) as error:
         if debug:
             raise

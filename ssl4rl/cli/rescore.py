@@ -46,5 +46,4 @@ def rescore(
         print_json(row)
         return
     print_rescored(rescored.recorded, rescored.scores, extraction, Console(highlight=False, markup=False))
-    count = rescored.scores["rows"]
-    typer.echo(f"{rescored.changed} of {count} replies changed; written to {path}/scores.{extraction}.json")
+    typer.echo(f"{rescored.changed} of {rescored.replies} replies changed; written to {path}/scores.{extraction}.json")

@@ -31,7 +31,7 @@ def open_encoder(recipe: EvalRecipe, benchmark: AnyBenchmark) -> TextEncoder | N
     from ssl4rl.evaluation.baselines.graph import has_baselines
 
     if not has_baselines(benchmark):
-        raise UserError(f"--encoder: benchmark {benchmark.name} has no baselines that read texts; leave it out")
+        raise UserError(f"--encoder: benchmark {benchmark.name} has no baselines that would use it; leave it out")
     if not recipe.baselines:
         raise UserError("--encoder: it is for baselines, and --no-baselines leaves them out; give one of the two")
     return TextEncoder(recipe.encoder)

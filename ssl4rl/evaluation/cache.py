@@ -67,19 +67,20 @@ class ContentCache:
         """Adds a record, in one write."""
         if self.path is None:
             return
-        record = {"key": key, **values}
+        written = json.dumps({"key": key, **values}, ensure_ascii=False).encode("utf-8", "replace")
+        record = parse_json(written)  # as it will be read: what is no text is a question mark by then
         line = json.dumps({**record, "checksum": digest(record)[:16]}, ensure_ascii=False) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
                 # A torn last line is ended first: joined to it, this record would be lost too.
-                file.write((("\n" if self._torn else "") + line).encode("utf-8", "replace"))
+                file.write((("\n" if self._torn else "") + line).encode())
         except OSError as error:  # an evaluation can do without
             self.unwritable = f"{self.path} cannot be written ({error.strerror})"
             self.path = None
             return
         self._torn = False
-        self._records[key] = dict(values)
+        self._records[record.pop("key")] = record
 
 
 class ReplyCache(ContentCache):

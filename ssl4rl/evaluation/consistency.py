@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl4rl.evaluation.scores import answered_class, beside_model, mean_and_interval, per_question, question_of
+from ssl4rl.evaluation.scores import (
+    answered_class,
+    beside_model,
+    class_of_names,
+    mean_and_interval,
+    per_question,
+    question_of,
+)
 from ssl4rl.records import Prediction
 from ssl4rl.statistics import clustered
 
@@ -13,13 +20,14 @@ from ssl4rl.statistics import clustered
 def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
     """The content of ``consistency`` in scores.json; ``restated`` has at least one form, all of the same items.
 
-    ``forms`` has a row for each. ``agreement`` is the share of the questions whose prompt reads differently in that
+    ``forms`` has a row for each. ``agreement`` is the share of the rows whose prompt reads differently in that
     form (``changed`` of them) that got an allowed answer in both, and the same one by its meaning, not by its letter;
     it is None if no prompt does. ``accuracy`` is over all questions asked again, and ``model_minus_form`` the paired
-    difference to the usual form. Over all forms with the usual one, ``agreement`` counts questions that got the same
+    difference to the usual form. Over all forms with the usual one, ``agreement`` counts rows that got the same
     answer in every form, and ``worst`` and ``best`` those that were right in every form, and in any.
     """
     first = {prediction.item: prediction for prediction in predictions}
+    named = class_of_names(predictions)
     usual = per_question(predictions)
     scores = {name: per_question(others) for name, others in restated.items()}
     forms = {}
@@ -28,7 +36,7 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
         score = beside_model(scores[name], usual)
         forms[name] = {
             "changed": len(changed),
-            "agreement": _agreement(first, [changed]) if changed else None,
+            "agreement": _agreement(first, [changed], named) if changed else None,
             **{key: score[key] for key in ("accuracy", "low", "high", "n")},
             "model_minus_form": score["model_minus_baseline"],
         }
@@ -39,22 +47,24 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
     return {
         "n": len(values),
         "forms": forms,
-        "agreement": _agreement(first, list(restated.values())),
+        "agreement": _agreement(first, list(restated.values()), named),
         "worst": mean_and_interval([min(one) for one in values]),
         "best": mean_and_interval([max(one) for one in values]),
     }
 
 
-def _agreement(first: Mapping[str, Prediction], forms: Sequence[Sequence[Prediction]]) -> dict[str, Any]:
+def _agreement(
+    first: Mapping[str, Prediction], forms: Sequence[Sequence[Prediction]], named: Mapping[str, str]
+) -> dict[str, Any]:
     """The share of the items that were answered alike in the usual form and in all of these."""
     answers: dict[str, set[str | None]] = {}
     for row in (row for rows in forms for row in rows):
         usual = first[row.item]
-        answers.setdefault(row.item, {_meaning(usual)}).add(_meaning(row))
+        answers.setdefault(row.item, {_meaning(usual, named)}).add(_meaning(row, named))
     values = [float(len(given) == 1 and None not in given) for given in answers.values()]
     return mean_and_interval(values, clustered(values, [question_of(first[item]) for item in answers]))
 
 
-def _meaning(prediction: Prediction) -> str | None:
+def _meaning(prediction: Prediction, named: Mapping[str, str]) -> str | None:
     """The class that was answered, whatever its label; None if the answer is not one of those to choose from."""
-    return answered_class(prediction) if prediction.valid else None
+    return answered_class(prediction, named) if prediction.valid else None

@@ -36,6 +36,8 @@ class Rescored:
     """Scores of the same replies, read again; the same keys."""
     changed: int
     """Number of replies whose outcome changed."""
+    replies: int
+    """Number of replies, all samples counted."""
 
 
 def rescore(predictions: Sequence[Prediction], extraction: str) -> Rescored:
@@ -52,7 +54,7 @@ def rescore(predictions: Sequence[Prediction], extraction: str) -> Rescored:
         changed += score.outcome != prediction.outcome
         verdict = {"answer": score.answer, "score": score.value, "outcome": score.outcome}
         again.append(prediction.model_copy(update=verdict))
-    return Rescored(extraction, _scores(predictions), _scores(again), changed)
+    return Rescored(extraction, _scores(predictions), _scores(again), changed, len(predictions))
 
 
 def _scores(replies: Sequence[Prediction]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def evaluate(
             say(line)
     folder = folder or default_folder(built.name, built.source.name)
     command = f"ssl4rl {built.source_kind.side} eval --resume --output {shlex.quote(str(folder))}"
+    if built.split != "test":
+        command = f"ssl4rl.evaluate(…, output={str(folder)!r}, resume=True), since it is on split {built.split}"
     with locked(folder), log.kept(folder):
         run = _continue_run(plan, opened, folder) if resume else _start_run(plan, opened, folder)
         say(f"writing to {run.path}")
@@ -165,12 +167,13 @@ def _resolve(
     benchmark: str | AnyBenchmark | EvalRecipe, model: str | Path | Model | None, settings: Mapping[str, Any]
 ) -> tuple[EvalRecipe, AnyBenchmark]:
     """The whole recipe of an evaluation, and its benchmark."""
-    if isinstance(benchmark, EvalRecipe):
-        given = {**settings, "model": str(model)} if isinstance(model, str | Path) else settings
-        recipe = EvalRecipe.build({**benchmark.model_dump(), **given}) if given else benchmark
-        return recipe, build_benchmark(recipe)
-    if model is not None:
+    # An opened model without files, such as a server's, is the one that a recipe's engine leads to.
+    unknown_files = isinstance(model, Model) and model.engine.files is None
+    if model is not None and not (unknown_files and isinstance(benchmark, EvalRecipe)):
         settings = {**settings, "model": model.name if isinstance(model, Model) else str(model)}
+    if isinstance(benchmark, EvalRecipe):
+        recipe = EvalRecipe.build({**benchmark.model_dump(), **settings}) if settings else benchmark
+        return recipe, build_benchmark(recipe)
     if not isinstance(benchmark, Benchmark):
         recipe = EvalRecipe.build({"benchmark": benchmark, **settings})
         return recipe, build_benchmark(recipe)

@@ -53,14 +53,15 @@ def sample_scores(replies: Sequence[Prediction]) -> dict[str, Any] | None:
     by_question: dict[str, dict[str, list[Prediction]]] = {}
     for reply in replies:
         by_question.setdefault(question_of(reply), {}).setdefault(reply.item, []).append(reply)
-    questions = [list(rows.values()) for rows in by_question.values()]
-    n = len(questions[0][0])
-    if n == 1:
+    n = max(len(each) for rows in by_question.values() for each in rows.values())
+    # A run that was stopped has some replies to its last items.
+    questions = [list(rows.values()) for rows in by_question.values() if all(len(each) == n for each in rows.values())]
+    if n == 1 or not questions:
         return None
     sizes = sorted({*(2**power for power in range(n.bit_length())), n})
     right = [_times_right(rows) for rows in questions]
     votes = [[_majorities(row) for row in rows] for rows in questions]
-    per_question = sum(reply.tokens for reply in replies) / len(questions) / n
+    per_question = sum(reply.tokens for rows in questions for row in rows for reply in row) / len(questions) / n
     budget = [
         {
             "k": k,

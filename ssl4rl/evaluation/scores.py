@@ -98,7 +98,8 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
     well wherever the right option is.
     """
     estimate = Estimate.of(list(per_question(predictions).values()))
-    read_leniently = Estimate.of(list(per_question(predictions, lenient).values()))
+    edges = [[query.edge] for query in queries_of(predictions)] if is_ranking(predictions) else None
+    read_leniently = Estimate.of(list(per_question(predictions, lenient).values()), edges)
     positions = _positions(predictions)
     found = {
         "n": estimate.n,
@@ -174,7 +175,8 @@ def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> d
 
 def _by_class(predictions: Sequence[Prediction]) -> dict[str, Any]:
     gold = [prediction.class_name for prediction in predictions]
-    predicted = [answered_class(prediction) for prediction in predictions]
+    named = class_of_names(predictions)
+    predicted = [answered_class(prediction, named) for prediction in predictions]
     per_class = _per_class(gold, predicted)
     return {
         "macro_f1": sum(row["f1"] for row in per_class) / len(per_class),
@@ -269,12 +271,27 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def answered_class(prediction: Prediction) -> str:
-    """The name of the class that a prediction's answer stands for; the right one's for any of several right answers."""
+def class_of_names(predictions: Sequence[Prediction]) -> dict[str, str]:
+    """Where labels are the names of classes, of which one may have several: the class of each name that is right."""
+    found: dict[str, str] = {}
+    for prediction in predictions:
+        for label in prediction.accepted:
+            if prediction.choices.get(label) == label:
+                found.setdefault(label, prediction.class_name)
+    return found
+
+
+def answered_class(prediction: Prediction, named: Mapping[str, str]) -> str:
+    """The class that a prediction's answer stands for; the right one for any of several right answers.
+
+    ``named`` has the classes of names, as :func:`class_of_names` finds them.
+    """
     label = picked(prediction)
     if label is None:
         return _UNPARSED if prediction.answer is None else _NO_OPTION
-    return prediction.class_name if label in prediction.accepted else prediction.choices[label]
+    if label in prediction.accepted:
+        return prediction.class_name
+    return named.get(prediction.choices[label], prediction.choices[label])
 
 
 def _per_class(gold: Sequence[str], predicted: Sequence[str]) -> list[dict[str, Any]]:

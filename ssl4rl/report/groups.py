@@ -81,9 +81,10 @@ def spread(entries: Sequence[Entry], most: int) -> list[Entry]:
     for entry in entries:
         seen += len(entry.group.replies)
         # The next is taken once as large a share of all has passed as was taken already.
-        if seen * most / total >= due + len(entry.group.replies) / 2:
+        own = len(entry.group.replies)
+        if seen * most / total >= due + own / 2 and due + own <= most:
             chosen.append(entry)
-            due += len(entry.group.replies)
+            due += own
     return chosen
 
 

@@ -81,11 +81,11 @@ def make_report(runs: Sequence[Run], most: int | None = None) -> Report:
 
 
 def _pairs(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
-    """Each evaluation with the first one of the same benchmark."""
-    first: dict[str, Run] = {}
+    """Each evaluation with the first one of the same benchmark on the same data."""
+    first: dict[tuple[str, str | None], Run] = {}
     for run in runs:
         if run.is_evaluation:
-            before = first.setdefault(run.config["benchmark"], run)
+            before = first.setdefault((run.config["benchmark"], run.config.get("dataset")), run)
             if before is not run:
                 yield before, run
 

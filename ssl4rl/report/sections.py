@@ -161,7 +161,7 @@ def _first_and_last(steps: Sequence[Mapping[str, Any]]) -> Table | None:
     if not recorded:
         return None
     first, last = recorded[0], recorded[-1]
-    rows = [[key, _number(first.get(key)), _number(value)] for key, value in last.items()]
+    rows = [[key, _number(first.get(key)), _number(last.get(key))] for key in {**first, **last}]
     return Table("Every metric", ["", "first step", "last step"], rows)
 
 

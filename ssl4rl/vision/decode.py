@@ -96,8 +96,8 @@ def _what_it_is(content: bytes) -> str:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
+    image.load()  # Pillow turns a TIFF here, and drops the tag
     orientation = _orientation(image)
-    image.load()
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image)
     elif image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:

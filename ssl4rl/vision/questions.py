@@ -27,7 +27,8 @@ LONGEST_INDEX = 18
 
 TRAIN = "train"
 
-_OF_OTHERS = re.compile(r"\b(?:above|below)\b|\b[A-Z](?:,| and| or|&) ?[A-Z]\b")
+_OF_OTHERS = re.compile(r"\b(?:above|below)\b|\b[A-Z]\)? ?(?:[,/&]|and|or|nor) ?\(?[A-Z]\b")
+"""Words in which an option speaks of others: "all of the above", "both A and B", "neither (A) nor (B)", "A/B"."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,6 @@ def save_png(image: Image.Image, path: Path, about: str = "") -> None:
     """
     texts = PngInfo()
     if about:
-        texts.add_itxt(ABOUT, about)
+        texts.add_itxt(ABOUT, about.encode("utf-8", "replace").decode())
     with wanted(path) as file:
         image.save(file, "PNG", pnginfo=texts)

@@ -32,8 +32,11 @@ from ssl4rl.export.manifest import MANIFEST
         (["RUN", "--to", "verl", "--output", "x"], "takes --task and no RUN"),
         (["--to", "vlmevalkit", "--output", "x.tsv"], "--to vlmevalkit RUN"),
         (["RUN", "--to", "vlmevalkit", "--output", "x.tsv"], "RUN"),
-        (["RUN", "--to", "vlmevalkit", "-n", "5", "--output", "x.tsv"], "leave --task"),
+        (["RUN", "--to", "vlmevalkit", "-n", "5", "--output", "x.tsv"], "leave out what says which"),
+        (["RUN", "--to", "vlmevalkit", "--level", "easy", "--output", "x.tsv"], "leave out what says which"),
         (["--verify", "x"], "it is not an export"),
+        (["--verify", "x", "--level", "easy"], "takes nothing else"),
+        (["--verify", "x", "-n", "5"], "takes nothing else"),
         (["--verify", "x", "--task", "link"], "takes nothing else"),
     ],
 )

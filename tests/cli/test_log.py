@@ -85,3 +85,8 @@ def test_mistakes(refused, tmp_path, evaluation, training):
     assert "has no completions yet" in refused("log", training)
     (evaluation / "predictions.jsonl").write_text("")
     assert "nothing was answered yet" in refused("log", evaluation)
+
+
+@pytest.mark.parametrize("extra", [["--worst"], ["--step", "1"], ["--html"]])
+def test_what_a_curve_or_a_page_would_ignore_is_refused(refused, training, extra):
+    assert "each show something else" in refused("log", training, "--rungs", *extra)

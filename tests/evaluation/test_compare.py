@@ -9,6 +9,7 @@ from ssl4rl.cli.main import main
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import compare
 from ssl4rl.intervals import newcombe
+from ssl4rl.runs import Run
 from ssl4rl.statistics import mcnemar
 
 NAMES = {"yes": "yes", "no": "no"}
@@ -93,7 +94,7 @@ def test_runs_that_cannot_be_paired_are_refused(runs, prediction, write_run) -> 
             compare(first, run)
     broken = other("f", "1")
     (broken.path / "config.yaml").write_text("model: {")
-    with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
+    with pytest.raises(UserError, match=r"config\.yaml line 1: not valid YAML"):
         compare(first, broken)
 
 
@@ -125,3 +126,30 @@ def test_runs_that_ask_something_else_are_not_compared(prediction, write_run):
     with pytest.raises(UserError, match="has other options"):
         compare(first, more_options)
     assert compare(first, write_run("limited", answered(range(5), NAMES))).shared == 5
+
+
+def test_both_queries_of_an_edge_are_one_cluster(prediction, write_run) -> None:
+    def run(name: str, good: set[int]) -> Run:
+        rows = []
+        for edge in range(30):
+            for side in ("head", "tail"):
+                for candidate, right in (("a", True), ("b", False)):
+                    odds = 1.0 if right == (edge in good) else -1.0
+                    label = "yes" if right else "no"
+                    rows.append(
+                        prediction(
+                            f"{edge}-{side}-{candidate}",
+                            [label],
+                            "<answer>yes</answer>",
+                            NAMES,
+                            question=f"{edge}-{side}",
+                            edge=str(edge),
+                            category=side,
+                            logprobs={"yes": odds, "no": 0.0},
+                        )
+                    )
+        return write_run(name, rows)
+
+    found = compare(run("before", set(range(12))), run("after", set(range(4, 20))))
+    assert found.shared == 60 and found.first.distinct == 30 and found.first.score == pytest.approx(0.4)
+    assert "cluster" in found.paired.test

@@ -102,3 +102,17 @@ def test_scores_json_can_be_written_and_read(tmp_path):
     scores = json.loads((run.path / "scores.json").read_text())
     assert list(scores["consistency"]["forms"]) == ["options reordered", "image encoded again"]
     assert list(scores["baselines"]) == ["no image", "blank image", "patches shuffled", "another image"]
+
+
+def test_two_names_of_one_class_are_one_meaning(prediction):
+    names = {name: name for name in ("tench", "Tinca tinca", "goldfish")}
+
+    def asked_in(prompt, replies):
+        golds = (["goldfish"], ["tench", "Tinca tinca"])
+        rows = enumerate(zip(golds, replies, strict=True))
+        return [
+            prediction(str(n), gold, f"<answer>{reply}</answer>", names, prompt=prompt) for n, (gold, reply) in rows
+        ]
+
+    usual, other = asked_in("usual", ["tench", "tench"]), asked_in("other", ["Tinca tinca", "tench"])
+    assert consistency(usual, {"other": other})["agreement"]["accuracy"] == 1

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,11 +11,11 @@ import yaml
 from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation import suite
-from ssl4rl.evaluation.cache import ReplyCache
+from ssl4rl.evaluation.cache import ContentCache, ReplyCache
 from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.plan import build_benchmark, choose_shots, few_shot
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.run import evaluate
+from ssl4rl.evaluation.run import _resolve, evaluate
 from ssl4rl.inference.engines import Reply, Sampling
 from ssl4rl.lock import locked
 
@@ -337,3 +338,19 @@ def test_the_suite_evaluates_what_is_here_and_names_what_is_not(tmp_path, real_d
     assert len(json.loads((folder / "suite.json").read_text())) == 7
     with pytest.raises(UserError, match="unknown suite"):
         run_suite(settings, tmp_path / "x", name="papers")
+
+
+def test_an_opened_model_beside_a_recipe_is_the_one_that_is_named():
+    opened = parrot()
+    opened.engine.files = SimpleNamespace(name="models/parrot", notes=[])
+    recipe, _ = _resolve(RECIPE, opened, {})
+    assert recipe.model == "models/parrot"
+    assert _resolve(RECIPE, parrot(), {})[0] == RECIPE
+
+
+def test_a_reply_that_is_no_text_is_kept_as_it_will_be_read(tmp_path):
+    cache = ContentCache(tmp_path / "cache")
+    cache.put("key", {"reply": "half \ud83d"})
+    assert cache.get("key") == {"reply": "half ?"}
+    again = ContentCache(tmp_path / "cache")
+    assert again.damaged == 0 and again.get("key") == {"reply": "half ?"}

@@ -13,7 +13,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
 from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.rescore import rescore_run
+from ssl4rl.evaluation.rescore import rescore, rescore_run
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.evaluation.samples import majorities, pass_at, sample_scores, token_counts
 from ssl4rl.inference.engines import Reply, open_engine
@@ -211,3 +211,17 @@ def test_samples_that_could_not_differ_are_refused(settings, message):
 def test_a_temperature_takes_the_place_of_the_papers_sampling():
     paper = EvalRecipe.build({"benchmark": "node", "level": "paper", "temperature": 0.7}).sampling
     assert (paper.temperature, paper.top_p, paper.top_k, paper.max_new_tokens) == (0.7, 1.0, 0, 2048)
+
+
+def test_items_that_a_stopped_run_asked_in_part_are_left_out(prediction):
+    def replies(letters):
+        return [
+            prediction(item, ["A"], f"<answer>{letter}</answer>", LETTERS, sample=sample, tokens=10)
+            for item, given in letters.items()
+            for sample, letter in enumerate(given)
+        ]
+
+    whole = sample_scores(replies({"1": "AB", "2": "AA"}))
+    assert sample_scores(replies({"1": "AB", "2": "AA", "3": "B"})) == whole
+    assert sample_scores(replies({"3": "B", "1": "AB", "2": "AA"})) == whole
+    assert rescore(replies({"1": "AB", "2": "AA"}), "lenient").replies == 4

@@ -81,3 +81,18 @@ def test_many_classes_have_no_confusion_and_a_class_never_picked_no_precision(pr
     assert [row["precision"] for row in found["per_class"]].count(None) == MAX_CONFUSION
     few = [prediction("a", ["1"], "<answer>1</answer>", names)]
     assert scores(few)["confusion"]["rows"] == [[1, 0, 0]]
+
+
+def test_another_name_of_a_class_is_that_class(prediction) -> None:
+    names = {name: name for name in ("tench", "Tinca tinca", "goldfish")}
+
+    def found(wrong: str) -> dict:
+        golds = [["tench", "Tinca tinca"], ["tench", "Tinca tinca"], ["goldfish"], ["goldfish"]]
+        replies = ["tench", "Tinca tinca", "goldfish", wrong]
+        rows = zip(golds, replies, strict=True)
+        return scores(
+            [prediction(str(n), gold, f"<answer>{reply}</answer>", names) for n, (gold, reply) in enumerate(rows)]
+        )
+
+    assert found("Tinca tinca")["per_class"] == found("tench")["per_class"]
+    assert found("Tinca tinca")["confusion"]["columns"][:2] == ["goldfish", "tench"]

@@ -55,7 +55,7 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     """The letter of the right option; items are the rows of a table, question by question in a shuffled order."""
 
     name: ClassVar[str] = "choice"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = ChoiceKnobs
     source_kind: ClassVar[SourceKind[Any]] = SOURCE_KINDS.deferred("questions")
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {"direct": {"reasoning": False}, "reasoning": {}, "paper": {}}
@@ -81,7 +81,8 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
         self._ends: list[int] = []
         for place in self.item_rng().permutation(len(grouped)).tolist():
             rows = grouped[place]
-            self.rows += rows[0].rotations() if self.knobs.rotate and len(rows) == 1 else rows
+            can_rotate = len(rows) == 1 and not rows[0].has_fixed_order
+            self.rows += rows[0].rotations() if self.knobs.rotate and can_rotate else rows
             self._ends.append(len(self.rows))
 
     def _kept(self) -> list[Question]:

@@ -36,7 +36,8 @@ class JigsawKnobs(VisionKnobs):
     @model_validator(mode="after")
     def _fits(self) -> JigsawKnobs:
         rows, columns = self.grid
-        side = self.size // max(rows, columns)
+        whole = self.size // lcm(rows, columns) * lcm(rows, columns)  # what an image is scaled to
+        side = whole // max(rows, columns)
         shown = side - trimmed(side, self.gap)
         if shown < self.min_patch:
             raise ValueError(

@@ -92,7 +92,11 @@ class Pair(VisionTask[PairKnobs]):
             Redraw: if none is found that looks different from all its neighbours, and neither is of one colour.
         """
         edge = round(self.knobs.piece * min(image.size))
-        step, pixels = edge + round(self.knobs.gap * edge), as_pixels(image)
+        pixels = as_pixels(image)
+        # The knobs leave room for three pieces and two gaps; rounding may take a pixel of it.
+        step = min(edge + round(self.knobs.gap * edge), (min(image.size) - edge) // 2)
+        if step < edge:
+            raise Redraw("there is no room for the pieces")
         for _ in range(TRIES):
             left, top = (int(rng.integers(step, length - step - edge + 1)) for length in image.size)
             boxes = {

@@ -162,3 +162,27 @@ def test_the_contract(question_table):
             values.append(benchmark.score(f"<answer>{letter}</answer>", example).value)
     # Every letter is right as often as the others over the rotations of a question.
     assert max(map(np.mean, constant.values())) <= np.mean(chance) + 3 * np.sqrt(0.25 / 200)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "Both A and B",
+        "Neither A nor B",
+        "Both (A) and (B)",
+        "A/B",
+        "A & B",
+        "A, B",
+        "All of the above",
+        "None of the above",
+    ],
+)
+def test_options_that_speak_of_others_are_not_rotated(question_table, option):
+    assert Question("7", "7", "?", {"A": "ant", "B": "bee", "C": option}, "C", 0, "here").has_fixed_order
+    path = question_table({"index": 1, "C": option, "answer": "C"}, {"index": 2, "C": "a cup", "answer": "C"})
+    assert benchmark_on(path, rotate=True).size == 1 + 3
+
+
+@pytest.mark.parametrize("option", ["vitamin A", "An apple and a pear", "Hepatitis B or worse", "the A-team"])
+def test_other_options_are(option):
+    assert not Question("7", "7", "?", {"A": "ant", "B": option}, "A", 0, "here").has_fixed_order

@@ -118,3 +118,11 @@ def test_pieces_that_are_too_small_are_refused():
         Jigsaw(SOURCE, knobs={"n": 3, "size": 56})
     with pytest.raises(UserError, match="and 480 a side are needed"):
         Jigsaw(SOURCE, knobs={"n": 4, "size": 600, "min_patch": 120}).example(0)
+
+
+def test_the_least_piece_is_that_of_the_image_as_it_is_scaled():
+    # 200 pixels are cut as 180, which five and six divide.
+    with pytest.raises(UserError, match=r"5×6 with gap=0.1 gives pieces of 26 px, under min_patch=28"):
+        Jigsaw(SOURCE, knobs={"n": 5, "columns": 6, "size": 200})
+    with pytest.raises(UserError, match="gives pieces of 0 px"):
+        Jigsaw(SOURCE, knobs={"n": 5, "columns": 6, "size": 29, "gap": 0.0, "min_patch": 4})

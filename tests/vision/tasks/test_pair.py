@@ -1,15 +1,37 @@
 """Pair: the second piece lies where the answer says, and edges match there no better than elsewhere."""
 
 from collections import Counter
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssl4rl.audit.shortcuts import noise
 from ssl4rl.errors import UserError
+from ssl4rl.vision.image_set import ImageSet
 from ssl4rl.vision.seams import SIDES, as_pixels, edge_costs, rank_of
 from ssl4rl.vision.tasks.pair import Pair
 
 SOURCE = noise(40)
+
+
+@dataclass(frozen=True)
+class Grain:
+    """Images of noise of one size."""
+
+    width: int
+    height: int
+
+    def open(self, index, side):
+        pixels = np.random.default_rng(index).integers(256, size=(self.height, self.width, 3), dtype=np.uint8)
+        return Image.fromarray(pixels)
+
+    def describe(self, index):
+        return f"image {index}"
+
+    def take(self, indices):
+        return self
 
 
 @pytest.mark.parametrize("level", Pair.levels)
@@ -39,3 +61,11 @@ def test_a_distance_without_room_is_refused_and_only_a_distance_is_told():
     with pytest.raises(UserError, match=r"three pieces of piece=0\.25 with gap=1 between them do not fit"):
         Pair(SOURCE, knobs={"gap": 1})
     assert "apart" in Pair(SOURCE).example(0).text and "apart" not in Pair(SOURCE, knobs={"gap": 0}).example(0).text
+
+
+def test_rounding_takes_a_pixel_of_the_gap_where_there_is_no_room_for_it():
+    sizes = ((500, 375), (446, 446), (128, 128))
+    for (width, height), knobs in zip(sizes, ({"gap": 0.5}, {"gap": 0.5}, {"piece": 0.32, "gap": 0.0625}), strict=True):
+        source = ImageSet("grain", Grain(width, height), [f"{number:064x}" for number in range(40)])
+        example = Pair(source, knobs={"shape": "own", "matched": False, **knobs}).example(0)
+        assert example.gold in SIDES
