@@ -46,7 +46,7 @@ LEVELS = ("easy", "medium", "hard")
 BENCHMARKS = ("node", "link")
 LONGEST = 400
 """Steps that no run gets to."""
-STAGED = 75
+STAGED = 88
 """Steps of a run whose rungs are equal parts of it: what fits."""
 EVERY = 15
 """Steps between the evaluations that a bandit follows."""
