@@ -31,6 +31,8 @@ PARTS, GAPS = 60, (1, 2, 4)
 details are compared, in pixels of the view."""
 MOST_APART = 0.3
 """Difference of the logarithms of two parts' details from which on one is clearly finer or richer in contrast."""
+MODELS = 20
+"""Parts that are tried as what the others are to be like."""
 MOST_COVERED = 0.42
 """Share of an image that views may cover: beyond that there is often no room for them."""
 
@@ -64,7 +66,7 @@ class Match(VisionTask[MatchKnobs]):
     """Which piece is a part of the view? Scored 0 or 1."""
 
     name: ClassVar[str] = "match"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = MatchKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"same_image": False, "matched": False},
@@ -152,15 +154,15 @@ class Match(VisionTask[MatchKnobs]):
         """
         side = self.knobs.size / self.knobs.zoom
         corners = rng.uniform(0, self.knobs.size - side, size=(len(views), PARTS if self.knobs.matched else 1, 2))
-        chosen = np.zeros(len(views), dtype=int)
-        if self.knobs.matched:
-            details = np.stack([_details(view, own, side) for view, own in zip(views, corners, strict=True)])
-            # The first part of any view is what the others have to be like.
-            apart = np.abs(details - details[rng.integers(len(views)), 0]).max(axis=2)
-            chosen = apart.argmin(axis=1)
-            if apart.min(axis=1).max() > MOST_APART:
-                raise Redraw("no parts of the views are equally detailed")
-        return [tuple(corners[view, part].tolist()) for view, part in enumerate(chosen)]
+        if not self.knobs.matched:
+            return [tuple(own[0].tolist()) for own in corners]
+        details = np.stack([_details(view, own, side) for view, own in zip(views, corners, strict=True)])
+        # Some part of some view is what those of the others have to be like; all are as likely.
+        for view, part in zip(rng.integers(len(views), size=MODELS), rng.permutation(PARTS)[:MODELS], strict=True):
+            apart = np.abs(details - details[view, part]).max(axis=2)
+            if apart.min(axis=1).max() <= MOST_APART:
+                return [tuple(own[like].tolist()) for own, like in zip(corners, apart.argmin(axis=1), strict=True)]
+        raise Redraw("no parts of the views are equally detailed")
 
     def _piece(self, view: ShownImage, left: float, top: float) -> ShownImage:
         """A part of a view, as large as the view is shown."""
