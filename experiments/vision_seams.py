@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from experiments.vision_audit import sources
 from ssl4rl import answers
 from ssl4rl.environment import environment
-from ssl4rl.errors import NotApplicable
+from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.registry import TASKS
@@ -151,11 +151,12 @@ def main() -> None:
                 for matched in [{}] if name == "jigsaw" else [{"matched": False}, {"matched": True}]:
                     try:
                         rows.append(earned(name, source, {"gap": gap, **matched}, options.examples))
-                    except NotApplicable as error:  # on noise without a gap, the right edge always matches best
+                    # On noise without a gap the right edge always matches best; and not every gap leaves room.
+                    except UserError as error:
                         rows.append({"task": name, "source": source.name, "gap": gap, **matched, "none": str(error)})
                     print(json.dumps(rows[-1]), flush=True)
-    report = {"environment": environment(), "rows": rows}
-    options.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                    report = {"environment": environment(), "rows": rows}
+                    options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

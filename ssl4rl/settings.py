@@ -91,4 +91,8 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
 def first_invalid(error: ValidationError) -> tuple[str, Any, str]:
     """The first value that a model refuses: its dotted place (empty for the whole), the value, and why."""
     first = error.errors()[0]
-    return ".".join(map(str, first["loc"])), first["input"], IN_WORDS.get(first["type"], first["msg"])
+    return (
+        ".".join(map(str, first["loc"])),
+        first["input"],
+        IN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, ")),
+    )

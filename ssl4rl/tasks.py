@@ -136,7 +136,8 @@ class Task(ABC, Generic[S, K]):
             return self.knobs_type(**{**self.levels[self.level], **knobs})  # type: ignore[return-value]
         except ValidationError as error:
             where, value, why = first_invalid(error)
-            raise UserError(f"{self.noun} {self.name}: task.{where or 'knobs'}={quoted(value)}: {why}") from error
+            place = f"task.{where}={quoted(value)}: " if where else ""  # of several knobs that do not go together
+            raise UserError(f"{self.noun} {self.name}: {place}{why}") from error
 
     @property
     def label(self) -> str:
