@@ -14,8 +14,9 @@ registering it as a module, which both need.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -141,7 +142,7 @@ def normalise(answer: str) -> str:
     >>> normalise("1.5, -2.")
     '1.5 -2'
     """
-    plain = _HYPHEN.sub(" ", answer.translate(WIDTHS).translate(_WRAPPERS).lower())
+    plain = _HYPHEN.sub(" ", unicodedata.normalize("NFC", answer).translate(WIDTHS).translate(_WRAPPERS).lower())
     return " ".join(filter(None, (word.rstrip(_END_MARKS) for word in plain.split())))
 
 
@@ -159,9 +160,16 @@ def split_items(answer: str) -> list[str]:
     return list(filter(None, map(normalise, _parts(answer))))
 
 
+def _listed(answer: str, allowed: Collection[str]) -> list[str]:
+    """The items of a list answer; letters that are allowed need nothing between them: "A C", "A/C", "AC"."""
+    items = split_items(answer)
+    letters = re.findall(r"\w", items[0]) if len(items) == 1 and items[0] not in allowed else []
+    return letters if letters and set(letters) <= set(allowed) else items
+
+
 def words(text: str) -> list[str]:
     """Lower-case word tokens, for F1."""
-    return re.findall(r"\w+", text.lower())
+    return re.findall(r"\w+", unicodedata.normalize("NFC", text).lower())
 
 
 def token_f1(answer: str, gold: str, max_words: int) -> float:
@@ -195,9 +203,9 @@ def score_subset(reply: str, hidden: Sequence[str], candidates: Sequence[str], b
     answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
-    items = split_items(answer)
+    items = _listed(answer, offered := {normalise(item) for item in candidates})
     chosen, gold = set(items), {normalise(item) for item in hidden}
-    if not items or len(chosen) < len(items) or not chosen <= {normalise(item) for item in candidates}:
+    if not items or len(chosen) < len(items) or not chosen <= offered:
         return Score.invalid(answer)
     return Score.of(len(chosen & gold) / len(chosen | gold), answer)
 
@@ -207,15 +215,16 @@ def score_matching(
 ) -> Score:
     """Share of the keys of ``gold`` that the answer matches with the right value.
 
-    The answer gives the values in the order of the keys (``B, A``), or with their keys (``3=B, 5=A``). A list of
-    another length, a key that is unknown or named twice and a value that is none of ``values`` make it invalid; a value
-    used for two keys counts for neither, so that repeating one letter never pays.
+    The answer gives the values in the order of the keys (``B, A``), or with these (``3=B, 5=A``). Another length, a key
+    that is unknown or named twice and a value that is none of ``values`` are invalid; a value used twice never counts.
     """
     answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
     pairs = [[normalise(side) for side in _PAIR.split(item)] for item in _parts(answer)]
     wanted = {normalise(key): normalise(value) for key, value in gold.items()}
+    if len(pairs) == 1 and len(pairs[0]) == 1 and values is not None:
+        pairs = [[value] for value in _listed(answer, {normalise(value) for value in values})]
     if len(pairs) == len(wanted) and all(len(pair) == 1 for pair in pairs):
         pairs = [[key, *value] for key, value in zip(wanted, pairs, strict=True)]
     if not pairs or not all(len(pair) == 2 for pair in pairs):
@@ -239,7 +248,7 @@ def score_text(reply: str, gold: str, baseline: float, max_words: int, bare: boo
     return Score.of(max(0.0, (f1 - baseline) / (1 - baseline)), answer)
 
 
-_ANGLE = re.compile(r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º]|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise)?")
+_ANGLE = re.compile(r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º˚]|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise)?")
 _CELL = re.compile(
     r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn)?\s*[:=]?\s*)?(\d{1,4})"
 )
@@ -286,16 +295,13 @@ def score_cell(reply: str, cell: Sequence[int], n: int | None = None, bare: bool
 def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact", bare: bool = False) -> Score:
     """Compares a list of numbers ("3, 1, 2, 4") with the permutation ``gold``, place by place.
 
-    ``reward`` is ``exact`` (1 or 0), ``partial`` (the share of places that are right; either way an answer that is no
-    permutation is invalid) or ``slots`` (that share of any list, and what stands after the last place is not read: a
-    list of equal numbers earns one place in any case).
+    ``reward`` is ``exact`` (1 or 0), ``partial`` (the share of places that are right; either way no permutation is
+    invalid) or ``slots`` (that share of any list, cut after the last place: equal numbers earn one place in any case).
     """
     answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
-    items = split_items(answer)
-    if len(items) == 1:
-        items = items[0].split()
+    items = [number for item in split_items(answer) for number in item.split()]
     if reward != "slots" and sorted(items) != sorted(map(str, gold)):
         return Score.invalid(answer)
     right = sum(item == str(number) for item, number in zip(items, gold))  # noqa: B905 (either may be longer)

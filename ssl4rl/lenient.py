@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ssl4rl.answers import ANSWER_TAG, END_OF_THOUGHT, Score, normalise
+from ssl4rl.answers import ANSWER_TAG, END_OF_THOUGHT, THOUGHT, Score, normalise
 from ssl4rl.mentions import MENTION, Mentions, plain
 
 # Patterns over text in which each mention of an option is one character. Every repetition has a bound or ends where
@@ -140,6 +140,8 @@ def _find_options(reply: str, choices: Mapping[str, str]) -> set[str]:
         end = tags[opened[-1] + 1].start() if opened[-1] + 1 < len(tags) else len(visible)
         answer = visible[tags[opened[-1]].end() : end]
         return _match_whole(answer, choices) or _asserted(mentions.mark(plain(answer), is_answer=True), mentions)
+    if THOUGHT.search(visible):
+        return set()  # a thought that was cut off, and no answer
     visible = ANSWER_TAG.sub(" ", visible)
     if whole := _match_whole(visible, choices):
         return whole

@@ -35,7 +35,7 @@ _NOUN_BEFORE = re.compile(
     r"\b(?:answers?|choice|option)\b[^.\n]{0,20}?(?:\bis|\bbe|[:=])\W{0,4}$|答案[是为]?[:\s]*$|[选项择]\s*$",
     re.IGNORECASE,
 )
-_DELIMITED = re.compile(r"\s*[)\]}:.!,，。;：]|\s*$|[ \t]*\n")
+_DELIMITED = re.compile(r"\s*[)\]}:.!,，。;：(–—]|\s+-\s|\s*$|[ \t]*\n")
 # No name goes on beyond one of these.
 _BREAK = re.compile(r"\n|[.!?:]\s|\(")
 # "(B) Theory", "Theory (option B)": one mention, not two.

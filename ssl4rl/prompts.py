@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import count, islice, pairwise, product
 
@@ -11,6 +12,9 @@ OPTION_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 REPLY_FORMAT = "Reply in exactly this form: <think>your reasoning in one sentence</think><answer>{answer}</answer>"
 DIRECT_FORMAT = "Answer with {answer} and nothing else."
+
+OF_OTHERS = re.compile(r"\b(?i:above|below)\b|\b[A-Z]\)? ?(?:[,/&]|and|or|nor) ?\(?[A-Z]\b")
+"""Words in which an option speaks of others: "all of the above", "both A and B", "neither (A) nor (B)", "A/B"."""
 
 
 def reply_form(answer: str, reasoning: bool = True) -> str:

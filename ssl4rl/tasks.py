@@ -100,6 +100,8 @@ class Task(ABC, Generic[S, K]):
         self.seed = seed
         self.knobs: K = self._validated(knobs or {})
         set_here, in_level = (each.model_dump(mode="json") for each in (self.knobs, self._validated({})))
+        self.given = {key: set_here[key] for key in knobs or ()}
+        """The knobs that were named, also where they are as the level has them."""
         self.overrides = {key: set_here[key] for key in knobs or () if set_here[key] != in_level[key]}
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
         shown = {key: changed.pop(key) for key in self.knobs.unseeded & changed.keys()}
@@ -158,7 +160,7 @@ class Task(ABC, Generic[S, K]):
     def changed(self, rung: Mapping[str, Any]) -> Self:
         """The same task at the ``level`` that is named, if one is, and with the knobs that are."""
         level = rung.get("level", self.level)
-        knobs = {**self.overrides, **{key: value for key, value in rung.items() if key != "level"}}
+        knobs = {**self.given, **{key: value for key, value in rung.items() if key != "level"}}
         return type(self)(self.source, split=self.split, level=level, knobs=knobs, seed=self.seed)
 
     def rungs(self) -> list[Self]:

@@ -19,6 +19,7 @@ from ssl4rl.answers import (
     score,
     score_any_of,
     score_matching,
+    score_permutation,
     score_subset,
     score_text,
     split_items,
@@ -339,3 +340,24 @@ def test_long_replies_take_time_in_proportion(name, filler):
             score(reply, Scoring(name, {**arguments, "bare": bare}))
         # Quadratic patterns take many seconds on these; the bound is far above what a linear one needs.
         assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("written", ["A, C", "A C", "AC", "A & C", "A/C", "(A) (C)", "C and A", "A\nC"])
+def test_letters_are_a_set_however_they_are_separated(written):
+    assert score_subset(f"<answer>{written}</answer>", ["A", "C"], list("ABCDEFGH")).value == 1
+    for other in ("AA", "A Z", "BIG", "A C C", ""):
+        assert score_subset(f"<answer>{other}</answer>", ["A", "C"], list("ABCDEFGH")).value == 0
+
+
+@pytest.mark.parametrize("written", ["B, A", "B A", "BA", "(B) (A)", "3=B, 5=A"])
+def test_letters_are_matched_however_they_are_separated(written):
+    assert score_matching(f"<answer>{written}</answer>", {"3": "B", "5": "A"}, list("ABCD")).value == 1
+
+
+def test_rows_of_numbers_are_read_as_one_list():
+    assert score_permutation("<answer>3 1\n2 4</answer>", [3, 1, 2, 4]).value == 1
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    assert score_any_of("<answer>Poincar\u00e9</answer>", ["Poincare\u0301"], ["Poincare\u0301", "Hilbert"]).value == 1
+    assert token_f1("caf\u00e9 noir", "cafe\u0301 noir", 8) == 1

@@ -298,3 +298,20 @@ def test_real_replies_are_read(real_data):
     ):
         row = measure(found[name][::step])
         assert row["right_share"] >= right and row["wrong_share"] <= wrong, (name, row)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("Yes \u2013 both study GNNs.", "yes"),
+        ("No \u2014 unrelated", "no"),
+        ("**Yes** - they cite each other", "yes"),
+        ("Yes (both are about GNNs)", "yes"),
+        ("No one knows", None),
+        ("Yes-man", None),
+        ("<think>No, wait. Option yes seems best so far, but let me check", None),
+        ("<think>Hm.</think> Yes.", "yes"),
+    ],
+)
+def test_yes_and_no_set_off_from_what_follows(reply, answer):
+    assert find_choice(reply, {"yes": "yes", "no": "no"}) == answer

@@ -201,3 +201,10 @@ def test_neighbor_refuses_more_hidden_than_candidates():
         Neighbor(default_graph(), knobs={"num_hidden": 5, "num_candidates": 4})
     with pytest.raises(UserError, match="must be a multiple of num_hidden=2"):
         Neighbor(default_graph(), knobs={"num_hidden": 2, "num_candidates": 5})
+
+
+def test_a_knob_that_was_named_stays_on_every_rung():
+    for candidates in (5, 6):
+        task = TASKS.get("neighbor")(default_graph(), level="medium", knobs={"num_candidates": candidates})
+        assert task.changed({"level": "easy"}).knobs.num_candidates == candidates
+    assert "num_candidates" not in TASKS.get("neighbor")(default_graph(), knobs={"num_candidates": 5}).label

@@ -21,6 +21,7 @@ from ssl4rl.example import Example
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.read_graph import read_node
 from ssl4rl.intervals import wilson
+from ssl4rl.prompts import OF_OTHERS
 from ssl4rl.rng import seeded_rng
 from ssl4rl.statistics import PairedDifference
 from ssl4rl.tasks import AnyTask
@@ -118,7 +119,8 @@ def reordered(example: Example) -> Example | None:
     function, arguments = example.scoring
     key = {"score_any_of": "accepted", "score_subset": "hidden", "score_matching": "gold"}.get(function)
     texts = [part for part in example.parts if isinstance(part, str) and list_options(part, offer.labels)[1]]
-    if key is None or not offer.has_texts or not texts:
+    in_order = not offer.nodes and any(map(OF_OTHERS.search, offer.texts))  # a node's text speaks of no option
+    if key is None or not offer.has_texts or not texts or in_order:
         return None
     above, options, below = list_options(texts[-1], offer.labels)
     labels = list(options)

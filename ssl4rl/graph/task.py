@@ -54,6 +54,8 @@ class ContextKnobs(Knobs):
     have after all visible edges are rewired, each node keeping its degree; ``directions`` reverses every edge."""
 
 
+MOST_READ = 1000
+"""Neighbours of a hub whose texts are compared with an option's."""
 PAPER_CONTEXT: Mapping[str, Any] = {"num_hops": 3, "fanout": 5, "max_nodes": 60, "text_budget": 700}
 """TAGLAS's subgraph default (3 hops, at most 5 new nodes per hop, induced), within the paper's prompt of 1,024
 tokens. The paper published no code for its graph tasks, so this level reproduces what it describes."""
@@ -209,6 +211,17 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             raise NotApplicable(
                 f"graph {self.source.name} has edges between so many of its nodes that {what} cannot be told apart"
             )
+
+    def reads_like_neighbor(self, node: int, target: int) -> bool:
+        """Whether a neighbour of ``target`` has the very text of ``node``; of a hub's, the first ones are looked at."""
+        texts = self.source.texts
+        return any(texts[near] == texts[node] for near in self.view.full.around(target)[:MOST_READ].tolist())
+
+    def shown_texts(self, written: GraphText, without: Collection[int] = ()) -> list[str]:
+        """The texts that a prompt shows of nodes, but for some, and of edges."""
+        nodes = [text for node, text in written.shown.items() if node not in without]
+        texts = self.source.edge_texts
+        return nodes if texts is None else [*nodes, *(texts[edge] for edge in written.edges)]
 
     def is_joined(self, node: int, other: int) -> bool:
         """Whether an edge of the graph joins the two nodes."""

@@ -195,7 +195,21 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
             )
     risks = _risks(recipe)
     # A launcher's processes each hold a share of the batch.
-    if recipe.refill and plan.generation_batch_size // processes % plan.num_generations:
+    is_split = plan.generation_batch_size // processes % plan.num_generations > 0
+    alone = {
+        f"reward.kind={recipe.reward.kind}": recipe.reward.kind in ("majority", "random"),
+        f"reward.margin={recipe.reward.margin:g}": recipe.reward.margin > 0,
+        f"difficulty={recipe.difficulty}": recipe.difficulty != "fixed",
+        f"mixing={recipe.mixing}": recipe.mixing != "weights",
+    }
+    for setting, needs_whole in alone.items():
+        if is_split and needs_whole:
+            raise UserError(
+                f"{setting} looks at whole groups, and groups of {plan.num_generations} do not divide the "
+                f"{plan.generation_batch_size // processes} completions that each process samples; raise "
+                "grpo.per_device_train_batch_size"
+            )
+    if recipe.refill and is_split:
         risks.append(
             f"refill={recipe.refill}: flat groups are not refilled, because groups of {plan.num_generations} do not "
             f"divide the {plan.generation_batch_size // processes} completions that each process samples"

@@ -14,7 +14,7 @@ from ssl4rl.provenance import Provenance, changed_settings
 from ssl4rl.runs import COMPLETIONS, CONFIG, HELDOUT, METRICS, SUMMARY, Run
 from ssl4rl.training.preparation import Prepared, num_processes
 from ssl4rl.training.recipe_file import validate
-from ssl4rl.training.saving import LAST, MODEL
+from ssl4rl.training.saving import LAST, MODEL, adapter_folder
 
 FREE = (
     "log_completions_every",
@@ -63,7 +63,8 @@ def begin_again(run: Run, prepared: Prepared) -> None:
     """Empties a run, so that it starts at step 0 with the recipe, data and model of now."""
     for _, folder in checkpoints(run.path):
         shutil.rmtree(folder)
-    for name in (MODEL, LAST, STAGING):
+    models = [run.path / name for name in (MODEL, LAST)]
+    for name in (*(each.name for each in models), *(adapter_folder(each).name for each in models), STAGING):
         shutil.rmtree(run.path / name, ignore_errors=True)
     for name in (SUMMARY, METRICS, COMPLETIONS, HELDOUT):
         (run.path / name).unlink(missing_ok=True)

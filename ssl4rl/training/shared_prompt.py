@@ -247,6 +247,11 @@ def logps_and_entropies(
     """
     prompts, completions = input_ids[:, :-logits_to_keep], input_ids[:, -logits_to_keep:]
     prompt_mask, completion_mask = attention_mask[:, :-logits_to_keep], attention_mask[:, -logits_to_keep:]
+    if nothing := not bool(completion_mask.any()):
+        # Of truncated completions no token may count: a forward pass all the same, whose zeros have a gradient and
+        # which keeps pace with other processes.
+        completion_mask = completion_mask.clone()
+        completion_mask[:1, :1] = 1
     on_cpu = input_ids.device.type == "cpu"
     logps = torch.zeros(completions.shape, dtype=torch.float32, device=input_ids.device)
     entropies = torch.zeros_like(logps)
@@ -272,7 +277,7 @@ def logps_and_entropies(
             )
         logps = logps.index_put(where, scored)
         entropies = entropies.index_put(where, entropy)
-    return logps, entropies
+    return (logps * 0, entropies * 0) if nothing else (logps, entropies)
 
 
 def additive(model: Any, seen: Tensor) -> Tensor:

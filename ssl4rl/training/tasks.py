@@ -39,8 +39,14 @@ class Tasks:
         return cls(task, task.on_split("val"), used_sources([task]))
 
     def evaluated_on(self, heldout: AnyTask) -> Tasks:
-        """The same training, evaluated on another task."""
+        """The same training, evaluated on another task.
+
+        Raises:
+            UserError: for a mixture with benchmarks.
+        """
         used = dict.fromkeys([*self.sources, *used_sources([heldout])])
+        if isinstance(heldout, Mixture) and any(isinstance(part, Benchmark) for part in parts_of(heldout)):
+            raise UserError("a mixture with benchmarks, which have a last item, cannot be held out; give one of them")
         return replace(self, heldout=heldout, sources=list(used))
 
     def corrupted(self, corrupt: str) -> Tasks:

@@ -8,7 +8,6 @@ the question's own row plus a multiple of a million.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from functools import cached_property
 from PIL import Image
 
 from ssl4rl.errors import UserError
+from ssl4rl.prompts import OF_OTHERS
 from ssl4rl.tally import Tally
 from ssl4rl.vision.image_set import ImageStore
 
@@ -26,9 +26,6 @@ LONGEST_INDEX = 18
 """Digits of an index that is a number."""
 
 TRAIN = "train"
-
-_OF_OTHERS = re.compile(r"\b(?:above|below)\b|\b[A-Z]\)? ?(?:[,/&]|and|or|nor) ?\(?[A-Z]\b")
-"""Words in which an option speaks of others: "all of the above", "both A and B", "neither (A) nor (B)", "A/B"."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Question:
     @property
     def has_fixed_order(self) -> bool:
         """Whether an option speaks of others by their place, so that in another order it would be wrong."""
-        return any(_OF_OTHERS.search(text) for text in self.options.values())
+        return any(OF_OTHERS.search(text) for text in self.options.values())
 
     def rotations(self) -> list[Question]:
         """The question with its options shifted by 0, 1, … places, itself first."""

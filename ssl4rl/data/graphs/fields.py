@@ -284,12 +284,11 @@ def _class_names(fields: Fields, named: Mapping[str, Sequence[Any]], labels: Int
 def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, IntArray], dict[str, int]]:
     """The nodes of each split, from masks or from lists of nodes, and how many masks there are if there are several."""
     columns: dict[str, NDArray[np.bool_]] = {}
-    for field in list(fields.all):
-        mask = mask_of(field) if isinstance(field, str) else None
-        if mask is not None:
-            fields.used.add(field)
-            rows = _mask(fields, field, count)
-            columns[mask[0]] = np.concatenate([columns[mask[0]], rows]) if mask[0] in columns else rows
+    named = [(mask, field) for field in fields.all if isinstance(field, str) and (mask := mask_of(field)) is not None]
+    for (split, _), field in sorted(named, key=lambda each: each[0][1]):
+        fields.used.add(field)
+        rows = _mask(fields, field, count)
+        columns[split] = np.concatenate([columns[split], rows]) if split in columns else rows
     if not columns:
         columns = {split: nodes[None] for split, nodes in _listed(fields, count).items()}
     if not columns:
@@ -298,9 +297,13 @@ def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, I
     for split, rows in columns.items():
         if len(rows) not in (1, several):
             raise fields.error(f"there are {len(rows)} masks of {split}, but {several} of another split")
-    check_number(number or 0, range(several), fields.place)
-    masks = {split: rows[(number or 0) if len(rows) > 1 else 0] for split, rows in columns.items()}
-    return disjoint(masks, fields.place), {"masks": several, "mask": number or 0} if several > 1 else {}
+    # Masks that are fields of their own have the numbers of their names, which may begin with 1.
+    said = sorted({number for (_, number), _ in named})
+    numbers = said if len(said) == several else list(range(several))
+    chosen = numbers[0] if number is None else number
+    check_number(chosen, numbers, fields.place)
+    masks = {split: rows[numbers.index(chosen) if len(rows) > 1 else 0] for split, rows in columns.items()}
+    return disjoint(masks, fields.place), {"masks": several, "mask": chosen} if several > 1 else {}
 
 
 def _mask(fields: Fields, field: str, count: int) -> NDArray[np.bool_]:

@@ -117,4 +117,4 @@ def _list(cell: str, place: str) -> list[Any]:
         values = None
     if not isinstance(values, list | tuple | set):
         raise UserError(f"{place}: {cell[:40]!r} is not a list of nodes such as [1, 2]")
-    return list(values)
+    return sorted(values, key=str) if isinstance(values, set) else list(values)

@@ -109,7 +109,7 @@ def _edges(
     text = table.find("text")
     splits = Members(SplitColumns(table, {}, problems))
     # Gephi says in this column whether the edges are directed.
-    directions = Words() if "directed" not in settings and not relation and "Type" in table.columns else None
+    directions = Words() if "directed" not in settings and "Type" in table.columns else None
     table.report_unreadable(problems)
     ends, relations, texts = Numbers(np.int64), Words(), growing_texts()
     has_texts = False
@@ -128,11 +128,11 @@ def _edges(
                 if not (node and lost) or unknown <= FEW_UNKNOWN:
                     problems.add(f"{table.place(row, column)}: {_missing(node, ids)}")
         name = clean(cells.get(relation, "")) if relation else ""
+        if directions is not None:
+            directions.add(cells.get("Type", "").strip().lower())
         if relation and not name:
             problems.add(f"{table.place(row, relation)}: the relation is missing")
             continue
-        if directions is not None:
-            directions.add(cells.get("Type", "").strip().lower())
         first, second = numbers
         if first is None or second is None:
             continue
@@ -148,7 +148,8 @@ def _edges(
         problems.add(f"{table.path}: {unknown:,} ids name no known node; first fix the {lost} that could not be read")
     if zeros:
         problems.add(f"{table.path}: {len(zeros):,} ids lost the zeros in front ({zeros[0]}); write both as text")
-    directed = relation != "" or (directions is not None and _gephi_direction(table, set(directions.words)))
+    said = None if directions is None else _gephi_direction(table, set(directions.words) - {""})
+    directed = relation != "" if said is None else said
     fields: dict[str, Any] = {"directed": settings.get("directed", directed)}
     counts = {"respelled_ids": ids.respelled} if ids.respelled else {}
     if relation:
@@ -183,10 +184,10 @@ def _ends(table: Table, settings: dict[str, Any]) -> tuple[str, str]:
     return table.require("source", "source"), table.require("target", "target")
 
 
-def _gephi_direction(table: Table, words: set[str]) -> bool:
-    """Whether the ``words`` in Gephi's column ``Type`` say that the edges are directed."""
-    if not words <= {"directed", "undirected"}:
-        return False
+def _gephi_direction(table: Table, words: set[str]) -> bool | None:
+    """Whether the ``words`` in Gephi's column ``Type`` say that the edges are directed; None if they say neither."""
+    if not words or not words <= {"directed", "undirected"}:
+        return None
     table.used.add("Type")
     if len(words) > 1:
         raise UserError(

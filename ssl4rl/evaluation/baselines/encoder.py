@@ -76,7 +76,9 @@ class TextEncoder:
             say(f"embedding {len(texts):,} texts with {self.name}")
             vectors = self._embed(texts)
             _write(file, vectors)
-        centred = vectors - vectors.mean(axis=0)
+        known = np.array([bool(text.strip()) for text in texts])
+        centred = vectors - (vectors[known].mean(axis=0) if known.any() else 0)
+        centred[~known] = 0  # of no text nothing is known
         lengths = np.linalg.norm(centred, axis=1, keepdims=True)
         rows: NDArray[np.float32] = centred / np.maximum(lengths, np.finfo(np.float32).tiny)
         return rows

@@ -241,7 +241,10 @@ def _relation(
         return _best_offered(benchmark, examples, scores.__getitem__)
 
     def at_ends(_: None) -> list[str]:
-        return by_row(frequency_at_ends(*train, pairs, graph.num_nodes, count))
+        ends, held = train
+        if not graph.directed:  # either node is at either end
+            ends, held = np.hstack([ends, ends[::-1]]), np.tile(held, 2)
+        return by_row(frequency_at_ends(ends, held, pairs, graph.num_nodes, count))
 
     def embedded(_: None) -> list[str]:
         from ssl4rl.evaluation.baselines import knowledge

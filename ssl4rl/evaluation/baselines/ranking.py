@@ -36,7 +36,7 @@ def rank(
     if benchmark.split == "train":
         baselines.notes.append(LEFT_OUT_ON_TRAIN)
         return baselines
-    asked = [[example.meta.get(key) for key in ("asked", "relation", "category")] for example in examples]
+    asked = [[example.meta.get(key) for key in ("asked", "relation", "question")] for example in examples]
     kept = AnswerCache(benchmark.source.fingerprint, [benchmark.name, benchmark.version, benchmark.split, asked])
     for name, scores, seconds in fit(_baselines(benchmark, examples), kept, baselines.notes, say):
         baselines.scores[name], baselines.seconds[name] = scores, seconds
@@ -63,8 +63,11 @@ def _frequency(benchmark: Ranking, examples: Sequence[Example]) -> Scores:
         for end, side in enumerate(("head", "tail"))
     }
 
+    if not benchmark.source.directed:
+        counts = dict.fromkeys(counts, counts["head"] + counts["tail"])
+
     def of(example: Example) -> int:
-        side = example.meta["category"]
+        side = example.meta["question"].rpartition(":")[2]
         return counts[side][example.meta["relation"], example.meta["asked"][side == "tail"]]
 
     return np.array([of(example) for example in examples], dtype=np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring, words
+from ssl4rl.answers import Scoring, extract, words
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
@@ -112,13 +112,15 @@ class Attribute(CandidateTask[AttributeKnobs]):
         choose = self.knobs.answer == "choice"
         if not choose and not words(self._beginning(masked[0])):
             raise Redraw("the text has no words")
+        if not choose and not self._can_be_written(self._beginning(masked[0])):
+            raise Redraw("the text holds tags of an answer")
         if choose:
             masked, candidates = self._choose(masked, rng, self.slot(index, self.num_slots))
         subgraph = self._cut_telling(masked, candidates, rng)
         written = self.write_with(subgraph, candidates, rng, masked=masked)
         if not self._tells(written.edges, masked, candidates):
             raise Redraw("what is shown of a hidden node holds of another candidate, too")
-        shown = [written.shown[node] for node in written.number if node not in masked]
+        shown = self.shown_texts(written, {*masked, *candidates})
         heads = heads_of(self.source)
         if any(is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked):
             raise Redraw("the hidden text is quoted")
@@ -224,6 +226,10 @@ class Attribute(CandidateTask[AttributeKnobs]):
         rng = seeded_rng("constant", self.source.fingerprint)
         sample = rng.permutation(len(train))[:CONSTANT_SAMPLE]
         return best_constant([self._beginning(train[i]) for i in sample], self.knobs.max_words)
+
+    def _can_be_written(self, text: str) -> bool:
+        """Whether a reply with the text as its answer is read as that."""
+        return extract(text if not self.knobs.reasoning else f"<answer>{text}</answer>", bare=True) == text.strip()
 
     def _beginning(self, node: int) -> str:
         """As much of a node's text as can count."""

@@ -128,6 +128,8 @@ class Neighbor(CandidateTask[NeighborKnobs]):
         slot = self.slot(index, self.num_slots)
         choose = self._choose if self.is_crowded or self.knobs.num_hidden > 1 else self._ask
         target, hidden, candidates = choose(rng, slot)
+        if any(self.reads_like_neighbor(node, target) for node in candidates if node not in hidden):
+            raise Redraw("a candidate reads like a neighbour")
         subgraph = self.cut([target], rng, hidden_nodes=candidates)
         written = self.write_with(subgraph, candidates, rng, keep=[target])
         gold = [letter for node, letter in self.letter_of(candidates).items() if node in hidden]

@@ -51,6 +51,7 @@ class OddOneOut(AlikeTask[OddKnobs]):
     """Which list of neighbours holds a node that is none? Scored 0 or 1."""
 
     name: ClassVar[str] = "odd"
+    version: ClassVar[int] = 2
     knobs_type = OddKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 2, "num_near": 0},
@@ -96,27 +97,34 @@ class OddOneOut(AlikeTask[OddKnobs]):
     def _draw_groups(self, rng: np.random.Generator) -> tuple[int, list[Group]]:
         """A node, and groups of neighbours that it is far from, the first of each of which is like it.
 
-        These are as far from the node's own group as it is from theirs, so either kind is drawn by the same rule.
+        It is the first of one more group, drawn by the same rule as the others and as far from them as they are from
+        each other: whatever nodes of some kind are drawn more often are as often right as wrong.
         """
-        center, (stranger, *rest) = self.draw_group(None, rng)
-        surface = self._surface(stranger)
+        center = self.draw_like(None, rng)
+        surface = self._surface(int(rng.choice(self.text_neighbors(center))))
 
         def draw(found: Sequence[Group]) -> Group | None:
             target = self.draw_like(center, rng)
             around = rng.permutation(self.text_neighbors(target))[:MOST_NEIGHBORS]
-            alike = around[self._degree_class[around] == self._degree_class[stranger]].tolist()
+            alike = around[self._degree_class[around] == surface[1]].tolist()
             like = next((node for node in alike if self._surface(node) == surface), None)
             if like is None:
                 return None
-            near = [node for node in around.tolist() if node != like][: self.knobs.num_neighbors - 1]
-            fits = self._is_far(stranger, target, [*near, like]) and self._is_far(like, center, rest)
-            return (target, [like, *near]) if fits else None
+            return target, [like, *(node for node in around.tolist() if node != like)][: self.knobs.num_neighbors]
 
         def are_apart(one: Group, other: Group) -> bool:
-            return {one[0], *one[1]}.isdisjoint({other[0], *other[1]})
+            if not {one[0], *one[1]}.isdisjoint({other[0], *other[1]}):
+                return False
+            return self._would_be_odd(one[1][0], other) and self._would_be_odd(other[1][0], one)
 
-        count = self.knobs.num_candidates
-        return stranger, drawn_apart(draw, are_apart, count, DRAWS * count)
+        count = self.knobs.num_candidates + 1
+        (_, (stranger, *_)), *groups = drawn_apart(draw, are_apart, count, DRAWS * count)
+        return stranger, groups
+
+    def _would_be_odd(self, node: int, group: Group) -> bool:
+        """Whether a node is far from a group and its target, and reads like no neighbour of the latter."""
+        target, near = group
+        return self._is_far(node, target, near[1:]) and not self.reads_like_neighbor(node, target)
 
     def _surface(self, node: int) -> tuple[int, ...]:
         """What shows of a node without its text being read: its group, about its degree, about how long its text is."""

@@ -181,6 +181,9 @@ class TransformersEngine:
             return self._pad_left(encoded)
         starts = list(accumulate((len(family.members) for family in batch), initial=0))
         shared = [encoded.ids[start][: family.shared] for start, family in zip(starts, batch, strict=False)]
+        for module in self.model.modules():
+            if getattr(module, "rope_deltas", None) is not None:
+                module.rope_deltas = None  # Qwen-VL would add what an earlier batch's images left there
         cache = DynamicCache(config=self.model.config.get_text_config())
         first = self._pad_left(Encoded(shared))
         self.model(**first, position_ids=_positions(first), past_key_values=cache, use_cache=True, logits_to_keep=1)

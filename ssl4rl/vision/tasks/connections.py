@@ -52,6 +52,7 @@ class Connections(VisionTask[ConnectionsKnobs]):
     """Which piece joins on each of these sides? The score is the share of sides that are right."""
 
     name: ClassVar[str] = "connections"
+    version: ClassVar[int] = 2
     knobs_type = ConnectionsKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_sides": 1, "num_candidates": 3, "gap": 0.1, "matched": False},
@@ -114,8 +115,10 @@ class Connections(VisionTask[ConnectionsKnobs]):
         for number in rng.permutation(len(every))[:TRIES].tolist():
             asked, around = every[number]
             right = list(around.values())
-            rest = [piece for piece in range(len(pieces)) if piece not in (asked, *right)]
+            rest = [piece for piece in seen if piece not in (asked, *right)]
             more = self.knobs.num_candidates - len(right)
+            if len(rest) < more:
+                continue
             choices = rng.permuted(np.tile(rest, (CHOICES, 1)), axis=1)[:, :more]
             fits = np.ones(CHOICES, dtype=bool)
             for (side, piece), rank in zip(around.items(), ranks, strict=True):

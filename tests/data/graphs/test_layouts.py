@@ -408,3 +408,16 @@ def test_a_graph_beside_something_else(tmp_path: Path, second: object) -> None:
 def test_a_table_whose_name_ends_in_capitals(tmp_path: Path) -> None:
     (tmp_path / "Photo.CSV").write_text(CSTAG)
     assert ssl4rl.load(str(tmp_path / "Photo.CSV")).num_nodes == 4
+
+
+def test_masks_go_by_the_numbers_of_their_names(tmp_path: Path) -> None:
+    fields = {"edge_index": EDGES, "raw_texts": TEXTS, "y": Y}
+    parts = ([0], [1], [2]), ([1], [2], [3])
+    for number in (2, 1):
+        for split, nodes in zip(("val", "test", "train"), parts[number - 1], strict=True):
+            fields[f"{split}_mask_{number}"] = torch.tensor([node in nodes for node in range(4)])
+    path = save(tmp_path / "g.pt", Data(**fields))
+    assert sizes(ssl4rl.load(path)) == {"val": [0], "test": [1], "train": [2]}
+    assert sizes(from_pyg(Data(**fields), "g", mask=2)) == {"val": [1], "test": [2], "train": [3]}
+    with pytest.raises(UserError, match="there is no mask 3; they are numbered 1 to 2"):
+        from_pyg(Data(**fields), "g", mask=3)

@@ -8,6 +8,7 @@ import pytest
 
 from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.evaluation.baselines.ranking import rank
 from ssl4rl.graph.benchmarks.ranking import Ranking
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.view import edge_view
@@ -216,3 +217,12 @@ def test_a_relation_without_direction_holds_from_both_ends():
 def test_nodes_of_unknown_kind_are_a_group():
     graph = replace(triples(), kinds=np.where(np.arange(40) < 10, -1, 0), kind_names=["thing"])
     assert Ranking(graph, split="test").size > 0
+
+
+def test_baselines_of_relations_without_direction_count_both_ends():
+    graph = triples()
+    parts = {"relations": graph.relations, "relation_names": graph.relation_names}
+    undirected = TextAttributedGraph.from_edges("things", graph.texts, graph.edge_index, directed=False, **parts)
+    benchmark = Ranking(undirected, split="test")
+    scores = rank(benchmark, [benchmark.example(index) for index in range(40)]).scores["frequency"]
+    assert max(scores) > 0

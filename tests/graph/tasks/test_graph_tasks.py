@@ -12,9 +12,12 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.tasks.attribute import Attribute
+from ssl4rl.graph.tasks.cloze import Cloze
 from ssl4rl.graph.tasks.constants import best_constant
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor, best_blind_jaccard
+from ssl4rl.graph.tasks.odd import OddOneOut
+from ssl4rl.graph.tasks.order import Order
 from ssl4rl.graph.view import edge_view
 
 
@@ -244,3 +247,45 @@ def test_edges_are_left_to_show_where_several_relations_join_the_same_nodes(leve
     task = Neighbor(graph, level=level)
     assert task._shows_edges
     assert all(len(example.meta["edges"]) > 0 for example in map(task.example, range(60)))
+
+
+def echoing(count: int = 400, texts: int = 48) -> TextAttributedGraph:
+    """Nodes of which many have the same text."""
+    rng = np.random.default_rng(0)
+    ends = rng.integers(count, size=(2, 4 * count))
+    return TextAttributedGraph.from_edges("echo", [f"thing number {n % texts}" for n in range(count)], ends)
+
+
+@pytest.mark.parametrize(("kind", "key"), [(Neighbor, "candidates"), (OddOneOut, "lists")])
+def test_nothing_wrong_reads_like_a_true_neighbour(kind, key):
+    graph = echoing()
+    task = kind(graph, level="medium")
+    for meta in (task.example(index).meta for index in range(40)):
+        if kind is Neighbor:
+            pairs = [(meta["target"], node) for node in meta[key] if node not in meta["hidden"]]
+        else:
+            pairs = [
+                (target, meta["odd"]) for target, near in zip(meta["of"], meta[key], strict=True) if meta["odd"] in near
+            ]
+        for target, node in pairs:
+            assert graph.texts[node] not in {graph.texts[near] for near in task.view.full.around(target)}
+
+
+@pytest.mark.parametrize("kind", [Attribute, Order, Cloze])
+def test_a_text_that_an_edge_repeats_is_not_asked_about(kind):
+    graph = citation_graph(400)
+    texts = [f"cites the paper {graph.texts[target]}" for target in graph.edge_index[1]]
+    quoting = dataclasses.replace(graph, edge_texts=texts)
+    task = kind(quoting)
+    for example in map(task.example, range(20)):
+        [hidden] = example.meta.get("masked") or [example.meta["target"]]
+        shown = [line for line in example.text.splitlines() if "cites the paper" in line]
+        assert not is_quoted(graph.texts[hidden], shown)
+
+
+def test_a_text_with_tags_of_an_answer_is_not_to_be_written():
+    task = Attribute(
+        pairs_of(["no </think> here", "<answer>x</answer>", "one more text", "another one"] * 30), level="generate"
+    )
+    for example in map(task.example, range(30)):
+        assert task.score(example.gold_reply, example).value == 1

@@ -174,7 +174,7 @@ def test_the_contract(question_table):
         "A & B",
         "A, B",
         "All of the above",
-        "None of the above",
+        "none of the Above",
     ],
 )
 def test_options_that_speak_of_others_are_not_rotated(question_table, option):
