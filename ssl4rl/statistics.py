@@ -101,10 +101,10 @@ class Clusters:
         """The 95 % interval of the mean of ``values`` from 0 to 1, one for each example."""
         if self.independent:
             return interval(values)
-        effective = self.effective(values)
+        effective = self.at_most(self.effective(values))
         if all(value in (0, 1) for value in values):
             return wilson(sum(values) / self.n * effective, effective)
-        return normal(values, self.at_most(effective))
+        return normal(values, effective)
 
     def at_most(self, effective: float) -> float:
         """That effective size; with few groups, no more than there are: their spread is itself uncertain."""
@@ -212,20 +212,19 @@ class PairedDifference:
         mean = sum(differences) / len(pairs)
         clusters = None if items is None else Clusters(items)
         grouped = clusters is not None and not clusters.independent
-        effective, few = float(len(pairs)), float(len(pairs))
+        effective = float(len(pairs))
         if clusters is not None and grouped:
-            effective = clusters.effective(differences)
-            few = clusters.at_most(effective)
+            effective = clusters.at_most(clusters.effective(differences))
         binary = all(value in (0, 1) for pair in pairs for value in pair)
         if binary:
             both, scale = sum(pair == (1, 1) for pair in pairs), effective / len(pairs)
             counts = (both, lost, won, len(pairs) - both - lost - won)
             low, high = newcombe(*(count * scale for count in counts))
         else:
-            low, high = normal(differences, few, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
+            low, high = normal(differences, effective, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
         if clusters is not None and clusters.overlap:
             # No smaller than the swaps of so few groups could make it.
-            p, test = max(_normal_p(differences, few), 2.0 ** (1 - len(clusters.groups))), "z"
+            p, test = max(_normal_p(differences, effective), 2.0 ** (1 - len(clusters.groups))), "z"
         elif clusters is not None and grouped:
             p, test = sign_flip(clusters.totals(differences)), "sign flips of clusters"
         elif binary:

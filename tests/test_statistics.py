@@ -167,3 +167,10 @@ def test_a_few_overlapping_clusters_are_not_sure_of_anything() -> None:
     items = [[place % 3, (place + 1) % 3] for place in range(30)]
     found = PairedDifference.of([0.0] * 30, [0.9, 0.8, 0.7] * 10, items)
     assert found.test == "z" and found.p >= 0.25
+
+
+def test_a_few_clusters_give_wide_intervals_of_rights_and_wrongs_too() -> None:
+    found = PairedDifference.of([0] * 100, ([1] * 10 + [0] * 40) * 2, [[0]] * 50 + [[1]] * 50)
+    assert found.p == 0.5 and found.low < 0
+    low, high = Clusters([[0]] * 50 + [[1]] * 50).interval(([1] * 25 + [0] * 25) * 2)
+    assert high - low > 0.6

@@ -62,11 +62,11 @@ def test_an_answer_that_is_no_option_is_read_but_not_valid(prediction) -> None:
     assert [row.outcome for row in rows] == ["correct", "wrong", "invalid", "invalid", "unparsed", "unparsed"]
     found = scores(rows)
     assert (found["accuracy"], found["parsed"], found["valid"]) == (1 / 6, 4 / 6, 2 / 6)
-    # A name is read leniently, and so is a thought that was cut off; in the table of classes it is no option.
-    assert found["lenient"]["accuracy"] == 3 / 6 and found["confusion"]["rows"][0] == [1, 1, 2, 2]
+    # A name is read leniently, a thought that was cut off is not; in the table of classes neither is an option.
+    assert found["lenient"]["accuracy"] == 2 / 6 and found["confusion"]["rows"][0] == [1, 1, 2, 2]
     strict = rescore(rows, "strict")
     assert strict.changed == 0 and strict.scores == strict.recorded == found
-    assert rescore(rows, "lenient").scores["valid"] == 4 / 6
+    assert rescore(rows, "lenient").scores["valid"] == 3 / 6
     # Of a question asked several times, a reply that was not valid decides over one that was wrong.
     twice = [row.model_copy(update={"question": "q"}) for row in rows]
     assert per_question(twice[:2])["q"].outcome == "wrong"
