@@ -221,7 +221,9 @@ class PairedDifference:
             counts = (both, lost, won, len(pairs) - both - lost - won)
             low, high = newcombe(*(count * scale for count in counts))
         else:
-            low, high = normal(differences, effective, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
+            low, high = (
+                normal(differences, effective, DIFFERENCE) if grouped else bootstrap(differences, bounds=DIFFERENCE)
+            )
         if clusters is not None and clusters.overlap:
             # No smaller than the swaps of so few groups could make it.
             p, test = max(_normal_p(differences, effective), 2.0 ** (1 - len(clusters.groups))), "z"
