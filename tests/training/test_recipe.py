@@ -264,3 +264,11 @@ def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypa
         with pytest.raises(UserError, match=re.escape(message)):
             checks.check(load_recipe(overrides=[setting]))
     checks.check(load_recipe())
+
+
+@pytest.mark.parametrize("setting", ["reward.kind=majority", "reward.kind=random", "difficulty=adaptive"])
+def test_what_looks_at_whole_groups_needs_them_in_one_process(setting: str) -> None:
+    sizes = ["grpo.num_generations=8", "grpo.per_device_train_batch_size=4", "grpo.save_strategy=no"]
+    with pytest.raises(UserError, match=f"{setting} looks at whole groups, and groups of 8 do not divide the 4"):
+        check(load_recipe(overrides=[setting, *sizes]), processes=2)
+    check(load_recipe(overrides=["reward.kind=format", *sizes]), processes=2)

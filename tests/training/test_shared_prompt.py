@@ -111,6 +111,17 @@ def test_a_masked_completion_is_left_out(model_folder: Path, tmp_path: Path) -> 
     torch.testing.assert_close(logps * mask[:, -keep:], theirs * mask[:, -keep:], atol=1e-4, rtol=1e-4)
 
 
+def test_a_micro_batch_of_masked_completions_has_zeros_with_a_gradient(model_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(toy_recipe(model_folder), tmp_path / "run")
+    ids, mask, keep = batch()
+    mask[:, -keep:] = 0
+    logps, entropies = shared_prompt.logps_and_entropies(trainer.model, ids, mask, keep, temperature=1.0)
+    assert not logps.any() and not entropies.any()
+    logps.sum().backward()
+    gradients = [weight.grad for weight in trainer.model.parameters() if weight.grad is not None]
+    assert gradients and not any(gradient.any() for gradient in gradients)
+
+
 def test_layout_of_one_group() -> None:
     prompts = torch.tensor([[0, 7, 8], [5, 6, 4], [0, 7, 8]])
     prompt_mask = torch.tensor([[0, 1, 1], [1, 1, 1], [0, 1, 1]])
