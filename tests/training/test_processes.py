@@ -71,7 +71,7 @@ def train_on_stubs(kind: str, model: Path, processes: int, run: Path) -> None:
     own = {"grpo__max_steps": 2, "grpo__max_grad_norm": 1e9, "grpo__beta": 0.1}  # with a reference model
     recipe = recipe_for(kind, model, processes, heldout=held_out, scale_updates=False, **own)
     train_toys(recipe, run, toy_tasks(Has))
-    share = len(range(int(os.environ.get("RANK", "0")), 5, processes))
+    share = -(-5 // processes)
     assert answered[1:] == [share] * 3, "held-out examples are shared among the processes; at first the probe's are"
 
 
