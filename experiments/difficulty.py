@@ -26,7 +26,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from experiments.asking import scored
-from ssl4rl.checkpoints import PREFIX
+from ssl4rl.checkpoints import checkpoints
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.environment import environment
 from ssl4rl.evaluation.recipe import EvalRecipe
@@ -96,8 +96,8 @@ def train(recipe: Recipe, path: Path, seconds: float) -> dict[str, Any]:
 
 def model_of(path: Path) -> Path:
     """The last model: of a run that was stopped, that in its checkpoint."""
-    checkpoints = sorted(path.glob(f"{PREFIX}*"), key=lambda each: int(each.name.removeprefix(PREFIX)))
-    return checkpoints[-1] if checkpoints else path / (LAST if (path / LAST).is_dir() else MODEL)
+    stopped = max(checkpoints(path), default=None)
+    return stopped[1] if stopped else path / (LAST if (path / LAST).is_dir() else MODEL)
 
 
 def scores(path: Path, seed: int) -> dict[str, float]:
@@ -144,7 +144,7 @@ def over_seeds(values: Sequence[float]) -> str:
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The mean of every condition over its seeds, and what the issue is: the differences, seed by seed."""
+    """The mean of every condition over its seeds, and the differences that are in question, seed by seed."""
     found: dict[str, dict[int, dict[str, float]]] = {}
     for row in rows:
         found.setdefault(row["condition"], {})[row["seed"]] = columns(row["scores"])

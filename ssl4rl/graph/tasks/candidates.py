@@ -159,11 +159,19 @@ class CandidateTask(GraphTask[CandK]):
         """
         written = self.write(subgraph, rng, keep=keep, masked=masked, options=candidates)
         options = [written.shown[node] for node in candidates]
-        if read_alike(options):
-            raise Redraw("two candidates read alike: repeated texts")
-        if labels_for(options) != list(self.letters[: len(options)]):
-            raise Redraw("a candidate reads like the letter of an option")
+        self.check_options(options)
         return written
+
+    def check_options(self, texts: Sequence[str], noun: str = "candidate") -> None:
+        """Refuses texts that cannot be lettered options; ``noun`` is what one of them is.
+
+        Raises:
+            Redraw: if two of them read alike, or one like a letter.
+        """
+        if read_alike(texts):
+            raise Redraw(f"two {noun}s read alike: repeated texts")
+        if labels_for(texts) != list(self.letters[: len(texts)]):
+            raise Redraw(f"a {noun} reads like the letter of an option")
 
     def letter_of(self, candidates: Sequence[int]) -> dict[int, str]:
         """The letter under which each candidate is offered."""

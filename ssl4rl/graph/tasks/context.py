@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.drafts import Draft, Redraw
+from ssl4rl.drafts import Draft
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
-from ssl4rl.prompts import OPTION_LETTERS, label_noun, labels_for, read_alike, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
 
 
 class ContextPredictionKnobs(CandidateKnobs):
@@ -63,10 +63,7 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
         shown, left = self.cut_options(sorted(offered))
         written = self.write(subgraph, rng, left, keep=[target])
         options = [" | ".join(shown[node] for node in group) for _, group in groups]
-        if read_alike(options):
-            raise Redraw("two groups read alike")
-        if labels_for(options) != list(self.letters):
-            raise Redraw("a group reads like the letter of an option")
+        self.check_options(options, "group")
         question = (
             f"Some neighbours of node [{written.number[target]}] are not shown. "
             f"Which of these lines lists {'one' if len(near) == 1 else len(near)} of them?"

@@ -83,7 +83,7 @@ class Direction(PairTask[ContextKnobs]):
         candidates = [source, target] if slot == 0 else [target, source]
         subgraph = self.cut(candidates, rng, [frozenset(candidates)])
         written = self.write(subgraph, rng, keep=candidates)
-        # Also where the texts are taken away: then no answer could be had from them, as it should be.
+        # The texts themselves: where `corrupt` takes them away, what is shown of both is the same.
         heads = heads_of(self.source)
         if read_alike([heads.of(node, self.knobs.text_budget).text for node in candidates]):
             raise Redraw("two nodes read alike")

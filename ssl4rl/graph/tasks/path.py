@@ -14,14 +14,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.drafts import Draft, Redraw
+from ssl4rl.drafts import Draft
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.chains import follow, steps
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs, CandidateTask
-from ssl4rl.prompts import label_noun, labels_for, read_alike, write_options
+from ssl4rl.prompts import label_noun, write_options
 
 DRAWS = 10
 """Paths that are tried for each alternative: over some relations nearly everything leads to the same ends."""
@@ -81,10 +81,7 @@ class PathQuery(CandidateTask[PathKnobs]):
         (nodes, edges, *_), paths = one_of(alike, self.slot(index, count), rng)
         candidates = [path.nodes[-1] for path in paths]
         texts, left = self.cut_options(candidates)
-        if read_alike(list(texts.values())):
-            raise Redraw("two candidates read alike: repeated texts")
-        if labels_for(list(texts.values())) != list(self.letters):
-            raise Redraw("a candidate reads like the letter of an option")
+        self.check_options(list(texts.values()))
         shown = nodes[:-1] if self.knobs.hide == "last" else nodes[:1]
         subgraph = self.cut(shown, rng, hidden_nodes=[*candidates, *nodes[len(shown) :]])
         written = self.write(replace(subgraph, needed=edges[: len(shown) - 1]), rng, left, keep=shown)
