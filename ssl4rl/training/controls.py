@@ -18,6 +18,7 @@ from ssl4rl.statistics import Estimate, PairedDifference
 from ssl4rl.training.recipe import CONTROLS, Recipe
 from ssl4rl.training.recipe_file import validate
 from ssl4rl.training.run import run_recipe
+from ssl4rl.training.tasks import build_tasks
 
 TASK = "task"
 """The arm that is the recipe itself."""
@@ -63,13 +64,17 @@ def check_controls(recipe: Recipe, controls: Sequence[str]) -> None:
 
 
 def arm_recipe(recipe: Recipe, arm: str, seed: int) -> Recipe:
-    """The recipe of one arm and seed; nothing else differs."""
-    changed: dict[str, Any] = {"seed": seed}
+    """The recipe of one arm and seed; nothing else differs.
+
+    Raises:
+        UserError: for a recipe with settings that the control cannot have.
+    """
+    values = {**recipe.model_dump(), "seed": seed}
     if arm in CORRUPTIONS:
-        changed["corrupt"] = arm
+        values["corrupt"] = arm
     elif arm != TASK:
-        changed["reward"] = recipe.reward.model_copy(update={"kind": arm})
-    return recipe.model_copy(update=changed)
+        values["reward"]["kind"] = arm
+    return validate(values, f"control {arm}")
 
 
 def run_controls(
@@ -84,6 +89,10 @@ def run_controls(
     """
     check_controls(recipe, controls)
     arms = list(dict.fromkeys([TASK, *controls]))
+    for arm in arms:
+        # Before the first run: what an arm cannot have would otherwise end the command after the others are trained.
+        if arm_recipe(recipe, arm, recipe.seed).corrupt is not None:
+            build_tasks(recipe).corrupted(arm)
     runs: dict[str, list[Run]] = {arm: [] for arm in arms}
     # Seed by seed, so that what is there when it is interrupted can be compared.
     for seed in range(recipe.seed, recipe.seed + seeds):

@@ -90,10 +90,20 @@ def test_what_cannot_be_compared_is_refused(settings: dict[str, Any], control: s
 
 
 @pytest.mark.parametrize(("task", "corrupt"), [("link", "image"), ("rotation", "text"), ("rotation", "edges")])
-def test_a_corruption_of_another_kind_of_source_is_refused(task: str, corrupt: str) -> None:
-    recipe = toy_recipe(Path(), tasks=[{"name": task}])
+def test_a_corruption_of_another_kind_of_source_is_refused_before_anything_is_trained(
+    task: str, corrupt: str, tmp_path: Path
+) -> None:
+    recipe = toy_recipe(tmp_path, tasks=[{"name": task}])
     with pytest.raises(UserError, match=rf"task {task}: task\.corrupt='{corrupt}'"):
-        build_tasks(recipe).corrupted(corrupt)
+        run_controls(recipe, ["random", corrupt], 2, tmp_path / "runs", print)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_arm_has_only_settings_that_go_together(tmp_path: Path) -> None:
+    recipe = toy_recipe(tmp_path, tasks=[{"name": "link"}], reward={"margin": True})
+    with pytest.raises(UserError, match="control text: .*reward.margin needs .* no corrupt"):
+        run_controls(recipe, ["text"], 1, tmp_path / "runs", print)
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("kind", [Link, Neighbor, Attribute])
