@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import Field, model_validator
 
 from ssl4rl.answers import Scoring
@@ -51,7 +51,7 @@ class Position(VisionTask[PositionKnobs]):
     """In which cell of an n×n grid does the piece belong? All cells are as likely."""
 
     name: ClassVar[str] = "position"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = PositionKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"patch_min": 0.8, "patch_max": 1.0},
@@ -104,16 +104,22 @@ class Position(VisionTask[PositionKnobs]):
         )
 
     def _check(self, whole: Image.Image, box: Box, cell: tuple[int, int]) -> None:
-        """Refuses a piece that looks like the same part of another cell.
+        """Refuses a piece that looks like the same part of another cell; if pieces are changed, also mirrored or grey.
 
         Raises:
             Redraw: if it does.
         """
-        n = self.knobs.n
-        left, top, right, bottom = box
+        n, (left, top, right, bottom) = self.knobs.n, box
         moves = sorted(((row - cell[0], column - cell[1]) for row in range(n) for column in range(n)), key=any)
         boxes = [(left + x / n, top + y / n, right + x / n, bottom + y / n) for y, x in moves]
-        if differences([cut(whole, each, SEEN, SEEN) for each in boxes])[0].min() < LEAST_DIFFERENCE:
+        parts = [cut(whole, each, SEEN, SEEN) for each in boxes]
+        if self.knobs.augment:
+            mirrored = ImageOps.mirror(whole)
+            # What is x columns further right in the mirror is in column n - 1 - column - x of the image.
+            others = [each for each, (y, x) in zip(boxes, moves, strict=True) if y or x != n - 1 - 2 * cell[1]]
+            parts += [cut(mirrored, each, SEEN, SEEN) for each in others]
+            parts = [part.convert("L") for part in parts]
+        if differences(parts)[0].min() < LEAST_DIFFERENCE:
             raise Redraw("the piece looks like another part of the image")
 
     def _piece(self, whole: ShownImage, box: Box, rng: np.random.Generator) -> tuple[ShownImage, list[str]]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssl4rl.errors import NotApplicable
 from ssl4rl.mixture import Mixture
@@ -84,6 +84,44 @@ def test_what_nobody_could_answer_is_passed_over(kind, useless, reason):
         # Half of the images are useless; of two, three quarters of the pairs have one.
         assert 8 <= task.redrawn.total() <= (200 if kind is Contrastive else 80)
         assert f"{reason} ({task.redrawn.total()})" in describe_redrawn(task.redrawn)
+
+
+def mirrored() -> Image.Image:
+    """An image whose right half is the left one, mirrored."""
+    half = squares(0).crop((0, 0, 240, 480))
+    whole = Image.new("RGB", (480, 480))
+    whole.paste(half, (0, 0))
+    whole.paste(ImageOps.mirror(half), (240, 0))
+    return whole
+
+
+def recoloured() -> Image.Image:
+    """An image whose quarters are alike but for their colours."""
+    grey = squares(0).crop((0, 0, 240, 240)).convert("L")
+    whole = Image.new("RGB", (480, 480))
+    for number, weights in enumerate(((1, 1, 1), (1.8, 0.9, 0.6), (0.4, 1.2, 1.0), (1.2, 0.8, 1.6))):
+        scale = sum(w * share for w, share in zip(weights, (0.299, 0.587, 0.114), strict=True))
+        channels = [grey.point([round(0.5 * value * w / scale) for value in range(256)]) for w in weights]
+        whole.paste(Image.merge("RGB", channels), (240 * (number % 2), 240 * (number // 2)))
+    return whole
+
+
+@pytest.mark.parametrize("useless", [mirrored(), recoloured()])
+def test_a_piece_that_may_be_mirrored_or_grey_belongs_to_one_cell(useless):
+    task = Position(image_set(useless), level="augmented")
+    assert all(task.example(index).meta["images"][0] % 2 for index in range(30))
+    assert 8 <= task.redrawn.total() <= 80
+    # As it is, each piece has its place.
+    plain = Position(image_set(useless))
+    shown = [plain.example(index).meta["images"][0] for index in range(30)]
+    assert not plain.redrawn and any(image % 2 == 0 for image in shown)
+
+
+def test_the_column_in_the_middle_of_a_mirrored_image_can_be_asked_about():
+    task = Position(image_set(mirrored()), level="augmented", knobs={"n": 3})
+    asked = [task.example(index).meta for index in range(90)]
+    assert len({tuple(meta["cell"]) for meta in asked}) == 9
+    assert {meta["cell"][1] for meta in asked if meta["images"][0] % 2 == 0} == {1}
 
 
 @pytest.mark.parametrize("kind", TASKS)

@@ -30,7 +30,9 @@ def test_the_piece_is_found_in_its_cell(level):
     for example in map(task.example, range(4)):
         image, piece = example.images
         left, top, right, bottom = example.meta["box"]
-        small = image.resize((image.width * 160 // max(image.size), image.height * 160 // max(image.size)))
+        # Of a fine grid, a piece has to keep enough pixels to be told from others.
+        side = 160 if n < 4 else 320
+        small = image.resize((image.width * side // max(image.size), image.height * side // max(image.size)))
         size = max(3, round((right - left) * small.width)), max(3, round((bottom - top) * small.height))
         x, y = best_match(small, piece.resize(size))
         row, column = int(y * n), int(x * n)
