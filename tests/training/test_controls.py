@@ -19,7 +19,7 @@ from ssl4rl.runs import open_run
 from ssl4rl.training import controls
 from ssl4rl.training.controls import CORRUPTIONS, arm_recipe, check_controls, run_controls
 from ssl4rl.training.recipe import CONTROLS
-from ssl4rl.training.tasks import Tasks, build_tasks
+from ssl4rl.training.tasks import Tasks
 from ssl4rl.vision.tasks.rotation import Rotation
 
 SHORT = {"grpo__max_steps": 2, "grpo__save_steps": 2, "heldout": {"examples": 8, "every": 0}, "seed": 3}
@@ -101,7 +101,7 @@ def test_a_corruption_of_another_kind_of_source_is_refused_before_anything_is_tr
 
 def test_an_arm_has_only_settings_that_go_together(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path, tasks=[{"name": "link"}], reward={"margin": True})
-    with pytest.raises(UserError, match="control text: .*reward.margin needs .* no corrupt"):
+    with pytest.raises(UserError, match=r"control text: .*reward\.margin needs .* no corrupt"):
         run_controls(recipe, ["text"], 1, tmp_path / "runs", print)
     assert not (tmp_path / "runs").exists()
 
