@@ -4,8 +4,9 @@
     python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS]
     python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
 
-An arm is configs/laptop-graph.yaml for 80 steps with one reward, one seed and one kind of prompts, or a reference:
-`sft` trains on the same golds (supervised), `labels` is rewarded for the labels of the node benchmark's train split.
+An arm is configs/laptop-graph.yaml for 80 steps, or a control (another reward, or prompts that lost what the answer
+rests on), or another task, graph or form of reply, or a reference: `sft` trains on the same golds (supervised),
+`labels` is rewarded for the labels of the node benchmark's train split.
 Every model, before and after (the best by held-out score, and the last), is asked the same questions: the held-out ones
 of seed 0, the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
 Every answer is stored in experiments/results/evidence/ARM.jsonl, and what else is known of the arm in ARM.json.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,23 +26,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 import ssl4rl
-from experiments.asking import scored
+from experiments.arms import BASE, MODELS, Asked, ask, is_stored, store
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.drafts import Draft
-from ssl4rl.environment import environment
-from ssl4rl.example import Example
 from ssl4rl.graph.benchmarks.base import LEVELS
 from ssl4rl.graph.benchmarks.node import NodeClassification, NodeKnobs
 from ssl4rl.graph.task import GraphTask
 from ssl4rl.inference.engines import open_engine
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run, open_run
-from ssl4rl.tasks import AnyTask
 from ssl4rl.training.controls import TASK, arm_recipe, arm_run, check_controls
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import load_recipe
-from ssl4rl.training.saving import LAST, MODEL
+from ssl4rl.training.saving import MODEL
 from ssl4rl.training.warmup import Settings, warm_up
 
 RECIPE = Path(__file__).parents[1] / "configs" / "laptop-graph.yaml"
@@ -50,15 +47,20 @@ RESULTS = Path(__file__).parent / "results" / "evidence"
 STEPS, ITEMS = 80, 300
 PROMPTS = 8
 """Prompts of a step, and so examples of a supervised step."""
-SFT, LABELS = REFERENCES = ("sft", "labels")
-"""Arms that are no control."""
-ARMS = ("task-0", "task-1", "task-2", "random-0", "format-0", "incorrect-0", "text-0", "edges-0", "sft-0", "labels-0")
-BASE = "base"
+SFT, LABELS, MIXTURE = "sft", "labels", "mixture"
+CONTROLS = ("random", "format", "incorrect", "text", "edges")
+MIXED = ("neighbor", "link", "attribute")
+GRAPHS = ("wikispeedia", "webkb-texas", "umls")
+REASONING_TOKENS = 96
+ARMS = (
+    *(f"{TASK}-{seed}" for seed in range(3)),
+    *(f"{kind}-0" for kind in (*CONTROLS, SFT, LABELS)),
+    *(f"{kind}-0" for kind in ("link", "attribute", "cloze", MIXTURE, "adaptive", "wikispeedia", "umls", "reasoning")),
+)
+"""In the order in which they are run."""
 ANSWER: dict[str, Any] = {"reasoning": False, "text_budget": 140}
 ANSWER_TOKENS = 4
 UNRELATED_TEXTS, UNRELATED_TOKENS = 100, 128
-METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
-"""What is kept of each step's metrics."""
 
 
 @TASKS.register(LABELS)
@@ -79,22 +81,34 @@ class Labels(GraphTask[NodeKnobs]):
         return self.items.draft(index % self.items.size, rng)
 
 
-def recipe_of(arm: str, model: str) -> Recipe:
+def recipe_of(arm: str, model: str, data: Path) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
     values = load_recipe(RECIPE, model=model).model_dump()
     values["grpo"]["max_steps"], values["heldout"]["every"] = STEPS, STEPS // 2
+    [entry] = values["tasks"]
+    if kind in TASKS.names():
+        entry["name"] = kind
+    elif kind == MIXTURE:
+        values["tasks"] = [{**entry, "name": name} for name in MIXED]
+    elif kind == "adaptive":
+        values["difficulty"] = kind
+    elif kind in GRAPHS:
+        entry["dataset"] = str(data / "graphs" / kind)
+    elif kind == "reasoning":
+        entry["knobs"]["reasoning"], values["grpo"]["max_completion_length"] = True, REASONING_TOKENS
     if kind == LABELS:
-        values["tasks"][0].update(name=LABELS, level=None, knobs=ANSWER)
+        entry.update(level=None, knobs=ANSWER)
     recipe = Recipe.model_validate(values)
-    if kind not in (TASK, *REFERENCES):
-        check_controls(recipe, [kind])
-    return arm_recipe(recipe, TASK if kind in REFERENCES else kind, int(seed))
+    if kind not in CONTROLS:
+        return arm_recipe(recipe, TASK, int(seed))
+    check_controls(recipe, [kind])
+    return arm_recipe(recipe, kind, int(seed))
 
 
-def train(arm: str, model: str, runs: Path) -> Run:
+def train(arm: str, model: str, runs: Path, data: Path) -> Run:
     """The arm's run, trained as far as it is not."""
-    recipe, path = recipe_of(arm, model), runs / arm
+    recipe, path = recipe_of(arm, model, data), runs / arm
     if not arm.startswith(SFT):
         return arm_run(recipe, path)
     if path.is_dir() and open_run(path).finished:
@@ -102,24 +116,14 @@ def train(arm: str, model: str, runs: Path) -> Run:
     return warm_up(recipe, path, Settings(STEPS, PROMPTS, recipe.grpo["learning_rate"]))
 
 
-def questions(model: str, data: Path) -> Iterator[tuple[str, AnyTask, list[Example]]]:
-    """What every model is asked: a name, the task or benchmark that scores the replies, and the examples."""
+def questions(model: str, data: Path) -> Iterator[Asked]:
+    """What every model is asked."""
     entry = load_recipe(RECIPE, model=model).tasks[0]
     task = ssl4rl.task(entry.name, entry.dataset, level=entry.level, split="val", **entry.knobs)
-    for name, asked in (("held out", task), ("held out, no texts", task.changed({"corrupt": "text"}))):
-        yield name, asked, [asked.example(index) for index in range(ITEMS)]
+    yield Asked.first("held out", task, ITEMS)
+    yield Asked.first("held out, no texts", task.changed({"corrupt": "text"}), ITEMS)
     for name, graph in (("node", "cora"), ("link", "cora"), ("relation", str(data / "graphs" / "umls"))):
-        benchmark = ssl4rl.benchmark(name, graph, **ANSWER)
-        yield name, benchmark, [benchmark.example(index) for index in range(min(ITEMS, benchmark.size))]
-
-
-def ask(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
-    """The answers of one model, a line each."""
-    engine = open_engine("transformers", model, dtype="bfloat16", batch_size=16)
-    for name, task, examples in questions(model, data):
-        for example, (reply, score) in zip(examples, scored(engine, task, examples, ANSWER_TOKENS), strict=True):
-            line = {"asked": name, "model": which, "id": str(example.id), "items": list(example.source_items)}
-            yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
+        yield Asked.first(name, ssl4rl.benchmark(name, graph, **ANSWER), ITEMS)
 
 
 def divergence(model: str, base: str, data: Path) -> dict[str, float]:
@@ -132,7 +136,7 @@ def divergence(model: str, base: str, data: Path) -> dict[str, float]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    _, _, examples = next(questions(base, data))
+    examples = next(questions(base, data)).examples
     prompts = [tokenizer.apply_chat_template(each.messages(), add_generation_prompt=True) for each in examples]
     prompts = [prompt["input_ids"] if isinstance(prompt, Mapping) else prompt for prompt in prompts]
     package_graph = ssl4rl.load(str(data / "graphs" / "spack"))
@@ -153,26 +157,24 @@ def divergence(model: str, base: str, data: Path) -> dict[str, float]:
     return {"held out": mean(prompts, True), "unrelated texts": mean(texts[:UNRELATED_TEXTS], False)}
 
 
+def answers(path: str, which: str, base: str, data: Path) -> list[dict[str, Any]]:
+    """The answers of the model in a folder; ``base`` is what it was trained from."""
+    engine = open_engine("transformers", path, dtype="bfloat16", batch_size=16)
+    lines = list(ask(engine, which, questions(base, data), ANSWER_TOKENS))
+    del engine
+    gc.collect()
+    return lines
+
+
 def measure(arm: str, model: str, runs: Path, data: Path) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
-    about: dict[str, Any] = {"arm": arm, "environment": environment()}
-    lines: list[dict[str, Any]] = []
     if arm == BASE:
-        lines += ask(model, BASE, data)
-    else:
-        run = train(arm, model, runs)
-        summary = run.summary or {}
-        metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
-        about |= {"recipe": run.config, "summary": summary, "metrics": metrics}
-        about["recipe"]["model"]["path"] = "MODEL"
-        about["divergence"] = divergence(str(run.path / MODEL), model, data)
-        for which, folder in (("best", MODEL), ("last", LAST)):
-            # One folder where the best model is the last.
-            if (run.path / folder).is_dir():
-                lines += ask(str(run.path / folder), which, data)
-                gc.collect()
-    (RESULTS / f"{arm}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    (RESULTS / f"{arm}.json").write_text(json.dumps(about, indent=1) + "\n")
+        return store(RESULTS, arm, answers(model, BASE, model, data))
+    run = train(arm, model, runs, data)
+    moved = divergence(str(run.path / MODEL), model, data)
+    folders = {which: run.path / folder for which, folder in MODELS.items() if (run.path / folder).is_dir()}
+    lines = [line for which, folder in folders.items() for line in answers(str(folder), which, model, data)]
+    store(RESULTS, arm, lines, run, divergence=moved)
 
 
 def main() -> None:
@@ -182,13 +184,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     options = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
     if not graph_folder("cora").is_dir():
         fetch("cora", options.data / "taglas")
     for arm in (BASE, *options.arms):
-        if not (RESULTS / f"{arm}.json").is_file():
+        if not is_stored(RESULTS, arm):
             measure(arm, options.model, options.runs, options.data)
-            print(f"{arm} is stored", flush=True)
 
 
 if __name__ == "__main__":

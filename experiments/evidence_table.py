@@ -1,39 +1,51 @@
-"""The tables of docs/evidence.md, from the answers that experiments/results/evidence holds. No model is needed.
+"""The tables of docs/evidence.md, from the answers that a folder holds. No model is needed.
 
-    python -m experiments.evidence_table
+    python -m experiments.evidence_table [experiments/results/evidence]
 
-Of each arm and set of questions: the share that is right before and after (of the best model by held-out score, and of
-the last), and the paired difference from the untrained model, from the task's own arm of seed 0 for a control. Answers
-are clustered by the nodes that their questions share; p-values are Holm's over all differences of the table.
+Of each kind of arm and set of questions: the share that is right before and after (of the best model by held-out score,
+and of the last), over all seeds, and the paired difference from the untrained model; for a control also from the task's
+own arms of the same seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values
+are Holm's over all differences.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.evidence import ARMS, BASE, RESULTS
+from experiments import evidence, vision_evidence
+from experiments.arms import BASE, MODELS
 from experiments.transfer import holm
 from ssl4rl.statistics import Clusters, PairedDifference
+from ssl4rl.training.controls import TASK
 
-TASK = "task-0"
-"""What controls are held against."""
-UNCOMPARED = ("task-1", "task-2", "sft-0", "labels-0")
-"""Arms that are no control of it: other seeds, and references."""
-MODELS = ("best", "last")
+CONTROLS = {*evidence.CONTROLS, *vision_evidence.CONTROLS}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model answered to one set of questions, in their order."""
+    """What a model answered to a set of questions, in their order; or models of several seeds, one after another."""
 
     ids: Sequence[str]
     items: Sequence[Sequence[str]]
     scores: Sequence[float]
-    valid: float
+    valid: Sequence[bool]
+
+    @classmethod
+    def of(cls, lines: Sequence[Mapping[str, Any]]) -> Answers:
+        """Those of a file's lines."""
+        ids, items, scores = ([line[name] for line in lines] for name in ("id", "items", "score"))
+        return cls(ids, items, scores, [line["outcome"] not in ("invalid", "unparsed") for line in lines])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answers]) -> Answers:
+        """Those of several models to the same questions."""
+        every = [[each for part in parts for each in getattr(part, name)] for name in ("ids", "items", "scores")]
+        return cls(*every, [each for part in parts for each in part.valid])
 
     def estimate(self) -> str:
         """The mean score with its 95 % interval."""
@@ -47,31 +59,49 @@ class Answers:
         return PairedDifference.of(other.scores, self.scores, self.items)
 
 
-def answers_of(path: Path) -> dict[tuple[str, str], Answers]:
-    """The answers that a file holds, by model and set of questions."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = {}
-    for key in dict.fromkeys((line["model"], line["asked"]) for line in lines):
-        own = [line for line in lines if (line["model"], line["asked"]) == key]
-        valid = sum(line["outcome"] not in ("invalid", "unparsed") for line in own) / len(own)
-        ids, items, scores = ([line[name] for line in own] for name in ("id", "items", "score"))
-        found[key] = Answers(ids, items, scores, valid)
-    return found
+Arms = dict[str, dict[int, dict[tuple[str, str], Answers]]]
+"""Answers by kind of arm, seed, model and set of questions."""
 
 
-def rows_of(stored: dict[str, dict[tuple[str, str], Answers]]) -> Iterator[dict[str, Any]]:
-    """A row for each arm, model and set of questions, its differences not yet corrected."""
-    base = stored[BASE]
-    for arm, answers in stored.items():
-        for (model, asked), own in answers.items():
-            row: dict[str, Any] = {"arm": arm, "model": model, "asked": asked, "score": own.estimate()}
-            row["valid"] = own.valid
-            if arm != BASE:
-                row["from base"] = asdict(own.against(base[BASE, asked]))
-            if arm not in (BASE, TASK, *UNCOMPARED) and TASK in stored:
-                # Where the task's best model is its last, that is stored once.
-                task = stored[TASK].get((model, asked)) or stored[TASK]["best", asked]
-                row["task ahead by"] = asdict(task.against(own))
+def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
+    """All answers that a folder holds, and what else is known of each arm."""
+    arms: Arms = {}
+    about = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    order = (BASE, *evidence.ARMS, *vision_evidence.ARMS)
+    for arm in sorted(about, key=lambda arm: (*order, arm).index(arm)):
+        kind, _, seed = arm.partition("-")
+        lines = [json.loads(line) for line in (folder / f"{arm}.jsonl").read_text(encoding="utf-8").splitlines()]
+        keys = dict.fromkeys((line["model"], line["asked"]) for line in lines)
+        found = {key: Answers.of([line for line in lines if (line["model"], line["asked"]) == key]) for key in keys}
+        if kind != BASE:
+            # Where a run's best model is its last, that is stored once.
+            found = {
+                (model, asked): found.get((model, asked)) or found["best", asked]
+                for model in MODELS
+                for _, asked in found
+            }
+        arms.setdefault(kind, {})[int(seed or 0)] = found
+    if BASE not in arms:
+        raise SystemExit(f"{folder} has no {BASE}.jsonl: the experiment that makes it has not been run")
+    return arms, about
+
+
+def rows_of(arms: Arms) -> Iterator[dict[str, Any]]:
+    """A row for each kind, model and set of questions, its differences not yet corrected."""
+    base = arms[BASE][0]
+    for kind, seeds in arms.items():
+        for model, asked in next(iter(seeds.values())):
+            own = Answers.joined([answers[model, asked] for answers in seeds.values()])
+            row: dict[str, Any] = {"arm": kind, "seeds": len(seeds), "model": model, "asked": asked}
+            row |= {"score": own.estimate(), "valid": sum(own.valid) / len(own.valid)}
+            if kind != BASE:
+                row["from base"] = asdict(own.against(Answers.joined([base[BASE, asked]] * len(seeds))))
+            shared = sorted(seeds.keys() & arms.get(TASK, {}).keys())
+            if kind in CONTROLS and shared:
+                task = Answers.joined([arms[TASK][seed][model, asked] for seed in shared])
+                row["task ahead by"] = asdict(
+                    task.against(Answers.joined([seeds[each][model, asked] for each in shared]))
+                )
             yield row
 
 
@@ -84,29 +114,31 @@ def shown(difference: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
-    paths = [RESULTS / f"{arm}.jsonl" for arm in (BASE, *ARMS)]
-    stored = {path.stem: answers_of(path) for path in paths if path.is_file()}
-    if BASE not in stored:
-        raise SystemExit(f"{RESULTS} has no {BASE}.jsonl; `python -m experiments.evidence` makes it")
-    rows = list(rows_of(stored))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=evidence.RESULTS)
+    arms, about = read(parser.parse_args().folder)
+    rows = list(rows_of(arms))
     holm([row[key] for row in rows for key in ("from base", "task ahead by") if key in row])
     for asked in dict.fromkeys(row["asked"] for row in rows):
-        print(f"\n### {asked}\n\n| arm | model | score | valid | from the untrained model | task ahead by |")
-        print("|---|---|---|---|---|---|")
+        print(f"\n### {asked}\n\n| arm | seeds | model | score | valid | from the untrained model | task ahead by |")
+        print("|---|---|---|---|---|---|---|")
         for row in rows:
             if row["asked"] == asked:
                 differences = [shown(row.get(key)) for key in ("from base", "task ahead by")]
-                cells = [row["arm"], row["model"], row["score"], f"{row['valid']:.2f}", *differences]
+                cells = [row["arm"], str(row["seeds"]), row["model"], row["score"], f"{row['valid']:.2f}", *differences]
                 print(f"| {' | '.join(cells)} |")
-    print("\n| arm | reward, last 10 steps | KL from the base: answers | unrelated texts | minutes |")
-    print("|---|---|---|---|---|")
-    for arm in stored:
-        about = json.loads((RESULTS / f"{arm}.json").read_text())
-        rewards = [line["reward"] for line in about.get("metrics", ()) if "reward" in line][-10:]
-        moved, minutes = about.get("divergence", {}), about.get("summary", {}).get("seconds", 0) / 60
+    print("\n| arm | reward, last 10 steps | KL from the base: answers | unrelated texts | minutes | commit |")
+    print("|---|---|---|---|---|---|")
+    for arm, known in about.items():
+        if arm == BASE:
+            continue
+        rewards = [line["reward"] for line in known["metrics"] if "reward" in line][-10:]
+        moved = [
+            f"{known['divergence'][name]:.3f}" for name in ("held out", "unrelated texts") if "divergence" in known
+        ]
+        minutes, commit = known["summary"].get("seconds", 0) / 60, known["environment"]["git"]["commit"][:7]
         reward = f"{sum(rewards) / len(rewards):.2f}" if rewards else ""
-        if moved:
-            print(f"| {arm} | {reward} | {moved['held out']:.3f} | {moved['unrelated texts']:.3f} | {minutes:.0f} |")
+        print(f"| {arm} | {reward} | {' | '.join(moved or ['', ''])} | {minutes:.0f} | {commit} |")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""Arms of an experiment: what each model answered to the same questions is stored, a file of answers an arm.
+
+An arm is ``KIND-SEED``; ``base`` is the untrained model. FOLDER/ARM.jsonl has the answers, and FOLDER/ARM.json, which
+is written last, what else is known of the arm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.asking import scored
+from ssl4rl.environment import environment
+from ssl4rl.example import Example
+from ssl4rl.inference.engines import Engine
+from ssl4rl.runs import Run
+from ssl4rl.tasks import AnyTask
+from ssl4rl.training.saving import LAST, MODEL
+
+BASE = "base"
+MODELS = {"best": MODEL, "last": LAST}
+"""The folders of a run's models, by what they are called here; one folder where the best model is the last."""
+METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
+"""What is kept of each step's metrics."""
+
+
+class Asked(NamedTuple):
+    """A set of questions."""
+
+    name: str
+    task: AnyTask
+    """What scores the replies."""
+    examples: Sequence[Example]
+
+    @classmethod
+    def first(cls, name: str, task: AnyTask, count: int) -> Asked:
+        """The first examples of a task, or as many as a benchmark has."""
+        return cls(name, task, [task.example(index) for index in range(min(count, getattr(task, "size", count)))])
+
+
+def ask(engine: Engine, which: str, questions: Iterable[Asked], most_tokens: int) -> Iterator[dict[str, Any]]:
+    """The answers of one model, a line each."""
+    for name, task, examples in questions:
+        for example, (reply, score) in zip(examples, scored(engine, task, examples, most_tokens), strict=True):
+            line = {"asked": name, "model": which, "id": str(example.id), "items": list(example.source_items)}
+            yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
+
+
+def is_stored(folder: Path, arm: str) -> bool:
+    """Whether an arm need not be run again."""
+    return (folder / f"{arm}.json").is_file()
+
+
+def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run | None = None, **about: Any) -> None:
+    """Writes an arm's answers, and what is known of its run but for where that and its model were."""
+    content: dict[str, Any] = {"arm": arm, "environment": environment()}
+    if run is not None:
+        metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
+        content |= {"recipe": deepcopy(dict(run.config)), "summary": run.summary or {}, "metrics": metrics}
+        recipe = content["recipe"]
+        for section, key in ((recipe["model"], "path"), *((entry, "dataset") for entry in recipe["tasks"])):
+            section[key] = section[key] and Path(section[key]).name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{arm}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    (folder / f"{arm}.json").write_text(json.dumps({**content, **about}, indent=1) + "\n")
+    print(f"{arm} is stored", flush=True)

@@ -1,0 +1,96 @@
+"""What self-supervised rewards on images teach the embedded vision-language model, beside their controls.
+
+    python -m experiments.vision_evidence [--arms task-0 random-0 …] [--runs RUNS] [--steps 80]
+    python -m experiments.evidence_table experiments/results/vision_evidence        (the tables; no model is needed)
+
+An arm is configs/quickstart-vision.yaml, which asks `rotation` of drawn scenes, or a control (another reward, or grey
+images), another task alone, a mixture, a curriculum, or the same task on photographs. Every model, before and after
+(the best by held-out score, and the last), is asked the same questions: every task on scenes and on photographs, the
+labelled questions of the embedded benchmark, and VisOnlyQA's on figures. Arms that are stored are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ssl4rl
+from experiments.arms import BASE, MODELS, Asked, ask, is_stored, store
+from ssl4rl.inference.engines import open_engine
+from ssl4rl.models import TINY_VISION
+from ssl4rl.registry import TASKS
+from ssl4rl.training.controls import TASK, arm_recipe, arm_run
+from ssl4rl.training.recipe import Recipe
+from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.vision.task import VisionTask
+
+RECIPE = Path(__file__).parents[1] / "configs" / "quickstart-vision.yaml"
+RESULTS = Path(__file__).parent / "results" / "vision_evidence"
+ITEMS, REPLY_TOKENS = 150, 64
+CONTROLS = ("random", "format", "incorrect", "image")
+ALONE = ("position", "jigsaw", "contrastive", "patch", "pair", "connections", "match", "count")
+MIXTURE, MIXED = "mixture", ("rotation", "position", "pair", "match")
+ADAPTIVE, PHOTOS = "adaptive", "photos"
+ARMS = (
+    *(f"{kind}-{seed}" for seed in range(3) for kind in (TASK, *CONTROLS)),
+    *(f"{kind}-0" for kind in (*ALONE, MIXTURE, ADAPTIVE, PHOTOS)),
+)
+"""In the order in which they are run."""
+
+
+def recipe_of(arm: str, data: Path, steps: int) -> Recipe:
+    """The recipe of an arm."""
+    kind, seed = arm.split("-")
+    values = load_recipe(RECIPE, side="vision").model_dump()
+    values["grpo"]["max_steps"], values["heldout"]["examples"] = steps, 2 * ITEMS
+    [entry] = values["tasks"]
+    if kind in ALONE:
+        entry["name"] = kind
+    elif kind == MIXTURE:
+        values["tasks"] = [{**entry, "name": name} for name in MIXED]
+    elif kind == ADAPTIVE:
+        values["difficulty"] = kind
+    elif kind == PHOTOS:
+        entry["dataset"] = str(data / PHOTOS)
+    return arm_recipe(Recipe.model_validate(values), kind if kind in CONTROLS else TASK, int(seed))
+
+
+def questions(data: Path) -> Iterator[Asked]:
+    """What every model is asked."""
+    for place, source in (("scenes", None), (PHOTOS, str(data / PHOTOS))):
+        for name in TASKS.names():
+            if issubclass(TASKS.get(name), VisionTask):
+                yield Asked.first(f"{name}, {place}", ssl4rl.task(name, source, split="val"), ITEMS)
+    yield Asked.first("labelled questions, scenes", ssl4rl.benchmark("choice"), 2 * ITEMS)
+    yield Asked.first("VisOnlyQA", ssl4rl.benchmark("choice", str(data / "visonlyqa.tsv")), 2 * ITEMS)
+
+
+def measure(arm: str, runs: Path, data: Path, steps: int) -> None:
+    """Trains an arm and stores its answers; of the base, its answers alone."""
+    run = None if arm == BASE else arm_run(recipe_of(arm, data, steps), runs / arm)
+    folders = {BASE: TINY_VISION}
+    if run is not None:
+        folders = {which: str(run.path / name) for which, name in MODELS.items() if (run.path / name).is_dir()}
+    lines: list[dict[str, Any]] = []
+    for which, folder in folders.items():
+        lines += ask(open_engine("transformers", folder), which, questions(data), REPLY_TOKENS)
+    store(RESULTS, arm, lines, run)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument("--runs", type=Path, default=Path("runs/vision_evidence"))
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
+    options = parser.parse_args()
+    for arm in (BASE, *options.arms):
+        if not is_stored(RESULTS, arm):
+            measure(arm, options.runs, options.data, options.steps)
+
+
+if __name__ == "__main__":
+    main()
