@@ -132,6 +132,7 @@ def attend_image(
     from ssl4rl.inference.processor import scaled
     from ssl4rl.models import TINY_VISION
     from ssl4rl.report.attention import ImageMap, ImageRecord
+    from ssl4rl.report.words import short_names
     from ssl4rl.vision.attention import attention_map, build_query
     from ssl4rl.vision.decode import read_image
     from ssl4rl.vision.overlay import draw_overlay
@@ -155,7 +156,7 @@ def attend_image(
     record = ImageRecord(image=image.name, question=question.strip(), maps=maps)
     target = _target(opened, _file_name(f"{image.stem}{_which(word or start, layer)}") + ".png", png, as_json)
     if target is not None:
-        save_png(draw_overlay(shown, found, names), target, record.about)
+        save_png(draw_overlay(shown, found, short_names(names)), target, record.about)
     _tell(opened, target, record, as_json)
 
 

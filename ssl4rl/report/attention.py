@@ -17,7 +17,7 @@ from ssl4rl.graph.attention import GraphAttention, Share
 from ssl4rl.report.blocks import Picture, Table
 from ssl4rl.report.figures import drawn_svg
 from ssl4rl.report.shown import Drawing
-from ssl4rl.report.words import shortened
+from ssl4rl.report.words import short_names, shortened
 from ssl4rl.runs import Run
 from ssl4rl.settings import first_invalid
 
@@ -116,6 +116,11 @@ class GraphRecord(BaseModel):
         return f"{self.id}: {'. '.join(each.in_words for each in self.maps)}"
 
     @property
+    def _names(self) -> list[str]:
+        """What the models are called where there is little room."""
+        return short_names([each.model for each in self.maps])
+
+    @property
     def table(self) -> Table:
         """Everything, in numbers: a row for each node and each edge."""
         rows = []
@@ -125,7 +130,8 @@ class GraphRecord(BaseModel):
                 rows.append(_row(written.format(key), [getattr(each, part)[key] for each in self.maps], text))
         for part, name in (("question", "question and options"), ("rest", "everything else")):
             rows.append(_row(name, [getattr(each, part) for each in self.maps]))
-        head = ["", *(f"{each.model}, from {each.token!r}" for each in self.maps), "tokens", "text"]
+        named = zip(self._names, self.maps, strict=True)
+        head = ["", *(f"{name}, from {each.token!r}" for name, each in named), "tokens", "text"]
         return Table("Shares of the attention", head, rows)
 
     def svg(self) -> bytes:
@@ -147,9 +153,9 @@ class GraphRecord(BaseModel):
         for colors, part in ((NODES, "nodes"), (EDGES, "edges")):
             top = max((each.share for one in self.maps for each in getattr(one, part).values()), default=0.0)
             scales.append(ScalarMappable(Normalize(0, top or 1.0), colors))
-        for place, each in enumerate(self.maps):
+        for place, (name, each) in enumerate(zip(self._names, self.maps, strict=True)):
             axes = canvas.add_subplot(grid[0, 2 * place : 2 * place + 2])
-            axes.set_title(f"{each.model}\nfrom {each.token!r}", fontsize=10)
+            axes.set_title(f"{name}\nfrom {each.token!r}", fontsize=10)
             _draw_map(axes, self.drawing, each, *scales)
         for place, (scale, name) in enumerate(zip(scales, ("node", "edge"), strict=True)):
             axes = canvas.add_subplot(grid[1, place * count : (place + 1) * count])

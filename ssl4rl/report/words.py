@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 
 from ssl4rl.answers import normalise
 
@@ -53,3 +54,19 @@ def question_line(prompt: str, choices: Mapping[str, str]) -> str:
 def shortened(text: str) -> str:
     """A text on one line, cut at a word if it is long."""
     return textwrap.shorten(text, LONGEST, placeholder=" …")
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last parts of paths, as many of each as tell them apart.
+
+    >>> short_names(["Qwen/Qwen2.5-0.5B", "/models/long/first/model", "/models/long/second/model"])
+    ['Qwen/Qwen2.5-0.5B', 'first/model', 'second/model']
+    >>> short_names(["tiny", "runs/first"])
+    ['tiny', 'first']
+    """
+    parts = [PurePath(path).parts or (path,) for path in paths]
+    for count in range(1, max(map(len, parts), default=0) + 1):
+        short = [PurePath(*each[-count:]).as_posix() for each in parts]
+        if len(set(short)) == len(set(parts)):
+            return short
+    return list(paths)
