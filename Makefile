@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow browser lint types structure format docs bench experiments kills fuzz coverage mutate audit-full clean
+.PHONY: quickstart test test-slow test-slow-local browser lint types structure format docs bench experiments kills fuzz coverage mutate audit-full clean
 
 quickstart: .venv/.installed
 	$(BIN)/ssl4rl graph train --task link
@@ -17,6 +17,10 @@ test: .venv/.installed-dev
 # used; requirements are resolved for every Python and system: minutes, and a download.
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Of these, what downloads nothing: contracts on larger graphs, weights that two processes share.
+test-slow-local: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow tests/audit tests/training
 
 # For the tests of reports in a browser, which are skipped without one.
 browser: .venv/.installed-dev
