@@ -20,8 +20,8 @@ from ssl4rl.runs import Run
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.saving import LAST, MODEL
 
-BASE = "base"
-MODELS = {"best": MODEL, "last": LAST}
+BASE, BEST = "base", "best"
+MODELS = {BEST: MODEL, "last": LAST}
 """The folders of a run's models, by what they are called here; one folder where the best model is the last."""
 METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
 """What is kept of each step's metrics."""

@@ -5,10 +5,10 @@
     python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
 
 An arm is configs/laptop-graph.yaml for 80 steps, or a control (another reward, or prompts that lost what the answer
-rests on), or another task, graph or form of reply, or a reference: `sft` trains on the same golds (supervised),
+rests on), or another task or graph, or a reference: `sft` trains on the same golds (supervised),
 `labels` is rewarded for the labels of the node benchmark's train split.
-Every model, before and after (the best by held-out score, and the last), is asked the same questions: the held-out ones
-of seed 0, the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
+Every model, before and after (the best by held-out score), is asked the same questions: the held-out ones of seed 0,
+the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
 Every answer is stored in experiments/results/evidence/ARM.jsonl, and what else is known of the arm in ARM.json.
 
 Arms that are stored are not run again, and unfinished runs are resumed. Weights are dequantised from Q4_K_M.
@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import ssl4rl
-from experiments.arms import BASE, MODELS, Asked, ask, is_stored, store
+from experiments.arms import BASE, BEST, Asked, ask, is_stored, store
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.drafts import Draft
@@ -51,16 +51,15 @@ SFT, LABELS, MIXTURE = "sft", "labels", "mixture"
 CONTROLS = ("random", "format", "incorrect", "text", "edges")
 MIXED = ("neighbor", "link", "attribute")
 GRAPHS = ("wikispeedia", "webkb-texas", "umls")
-REASONING_TOKENS = 96
 ARMS = (
     *(f"{TASK}-{seed}" for seed in range(3)),
     *(f"{kind}-0" for kind in (*CONTROLS, SFT, LABELS)),
-    *(f"{kind}-0" for kind in ("link", "attribute", "cloze", MIXTURE, "adaptive", "wikispeedia", "umls", "reasoning")),
+    *(f"{kind}-0" for kind in ("link", "attribute", "cloze", MIXTURE, "adaptive", "wikispeedia", "umls")),
 )
 """In the order in which they are run."""
 ANSWER: dict[str, Any] = {"reasoning": False, "text_budget": 140}
 ANSWER_TOKENS = 4
-UNRELATED_TEXTS, UNRELATED_TOKENS = 100, 128
+UNRELATED_TEXTS, UNRELATED_TOKENS, PROMPTS_COMPARED = 100, 64, 100
 
 
 @TASKS.register(LABELS)
@@ -85,7 +84,8 @@ def recipe_of(arm: str, model: str, data: Path) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
     values = load_recipe(RECIPE, model=model).model_dump()
-    values["grpo"]["max_steps"], values["heldout"]["every"] = STEPS, STEPS // 2
+    values["grpo"]["max_steps"] = STEPS
+    values["heldout"] |= {"examples": ITEMS // 2, "every": STEPS // 2}  # to choose the best model by, no more
     [entry] = values["tasks"]
     if kind in TASKS.names():
         entry["name"] = kind
@@ -95,8 +95,6 @@ def recipe_of(arm: str, model: str, data: Path) -> Recipe:
         values["difficulty"] = kind
     elif kind in GRAPHS:
         entry["dataset"] = str(data / "graphs" / kind)
-    elif kind == "reasoning":
-        entry["knobs"]["reasoning"], values["grpo"]["max_completion_length"] = True, REASONING_TOKENS
     if kind == LABELS:
         entry.update(level=None, knobs=ANSWER)
     recipe = Recipe.model_validate(values)
@@ -136,7 +134,7 @@ def divergence(model: str, base: str, data: Path) -> dict[str, float]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    examples = next(questions(base, data)).examples
+    examples = next(questions(base, data)).examples[:PROMPTS_COMPARED]
     prompts = [tokenizer.apply_chat_template(each.messages(), add_generation_prompt=True) for each in examples]
     prompts = [prompt["input_ids"] if isinstance(prompt, Mapping) else prompt for prompt in prompts]
     package_graph = ssl4rl.load(str(data / "graphs" / "spack"))
@@ -171,10 +169,9 @@ def measure(arm: str, model: str, runs: Path, data: Path) -> None:
     if arm == BASE:
         return store(RESULTS, arm, answers(model, BASE, model, data))
     run = train(arm, model, runs, data)
-    moved = divergence(str(run.path / MODEL), model, data)
-    folders = {which: run.path / folder for which, folder in MODELS.items() if (run.path / folder).is_dir()}
-    lines = [line for which, folder in folders.items() for line in answers(str(folder), which, model, data)]
-    store(RESULTS, arm, lines, run, divergence=moved)
+    trained = str(run.path / MODEL)
+    moved = divergence(trained, model, data)
+    store(RESULTS, arm, answers(trained, BEST, model, data), run, divergence=moved)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evidence, vision_evidence
-from experiments.arms import BASE, MODELS
+from experiments.arms import BASE, BEST
 from experiments.transfer import holm
 from ssl4rl.statistics import Clusters, PairedDifference
 from ssl4rl.training.controls import TASK
@@ -73,16 +73,15 @@ def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
         lines = [json.loads(line) for line in (folder / f"{arm}.jsonl").read_text(encoding="utf-8").splitlines()]
         keys = dict.fromkeys((line["model"], line["asked"]) for line in lines)
         found = {key: Answers.of([line for line in lines if (line["model"], line["asked"]) == key]) for key in keys}
-        if kind != BASE:
-            # Where a run's best model is its last, that is stored once.
-            found = {
-                (model, asked): found.get((model, asked)) or found["best", asked]
-                for model in MODELS
-                for _, asked in found
-            }
         arms.setdefault(kind, {})[int(seed or 0)] = found
     if BASE not in arms:
         raise SystemExit(f"{folder} has no {BASE}.jsonl: the experiment that makes it has not been run")
+    models = dict.fromkeys(model for seeds in arms.values() for found in seeds.values() for model, _ in found)
+    for found in (found for kind, seeds in arms.items() if kind != BASE for found in seeds.values()):
+        # Where a run's best model is its last, that is stored once.
+        best = {asked: answers for (model, asked), answers in found.items() if model == BEST}
+        for model in models.keys() - {BASE}:
+            found.update({(model, asked): found.get((model, asked), answers) for asked, answers in best.items()})
     return arms, about
 
 
