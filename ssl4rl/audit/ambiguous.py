@@ -51,6 +51,12 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
     for label, group in zip(offer.labels, groups, strict=False):
         if label not in offer.right and isinstance(target, int) and any(_joined(full, target, node) for node in group):
             yield "a node of a wrong group is linked to the target as well"
+        if (
+            label not in offer.right
+            and isinstance(target, int)
+            and {graph.texts[node] for node in group} <= {graph.texts[node] for node in full.around(target).tolist()}
+        ):
+            yield "all texts of a wrong group are those of neighbours as well"
     for label, node, near in zip(
         offer.labels, *(offer.example.meta.get(key, ()) for key in ("of", "lists")), strict=False
     ):
@@ -61,7 +67,8 @@ def _by_the_graph(offer: Offer, graph: TextAttributedGraph) -> Iterator[str]:
     chain = offer.example.meta.get("chain")
     if chain and graph.relations is not None:
         reached = _reached(graph, graph.relations, full, offer.asked[0], chain)
-        ends = {label for label, node in zip(offer.labels, offer.nodes, strict=True) if node in reached}
+        texts = {graph.texts[node] for node in reached}
+        ends = {label for label, node in zip(offer.labels, offer.nodes, strict=True) if graph.texts[node] in texts}
         if ends - offer.right:
             yield "a wrong option is reached as well"
     if offer.named and len(offer.asked) == 2:

@@ -194,6 +194,9 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
         stated = pyarrow.parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
+    repeated = first_repeated(columns)
+    if repeated is not None:
+        raise UserError(f"{path}: two columns are named {repeated!r}")
     if stated > MOST_ROWS + path.stat().st_size:
         raise UserError(f"{path} states {stated:,} rows, more than a file of its size has")
 
@@ -203,10 +206,12 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
                 for batch in file.iter_batches(BATCH):
                     first = table.found + 1
                     table.found += batch.num_rows
-                    try:
-                        yield from enumerate(batch.to_pylist(), start=first)
-                    except UnicodeDecodeError:
-                        yield from _decoded(path, batch, first, problems)
+                    for row, (record, unreadable) in enumerate(records_of(batch), start=first):
+                        for name, reason in unreadable.items():
+                            if name in table.used:
+                                problems.add(f"{where(path, row, name)}: {reason}")
+                        if table.used.isdisjoint(unreadable):
+                            yield row, record
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(f"{path} is not a readable parquet file: {error}") from error
 
@@ -216,18 +221,27 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
     return columns, rows
 
 
-def _decoded(path: Path, batch: Any, first: int, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a batch in which some texts are not UTF-8; rows with such texts are reported and left out."""
+def records_of(batch: Any) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """The rows of a batch of parquet: the cells by column, and why others cannot be read.
+
+    Some cells are nothing in Python: texts that are not UTF-8, dates after the year 9999.
+    """
+    try:
+        yield from [(record, {}) for record in batch.to_pylist()]
+        return
+    except (ValueError, OverflowError, ImportError):
+        pass
     for number in range(batch.num_rows):
-        record = {}
+        record, unreadable = {}, {}
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             try:
                 record[name] = column[number].as_py()
             except UnicodeDecodeError as error:
                 byte = error.object[error.start]
-                problems.add(f"{where(path, first + number, name)}: byte 0x{byte:02x} is not UTF-8; write it as UTF-8")
-        if len(record) == batch.num_columns:
-            yield first + number, record
+                unreadable[name] = f"byte 0x{byte:02x} is not UTF-8; write it as UTF-8"
+            except (ValueError, OverflowError, ImportError) as error:
+                unreadable[name] = f"cannot be read as {batch.schema.field(name).type}: {error}"
+        yield record, unreadable
 
 
 def _as_text(table: Table, records: Iterator[tuple[int, dict[str, Any]]], problems: Problems) -> Iterator[Row]:

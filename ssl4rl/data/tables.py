@@ -158,7 +158,7 @@ def find_table(folder: Path, stem: str) -> Path:
     Raises:
         UserError: if there is none, several, or an empty one.
     """
-    paths = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
+    paths = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         others = sorted(path.name for path in folder.glob(f"{stem}.*"))
         hint = f" (found {', '.join(others)}, which is not one of these formats)" if others else ""

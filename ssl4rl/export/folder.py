@@ -39,9 +39,12 @@ class ExportFolder:
             raise UserError(f"{self.path} holds another export: {difference}; choose another --output")
         if found.scorer.sha256 != scorer_sha256():
             raise UserError(f"{self.path} has a scorer of another version of ssl4rl; choose another --output")
-        for file in found.files:
-            path = self.path / file.path
-            if not path.is_file() or file_sha256(path) != file.sha256:
+        written = {file.path: file.sha256 for file in found.files}
+        if self.finished:
+            written[found.scorer.path] = found.scorer.sha256
+        for name, sha256 in written.items():
+            path = self.path / name
+            if not path.is_file() or file_sha256(path) != sha256:
                 raise UserError(f"{path} is not as it was written; delete {self.path} and export again")
         return found
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ssl4rl import answers
@@ -93,12 +93,12 @@ def _check_built(folder: Path, compute_score: ComputeScore, found: Verified) -> 
 
 
 def load_scorer(path: Path) -> ComputeScore:
-    """The function ``compute_score`` of an exported scorer, loaded as trainers do: without registering a module."""
-    spec = importlib.util.spec_from_file_location("exported_scorer", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The function ``compute_score`` of an exported scorer, loaded as trainers do: without registering a module.
+
+    The file itself is compiled: bytecode beside it may be of another one, and none is to be left there.
+    """
+    module = ModuleType("exported_scorer")
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     function: ComputeScore = module.compute_score
     return function
 

@@ -15,7 +15,9 @@ DATASETS = "datasets/"
 """What the names of datasets begin with in the hub's addresses."""
 
 CACHE = Path(".cache") / "huggingface"
-"""Where the hub's client keeps what it has to know of an unfinished download."""
+"""Where the hub's client keeps notes of a download; in a home folder, all that was ever downloaded and the token."""
+NOTES = {"download", "trees", ".gitignore", "CACHEDIR.TAG"}
+"""What is there of a download alone."""
 
 SECONDS = 10.0
 
@@ -56,7 +58,7 @@ def pull(repo: str, output: Path | None = None, revision: str | None = None) -> 
     name = repo.removeprefix(DATASETS)
     check_name(name)
     folder = output or Path(name.rpartition("/")[2])
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CACHE).is_dir())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _is_unfinished(folder))):
         raise UserError(f"{folder} exists already; choose another --output")
     check_reachable()
     api = HfApi(library_name="ssl4rl")
@@ -78,8 +80,19 @@ def pull(repo: str, output: Path | None = None, revision: str | None = None) -> 
             local_dir=folder,
             allow_patterns=[f"*{ending}" for ending in OF_MODELS] if kind == "model" else None,
         )
-    shutil.rmtree(folder / CACHE, ignore_errors=True)
-    with suppress(OSError):  # somebody else keeps something there
-        (folder / CACHE).parent.rmdir()
+    _remove_notes(folder)
     left_out = [file for file in files if file not in taken and file != ".gitattributes"]
     return Download(name, kind, str(info.sha), folder, [file for file in taken if file != ".gitattributes"], left_out)
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a folder holds notes of a download, and no cache of the hub's client."""
+    return (folder / CACHE).is_dir() and {path.name for path in (folder / CACHE).iterdir()} <= NOTES
+
+
+def _remove_notes(folder: Path) -> None:
+    """Removes what the hub's client noted of a download, unless somebody keeps something else there."""
+    if _is_unfinished(folder):
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
+        with suppress(OSError):
+            (folder / CACHE).parent.rmdir()

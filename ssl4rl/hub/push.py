@@ -94,9 +94,13 @@ def _check_evaluation(evaluation: Run, run: Run) -> None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Everything in a folder but hidden files and an older card."""
+    """Everything in a folder but hidden files, bytecode and an older card."""
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    shown = {name: path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)}
+    shown = {
+        name: path
+        for name, path in found.items()
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts)
+    }
     return {name.as_posix(): path for name, path in shown.items() if name.as_posix() != CARD}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import Comparison, compare
@@ -159,7 +160,7 @@ def _markdown(report: Report, path: Path) -> str:
                     folder.mkdir(exist_ok=True)
                     file.write_bytes(data)
     template = _environment(escape=False).get_template("page.md.jinja")
-    return template.render(report=report, file_of=lambda drawn: names[id(drawn)])
+    return template.render(report=report, file_of=lambda drawn: quote(names[id(drawn)]))
 
 
 def sections_text(sections: Sequence[Section]) -> str:

@@ -81,7 +81,11 @@ def _existing(path: str) -> Path:
 
 
 def _is_converted(folder: Path) -> bool:
-    return (folder / "graph.json").is_file()
+    if not (folder / "graph.json").is_file():
+        return False
+    from ssl4rl.data.graphs.store import is_converted
+
+    return is_converted(folder)
 
 
 GRAPH: SourceKind[TextAttributedGraph] = SourceKind(

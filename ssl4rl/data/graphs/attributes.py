@@ -19,9 +19,11 @@ NODE, HEAD, TAIL, RELATION = "(node)", "(head)", "(tail)", "(relation)"
 
 
 def networkx_graph(
-    source: networkx.Graph[Any], name: str, settings: dict[str, Any], place: str = ""
+    source: networkx.Graph[Any], name: str, settings: dict[str, Any], place: str = "", *, keyed: bool = True
 ) -> TextAttributedGraph:
     """The graph; ``settings`` are those of dataset.yaml.
+
+    Texts as keys of parallel edges are relations, unless ``keyed`` says that they are mere ids.
 
     Raises:
         UserError: if no node has a text, two nodes have the same key as text, or only some edges have a relation.
@@ -39,7 +41,7 @@ def networkx_graph(
         ],
         row_names=[f"node {node!r}" for node in source.nodes],
     )
-    edges, relation = _edges(source, place)
+    edges, relation = _edges(source, place, keyed)
     columns = {"id": NODE, "source": HEAD, "target": TAIL}
     columns |= {"relation": settings.get("relation", relation)} if relation else {}
     try:
@@ -65,7 +67,7 @@ def networkx_graph(
     return replace(graph, reading=[*attributes, replace(graph.reading[0], what="nodes"), *graph.reading[2:]])
 
 
-def _edges(source: networkx.Graph[Any], place: str) -> tuple[Table, str]:
+def _edges(source: networkx.Graph[Any], place: str, keyed_by_relation: bool) -> tuple[Table, str]:
     """The table of edges, and the column of their relations, ``""`` if they have none."""
     if source.is_multigraph():
         keyed: list[Any] = list(source.edges(keys=True, data=True))
@@ -83,7 +85,7 @@ def _edges(source: networkx.Graph[Any], place: str) -> tuple[Table, str]:
             ):
                 raise UserError(f"{place}: {table.row_names[row]} has no {relation!r}, but others have one")
         return table, relation
-    keys = [key for _, _, key, _ in keyed]
+    keys = [key for _, _, key, _ in keyed] if keyed_by_relation else []
     # NetworkX numbers parallel edges itself where nobody names them.
     if keys and all(isinstance(key, str) for key in keys):
         for key, (_, cells) in zip(keys, table.rows, strict=True):

@@ -85,7 +85,8 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
         for attributes in source.nodes.values():
             if "label" in attributes and "label" not in settings.values():
                 attributes.setdefault("title", attributes.pop("label"))
-    return networkx_graph(source, name, settings, str(path))
+    # GraphML and GEXF number their edges, and NetworkX takes that for keys once two are parallel.
+    return networkx_graph(source, name, settings, str(path), keyed=path.suffix.lower() == ".gml")
 
 
 def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
+from ssl4rl.data.graphs.settings import MEANING_WITHOUT_MASKS, meanings, read_settings
 from ssl4rl.data.graphs.splits import disjoint
 from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.tables import SPLIT_NAMES
@@ -38,7 +38,7 @@ def read_ogb(folder: Path) -> TextAttributedGraph:
     Raises:
         UserError: if a file is missing or malformed, or nodes have no texts.
     """
-    settings = read_settings(folder / "dataset.yaml", MEANING)
+    settings = read_settings(folder / "dataset.yaml", MEANING_WITHOUT_MASKS)
     labels = _numbers(_one(folder, "raw/node-label.csv"), 1)
     count = len(labels)
     papers = [row[1] for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",", 2) if row[0].isdecimal()]

@@ -9,8 +9,11 @@ from typing import Any
 from ssl4rl.errors import UserError, unknown
 from ssl4rl.settings import parse_yaml
 
-MEANING = ("name", "node", "edge", "directed", "mask")
+MEANING_WITHOUT_MASKS = ("name", "node", "edge", "directed")
 """Keys that go with every layout of files."""
+
+MEANING = (*MEANING_WITHOUT_MASKS, "mask")
+"""Keys that go with fields of PyG, some of which are masks of splits."""
 
 KEYS = (*MEANING, "id", "text", "label", "kind", "split", "source", "target", "relation")
 """Keys that go with tables of nodes and edges."""

@@ -86,7 +86,7 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
         UserError: if the folder cannot be written, or holds anything but a converted graph.
     """
     target = graph_folder(graph.name) if folder is None else folder
-    if folder is not None and not (folder / "graph.json").is_file() and (folder.is_file() or any(folder.glob("*"))):
+    if folder is not None and not is_converted(folder) and (folder.is_file() or any(folder.glob("*"))):
         raise UserError(f"{folder} exists and is not a converted graph; give a new folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +116,17 @@ def _unwritable(folder: Path, error: OSError, advice: str) -> UserError:
     return UserError(f"cannot write {folder}: {error.strerror}; {advice} a writable folder")
 
 
+def is_converted(folder: Path) -> bool:
+    """Whether a folder's ``graph.json`` is that of a converted graph, of any format and damaged or not."""
+    try:
+        manifest = parse_json((folder / "graph.json").read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    except ValueError:
+        return True  # whatever wrote it, `open_folder` says that it is damaged
+    return isinstance(manifest, dict) and {"fingerprint", "files"} <= manifest.keys()
+
+
 def _version(folder: Path) -> str:
     """The version that readers of a folder get; ``""`` if there is none, or its files lie in the folder itself."""
     try:
@@ -127,7 +138,7 @@ def _version(folder: Path) -> str:
 def _forget(folder: Path, kept: Set[str]) -> None:
     """Deletes all versions but these; ``""`` stands for files in the folder itself, where they used to be."""
     for path in folder.iterdir():
-        if path.is_dir() and path.name.isdecimal() and path.name not in kept:
+        if path.name.isdecimal() and path.name not in kept and is_converted(path):
             shutil.rmtree(path, ignore_errors=True)
         elif _FILE.fullmatch(path.name) and "" not in kept:
             path.unlink()

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ssl4rl.data.graphs.settings import MEANING, meanings, read_settings
+from ssl4rl.data.graphs.settings import MEANING_WITHOUT_MASKS, meanings, read_settings
 from ssl4rl.data.text import clean, present, readable
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -50,7 +50,7 @@ def read_triples(folder: Path) -> TextAttributedGraph:
     Raises:
         UserError: if a line is not a triple, or an entity has two texts; the message names it.
     """
-    settings = read_settings(folder / "dataset.yaml", MEANING)
+    settings = read_settings(folder / "dataset.yaml", MEANING_WITHOUT_MASKS)
     files = {split: path for split, stems in PARTS.items() if (path := _part(folder, stems)) is not None}
     parts = {split: list(_rows(path, 3)) for split, path in files.items()}
     text_file, relation_file = (_first(folder, names) for names in (ENTITY_TEXTS, RELATION_TEXTS))

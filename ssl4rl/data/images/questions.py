@@ -15,12 +15,12 @@ from ssl4rl.data.images.check import find_broken
 from ssl4rl.data.images.store import Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_questions
 from ssl4rl.data.images.tables import image_column, list_images_of, read_columns, read_rows
-from ssl4rl.data.tables import Problems, where
+from ssl4rl.data.tables import Problems, split_name, where
 from ssl4rl.errors import UserError
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.source import Report
 from ssl4rl.tally import Tally, skipped_in
-from ssl4rl.vision.questions import Question, QuestionSet, link_rotated_copies
+from ssl4rl.vision.questions import TRAIN, Question, QuestionSet, link_rotated_copies
 
 REQUIRED = ("index", "question", "A", "B")
 """Columns that a table must have beside one of images; further options have columns ``C``, ``D``, …."""
@@ -34,7 +34,7 @@ BROKEN = "rows with broken or missing images"
 COLUMNS = ("index", "question", "answer", "hint", "category", "l2-category", "l2_category", "split")
 """Columns that are read beside those of images and of options."""
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the questions that are made of a table change."""
 
 
@@ -209,5 +209,5 @@ def _question(path: Path, row: int, cells: Mapping[str, Any], image: int) -> Que
         hint=cells.get("hint", "").strip(),
         category=cells.get("category", "").strip(),
         group=(cells.get("l2-category") or cells.get("l2_category") or "").strip(),
-        part=cells.get("split", "").strip(),
+        part=TRAIN if split_name(part := cells.get("split", "")) == TRAIN else part.strip(),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
+from ssl4rl.data.readers import records_of
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import cell_text, class_name, first_repeated, present
 from ssl4rl.errors import UserError
@@ -198,8 +199,11 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
     number = 0
     for batch in _batches(path):
         _check_columns(path, batch.schema.names, required)
-        for cells in batch.to_pylist():
+        for cells, unreadable in records_of(batch):
             number += 1
+            for name in required:
+                if name in unreadable:
+                    raise UserError(f"{where(path, number, name)}: {unreadable[name]}")
             yield number, {key: _cell(value) for key, value in cells.items()}
 
 

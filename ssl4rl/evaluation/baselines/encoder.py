@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class TextEncoder:
         else:
             say(f"embedding {len(texts):,} texts with {self.name}")
             vectors = self._embed(texts)
-            _write(file, vectors)
+            with suppress(OSError):  # they are computed anew where nothing can be kept
+                _write(file, vectors)
         known = np.array([bool(text.strip()) for text in texts])
         centred = vectors - (vectors[known].mean(axis=0) if known.any() else 0)
         centred[~known] = 0  # of no text nothing is known

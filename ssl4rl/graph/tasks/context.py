@@ -32,7 +32,7 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
     """Which group of neighbours belongs to the shown node? Scored 0 or 1."""
 
     name: ClassVar[str] = "context"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = ContextPredictionKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_near": 0},
@@ -74,7 +74,11 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
         return Draft.any_of(parts, [gold], list(self.letters), (node_item(target),), meta)
 
     def _are_apart(self, one: Group, other: Group) -> bool:
-        """Whether no edge joins either node with the other's group, and no node is in both."""
+        """Whether neither group could be of the other's node: no edge joins them, no node is in both, and of each some
+        text is none of the other's neighbours'.
+        """
         (a, near), (b, far) = one, other
+        if any(all(self.reads_like_neighbor(x, node) for x in group) for node, group in ((a, far), (b, near))):
+            return False
         linked = any(self.is_joined(a, node) for node in (b, *far)) or any(self.is_joined(b, node) for node in near)
         return not linked and {a, *near}.isdisjoint({b, *far})

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from ssl4rl.drafts import Draft
+from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.chains import follow, steps
@@ -53,7 +53,7 @@ class PathQuery(CandidateTask[PathKnobs]):
     """Which of these entities does a chain of relations lead to? Scored 0 or 1."""
 
     name: ClassVar[str] = "path"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = PathKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_candidates": 2},
@@ -80,6 +80,7 @@ class PathQuery(CandidateTask[PathKnobs]):
         alike = drawn_apart(draw, _are_apart, count, DRAWS * count)
         (nodes, edges, *_), paths = one_of(alike, self.slot(index, count), rng)
         candidates = [path.nodes[-1] for path in paths]
+        self._check_texts(nodes, edges, candidates)
         texts, left = self.cut_options(candidates)
         self.check_options(list(texts.values()))
         shown = nodes[:-1] if self.knobs.hide == "last" else nodes[:1]
@@ -98,6 +99,18 @@ class PathQuery(CandidateTask[PathKnobs]):
         gold = self.letters[candidates.index(nodes[-1])]
         meta = self.meta(subgraph, written, node=nodes[0], path=list(nodes), chain=chain, candidates=candidates)
         return Draft.any_of(parts, [gold], list(self.letters), (node_item(nodes[0]),), meta)
+
+    def _check_texts(self, nodes: Sequence[int], edges: Sequence[int], candidates: Sequence[int]) -> None:
+        """Refuses a wrong end that reads like another node that the chain leads to.
+
+        Raises:
+            Redraw: if there is one.
+        """
+        texts = self.source.texts
+        ends = follow(self.source, self.view.full, nodes[:1], self.relations[list(edges)].tolist(), 0)
+        right = {texts[end] for end in ends}
+        if any(texts[node] in right for node in candidates if node != nodes[-1]):
+            raise Redraw("a wrong end reads like another that is right")
 
     def _draw_path(self, chain: IntArray | None, rng: np.random.Generator) -> Path | None:
         """A path that ends with an edge of the split, drawn from its end; over ``chain``, if one is given."""
