@@ -114,7 +114,8 @@ def _items(source: Source, split: str) -> Iterator[Item]:
         for index in images.members(split).tolist():
             yield Item(f"{source.name} {images.describe(index)}", images.hashes[index], open=_opener(images, index))
     elif isinstance(source, QuestionSet):
-        parts = {row.image for row in source.questions if (row.part == TRAIN) == (split == "train")}
+        rows = [row for row in source.questions if (row.part == TRAIN) == (split == "train")]
+        parts = {image for row in rows for image in row.images}
         for index in sorted(parts):
             described = f"{source.name} {source.store.describe(index)}"
             yield Item(described, source.hashes[index], open=_opener(source.store, index))

@@ -26,7 +26,9 @@ LETTERS = re.compile(r"[^\W\d_]+")
 def find_leaks(task: Task[Any, Any], examples: Sequence[Example]) -> list[tuple[str, str]]:
     """Each kind of leak, and the first example with it."""
     graph = task.source if isinstance(task.source, TextAttributedGraph) else None
-    shown = graph is not None and all(_shows_graph(example) for example in examples)
+    # Rewired edges are none of the graph's, as was asked for.
+    rewired = getattr(task.knobs, "corrupt", None) == "edges"
+    shown = graph is not None and not rewired and all(_shows_graph(example) for example in examples)
     leaks = _leaks_on(graph) if graph is not None and shown else None
     first = dict[str, str]()
     for offer in read_offers(examples):

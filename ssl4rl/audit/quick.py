@@ -32,7 +32,8 @@ def quick_check(task: AnyTask, seconds: float = SECONDS) -> list[str]:
         try:
             examples = _drawn(part, seconds / len(parts) / 2)
             if found := _suspicions(part, examples):
-                see = f"see ssl4rl audit --task {part.name} --level {part.level}"
+                knobs = "".join(f" --set task.{key}={value}" for key, value in part.overrides.items())
+                see = f"see ssl4rl audit --task {part.name} --level {part.level}{knobs}"
                 lines.append(f"audit: {part.label}: {'; '.join(found[:2])}; {see}")
             else:
                 clean.append(part.label)

@@ -20,6 +20,8 @@ from ssl4rl.source import SPLITS
 VAL_SHARE, TEST_SHARE = 0.05, 0.10
 """Shares of the pairs, as in PyG's ``RandomLinkSplit`` examples and in TAGLAS: 85/5/10."""
 
+NONE = np.empty(0, dtype=np.int64)
+
 LABELLED_PER_CLASS, LABELLED_VAL = 20, 500
 """Planetoid's semi-supervised split (Yang et al. 2016, §5.1)."""
 
@@ -37,7 +39,7 @@ def edge_split(graph: TextAttributedGraph) -> dict[str, IntArray]:
     otherwise.
     """
     if graph.edge_splits:
-        return {split: graph.edge_splits[split] for split in SPLITS}
+        return {split: graph.edge_splits.get(split, NONE) for split in SPLITS}
     if graph.stored is not None and graph.stored.view is not None:
         return dict(graph.stored.view.asked)
     return seeded_edge_split(graph, full_adjacency(graph))
@@ -88,7 +90,7 @@ def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict
     without labels gets 85/5/10. ``reserved`` nodes are in none of them.
     """
     if graph.node_splits:
-        own = {split: graph.node_splits[split] for split in SPLITS}
+        own = {split: graph.node_splits.get(split, NONE) for split in SPLITS}
         return {split: part[~np.isin(part, reserved)] for split, part in own.items()} if len(reserved) else own
     if len(reserved):
         return _seeded_node_split(graph, reserved)
@@ -99,7 +101,7 @@ def _seeded_node_split(graph: TextAttributedGraph, reserved: Sequence[int]) -> d
     rng = seeded_rng("node split", graph.fingerprint)
     order = rng.permutation(graph.num_nodes)
     order = order[~np.isin(order, reserved)] if len(reserved) else order
-    if graph.labels is None:
+    if graph.labels is None or not graph.label_names:
         num_val, num_test = round(graph.num_nodes * VAL_SHARE), round(graph.num_nodes * TEST_SHARE)
         parts = {
             "val": order[:num_val],

@@ -161,8 +161,12 @@ def _completed_splits(given: IntArray, which: IntArray, draws: NDArray[np.float6
     splits = np.where(given == last[which], given, -1)
     for split, low, high in (("val", 0.0, VAL_SHARE), ("test", VAL_SHARE, VAL_SHARE + TEST_SHARE)):
         if SPLITS.index(split) not in given:
-            drawn = (draws >= low) & (draws < high)
-            splits[(splits == SPLITS.index("train")) & drawn[which]] = SPLITS.index(split)
+            drawn, in_train = (draws >= low) & (draws < high), splits == SPLITS.index("train")
+            own = np.unique(which[in_train])
+            if len(own) > 1 and not drawn[own].any():
+                # Of a small set none may be drawn: those with the least draws are held out.
+                drawn[own[np.argsort(draws[own])][: max(1, min(FEWEST_HELD_OUT, len(own) // 10))]] = True
+            splits[in_train & drawn[which]] = SPLITS.index(split)
     return splits
 
 

@@ -51,7 +51,7 @@ LEAST_DIFFERENCE = 3.0
 """Mean difference of two images' pixels, of 255, below which nobody can tell them apart."""
 SEEN = 32
 """Pixels a side at which images are compared: what is finer than that is noise as often as not."""
-APART_DRAWS = 500
+APART_DRAWS, BOX_DRAWS = 500, 1_000
 ASPECTS = (3 / 4, 4 / 3)
 """Width over height of a random crop (Szegedy et al. 2015, §6; torchvision's default)."""
 
@@ -181,13 +181,17 @@ def turned_inscribed(image: Image.Image, degrees: float) -> Image.Image:
 
 def random_box(rng: np.random.Generator, scale: tuple[float, float]) -> Box:
     """A box in the unit square: its area uniform in ``scale``, its shape log-uniform in ``ASPECTS``, anywhere."""
-    while True:
+    for _ in range(BOX_DRAWS):
         area = rng.uniform(*scale)
         aspect = math.exp(rng.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
         width, height = math.sqrt(area * aspect), math.sqrt(area / aspect)
         if width <= 1 and height <= 1:
             left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
             return left, top, left + width, top + height
+    # Of all or nearly all of the square no other shape fits.
+    side = math.sqrt(scale[0])
+    left, top = rng.uniform(0, 1 - side), rng.uniform(0, 1 - side)
+    return left, top, left + side, top + side
 
 
 def overlap(a: Box, b: Box) -> float:

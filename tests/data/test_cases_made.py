@@ -351,3 +351,42 @@ def test_kinds_that_are_not_there_are_refused(tmp_path):
 def test_questions_with_an_index_of_any_length(question_table):
     path = question_table({"index": "9" * 5000}, {"index": "007"})
     assert len(ssl4rl.load(str(path), kind="questions")) == 2
+
+
+def test_splits_of_questions_are_read_in_any_case(question_table):
+    rows = [{"split": split} for split in ("Train", "TRAINING", "train", "test", "dev")]
+    table = question_table(*rows, name="parts.tsv")
+    assert ssl4rl.benchmark("choice", str(table)).size == 2
+    assert ssl4rl.benchmark("choice", str(table), split="train").size == 3
+
+
+def test_parquet_cells_that_python_has_no_value_for_are_gaps_where_they_are_not_used(tmp_path):
+    far = pa.array([3_000_000, 1], pa.date32())
+    nodes = {"id": ["a", "b"], "text": ["first", "second"], "when": far}
+    pq.write_table(pa.table(nodes), tmp_path / "nodes.parquet")
+    (tmp_path / "edges.csv").write_text("source,target\na,b\n")
+    assert list(GRAPH.load(str(tmp_path)).texts) == ["first", "second"]
+    pq.write_table(pa.table({**nodes, "text": far}), tmp_path / "nodes.parquet")
+    with pytest.raises(UserError, match=r"nodes\.parquet, row 1, field text: cannot be read as date32"):
+        GRAPH.load(str(tmp_path))
+
+
+def test_two_columns_of_one_name_are_refused_in_parquet_too(tmp_path):
+    columns = [pa.array(["a", "b"]), pa.array(["first", "second"]), pa.array(["other", "texts"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["id", "text", "text"]), tmp_path / "nodes.parquet")
+    (tmp_path / "edges.csv").write_text("source,target\na,b\n")
+    with pytest.raises(UserError, match="two columns are named 'text'"):
+        GRAPH.load(str(tmp_path))
+
+
+def test_endings_in_capitals_are_read(tmp_path):
+    (tmp_path / "nodes.CSV").write_text("id,text\na,first\nb,second\n")
+    (tmp_path / "edges.CSV").write_text("source,target\na,b\n")
+    assert GRAPH.load(str(tmp_path)).num_edges == 1
+
+
+def test_a_mask_without_masks_is_an_unknown_key(tmp_path):
+    (tmp_path / "train.txt").write_text("a\tr\tb\nb\tr\tc\n")
+    (tmp_path / "dataset.yaml").write_text("mask: 1\n")
+    with pytest.raises(UserError, match="mask"):
+        GRAPH.load(str(tmp_path))

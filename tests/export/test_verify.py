@@ -4,6 +4,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from ssl4rl.build import task
 from ssl4rl.errors import UserError
 from ssl4rl.export.manifest import MANIFEST, file_sha256, read_manifest
 from ssl4rl.export.run import export
@@ -92,3 +93,14 @@ def test_a_manifest_cannot_send_the_check_to_another_folder(exported, tmp_path):
     (tmp_path / "elsewhere.py").write_text("raise SystemExit('never run')\n")
     with pytest.raises(UserError, match="outside"):
         verify(exported)
+
+
+def test_an_export_whose_scorer_was_changed_is_not_said_to_be_complete(tmp_path):
+    export(task("link"), "jsonl", 5, tmp_path / "rows")
+    scorer = tmp_path / "rows" / "ssl4rl_scorer.py"
+    assert not list((tmp_path / "rows").rglob("__pycache__"))
+    verify(tmp_path / "rows")
+    assert not list((tmp_path / "rows").rglob("*.pyc"))
+    scorer.write_text(scorer.read_text() + "# mine\n")
+    with pytest.raises(UserError, match=r"ssl4rl_scorer\.py is not as it was written"):
+        export(task("link"), "jsonl", 5, tmp_path / "rows")

@@ -56,3 +56,11 @@ def test_node_splits_are_the_datas_own_or_twenty_a_class():
         "g", ["t"] * 3, np.array([[0], [1]]), node_splits={"train": [0], "val": [1], "test": [2]}
     )
     assert node_split(own) == {"train": [0], "val": [1], "test": [2]}
+
+
+def test_splits_of_a_graph_from_python_may_be_left_out():
+    edges = np.array([[0, 1, 2, 3], [1, 2, 3, 0]])
+    texts = [f"node {number}" for number in range(4)]
+    splits = {"train": np.array([0, 1]), "test": np.array([2, 3])}
+    graph = TextAttributedGraph.from_edges("ring", texts, edges, edge_splits=splits, node_splits=splits)
+    assert len(edge_split(graph)["val"]) == len(node_split(graph)["val"]) == 0

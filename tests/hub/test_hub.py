@@ -45,6 +45,16 @@ def test_a_model_goes_there_and_comes_back(hub, on_hub, trained, tmp_path):
     assert again.returncode == 2 and "first exists already; choose another --output" in again.stderr
 
 
+def test_a_cache_of_the_hub_in_the_folder_is_left_alone(hub, on_hub, trained, tmp_path):
+    assert on_hub("push", trained, "me/first", "--data-license", "CC BY 4.0").returncode == 0
+    cache = tmp_path / "home" / ".cache" / "huggingface"
+    (cache / "hub").mkdir(parents=True)
+    (cache / "token").write_text("mine")
+    came = on_hub("pull", "me/first", "--output", "home")
+    assert came.returncode == 2 and "home exists already" in came.stderr
+    assert (cache / "token").read_text() == "mine" and (cache / "hub").is_dir()
+
+
 def test_exported_examples_go_there_and_come_back(hub, on_hub, exported, tmp_path):
     sent = on_hub("push", exported, "me/rows", "--public", "--json")
     assert sent.returncode == 0, sent.stderr

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from ssl4rl.errors import UserError
+from ssl4rl.source import SPLITS
 from ssl4rl.vision.decode import EXIF_ORIENTATION, FORMATS, decode
 from ssl4rl.vision.image_set import ImageSet, IntArray
 
@@ -162,3 +163,22 @@ def test_the_fingerprint_covers_bytes_and_labels():
     assert len(set(prints)) == 5
     assert images(["a", "b"], skipped=["c.jpg is empty"]).fingerprint == prints[0]
     assert images(["a", "b", "a"], skipped=["x"]).counts == {"images": 3, "duplicates": 1, "skipped": 1}
+
+
+class Plain:
+    """Images that nobody opens."""
+
+    def open(self, index, side):
+        return Image.new("RGB", (8, 8))
+
+    def describe(self, index):
+        return f"image {index}"
+
+
+@pytest.mark.parametrize("count", [2, 20, 60])
+def test_a_small_set_with_a_test_part_of_its_own_holds_something_out_for_val(count):
+    hashes = [f"{number:064x}" for number in range(count + 10)]
+    given = np.array([SPLITS.index("train")] * count + [SPLITS.index("test")] * 10)
+    images = ImageSet("small", Plain(), hashes, given_splits=given)
+    assert len(images.members("val")) and len(images.members("train"))
+    assert len(images.members("test")) == 10

@@ -46,6 +46,8 @@ class NodeClassification(GraphBenchmark[NodeKnobs]):
                 f"graph {self.source.name} has no labels, which node classification needs; --benchmark link asks "
                 "about its edges"
             )
+        if len(self.source.label_names) == 1:
+            raise NotApplicable(f"graph {self.source.name} has one class, so there is nothing to choose from")
         self.parts = protocol_split(self.source, self.knobs.protocol)
         nodes = self.parts[self.split]
         nodes = nodes[self.source.labels[nodes] >= 0]

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from ssl4rl.drafts import Draft
+from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairTask
@@ -36,6 +37,8 @@ class RelationPrediction(GraphBenchmark[RelationKnobs], PairTask[RelationKnobs])
         super().prepare()
         known = len(self.source.relation_names)
         self.num_options = min(self.knobs.num_options or known, known)
+        if known == 1:
+            raise NotApplicable(f"graph {self.source.name} has one relation, so there is nothing to choose from")
         self.triples: IntArray = self.item_rng().permutation(self.asked)
         # Refuses now, not at the first item, a graph without relations.
         self.relations[self.triples[0]]

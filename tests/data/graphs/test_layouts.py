@@ -421,3 +421,16 @@ def test_masks_go_by_the_numbers_of_their_names(tmp_path: Path) -> None:
     assert sizes(from_pyg(Data(**fields), "g", mask=2)) == {"val": [1], "test": [2], "train": [3]}
     with pytest.raises(UserError, match="there is no mask 3; they are numbered 1 to 2"):
         from_pyg(Data(**fields), "g", mask=3)
+
+
+@pytest.mark.parametrize("write", [nx.write_graphml, nx.write_gexf])
+def test_ids_of_edges_are_no_relations(write, tmp_path):
+    source = nx.MultiDiGraph()
+    for node in range(4):
+        source.add_node(str(node), text=f"text {node}")
+    for place, (head, tail) in enumerate([("0", "1"), ("0", "1"), ("1", "2"), ("2", "3")]):
+        source.add_edge(head, tail, key=f"e{place}", id=f"e{place}")
+    path = tmp_path / f"parallel.{'graphml' if write is nx.write_graphml else 'gexf'}"
+    write(source, path)
+    read = GRAPH.load(str(path))
+    assert not read.relation_names and read.num_edges == 3

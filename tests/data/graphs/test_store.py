@@ -218,3 +218,18 @@ def test_a_home_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     with pytest.raises(UserError, match=r"cannot write .*Permission denied; set SSL4RL_HOME"):
         store.write_graph(small(), {})
+
+
+def test_a_graph_json_of_something_else_is_no_converted_graph(tmp_path):
+    mine = tmp_path / "mine"
+    (mine / "2023").mkdir(parents=True)
+    (mine / "2023" / "thesis.txt").write_text("years of work")
+    (mine / "graph.json").write_text('{"nodes": [], "links": []}')
+    with pytest.raises(UserError, match="exists and is not a converted graph"):
+        store.convert("citations", mine)
+    assert (mine / "2023" / "thesis.txt").is_file() and "links" in (mine / "graph.json").read_text()
+    # Of its own versions alone a conversion removes the older ones.
+    for _ in range(3):
+        store.convert("citations", tmp_path / "ours")
+        (tmp_path / "ours" / "2023").mkdir(exist_ok=True)
+    assert (tmp_path / "ours" / "2023").is_dir()

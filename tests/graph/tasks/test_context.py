@@ -1,9 +1,12 @@
 """Context prediction: every group could have been the right one, and only one is."""
 
+import numpy as np
 import pytest
 
+from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.tasks.context import ContextPrediction
 from tests.audit.every_case import relation_graph
@@ -37,3 +40,25 @@ def test_what_it_needs_is_said(house):
         ContextPrediction(house)
     with pytest.raises(NotApplicable, match="edges between so many of its nodes"):
         ContextPrediction(relation_graph())
+
+
+@pytest.mark.parametrize("num_neighbors", [1, 2])
+def test_texts_of_neighbours_are_offered_once_where_texts_repeat(num_neighbors):
+    rng = np.random.default_rng(0)
+    edges = rng.integers(600, size=(2, 1500))
+    edges = edges[:, edges[0] != edges[1]]
+    texts = [f"name {node % 35}" for node in range(600)]
+    task = ContextPrediction(
+        TextAttributedGraph.from_edges("names", texts, edges), knobs={"num_neighbors": num_neighbors}
+    )
+    examples = [task.example(index) for index in range(60)]
+    for example in examples:
+        around = {texts[node] for node in task.view.full.around(example.meta["target"]).tolist()}
+        fitting = [all(texts[node] in around for node in group) for group in example.meta["groups"]]
+        assert sum(fitting) == 1
+    assert find_ambiguous(task, examples) == []
+    # The audit sees it: the right group once more, under another letter.
+    planted = examples[0]
+    groups, gold = planted.meta["groups"], "ABCD".index(planted.gold)
+    groups[(gold + 1) % 4] = groups[gold]
+    assert any("neighbour" in found or "linked" in found for found, _ in find_ambiguous(task, [planted]))

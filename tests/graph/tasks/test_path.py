@@ -3,9 +3,12 @@
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.tasks.path import PathQuery
 from tests.audit.every_case import relation_graph, sparse_graph
 
@@ -70,3 +73,17 @@ def test_no_entity_is_called_like_another_ones_letter():
 def test_where_wrong_ends_come_from_is_no_setting():
     with pytest.raises(UserError, match=r"task\.num_near=3"):
         PathQuery(sparse_graph(), knobs={"num_near": 3})
+
+
+def test_no_wrong_end_reads_like_another_right_one():
+    rng = np.random.default_rng(0)
+    edges = rng.integers(600, size=(2, 2500))
+    edges = edges[:, edges[0] != edges[1]]
+    relations = rng.integers(3, size=edges.shape[1])
+    texts = [f"name {node % 35}" for node in range(600)]
+    graph = TextAttributedGraph.from_edges(
+        "names", texts, edges, directed=True, relations=relations, relation_names=["one", "two", "three"]
+    )
+    task = PathQuery(graph)
+    examples = [task.example(index) for index in range(40)]
+    assert task.redrawn["a wrong end reads like another that is right"] and find_ambiguous(task, examples) == []
