@@ -153,7 +153,8 @@ def test_a_model_is_asked_what_its_replies_rest_on(audit, monkeypatch):
 def test_a_set_without_images_to_try_on_is_not_testable(audit, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path / "home"))
     for number in range(12):
-        folder = tmp_path / "set" / ("train" if number < 8 else "test")
+        # Of a single image for training, none is left to hold out.
+        folder = tmp_path / "set" / ("train" if number < 1 else "test")
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(256, size=(64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
