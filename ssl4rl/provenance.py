@@ -18,10 +18,13 @@ class Provenance:
     """The model by content, None where that is not known."""
     task_versions: Mapping[str, int]
     processes: int = 1
+    heldout: str | None = None
+    """What is held out, where the recipe need not say it."""
 
     def record(self, run: Run) -> None:
         """Writes it into the run's environment.json."""
-        run.write_environment(self.sources, self.model, self.task_versions, self.processes)
+        about = {"processes": self.processes, "heldout": self.heldout}
+        run.write_environment(self.sources, self.model, self.task_versions, **about)
 
     def changes(self, run: Run) -> list[str]:
         """What is no longer as the run has recorded it, in words; of a run that recorded nothing yet, nothing is."""
@@ -38,6 +41,9 @@ class Provenance:
                 changes.append(f"{task} (version {then}, now {now})")
         if before.get("processes", 1) != self.processes:
             changes.append(f"the number of processes ({before.get('processes', 1)}, now {self.processes})")
+        # Runs of before did not record it, and other data or versions are other examples.
+        if not changes and before.get("heldout", self.heldout) != self.heldout:
+            changes.append(f"what is held out ({before['heldout']}; now {self.heldout})")
         if before.get("recipe", run.config_hash) != run.config_hash:
             changes.append(f"the recipe ({CONFIG} was edited)")
         return changes

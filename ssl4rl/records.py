@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -164,8 +165,14 @@ class HeldoutAnswer(BaseModel):
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:
-    """A record as one line of a JSON-lines file; what is not valid Unicode becomes a question mark."""
-    return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    """A record as one line of a JSON-lines file; what is not valid Unicode becomes a question mark.
+
+    JSON has no NaN and no infinity: a field that is one is null.
+    """
+    fields = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }
+    return (json.dumps(fields, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
 def parse_json(text: str | bytes) -> Any:

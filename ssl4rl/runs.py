@@ -275,17 +275,11 @@ class Run:
         self.write(CONFIG, dump_yaml(config))
 
     def write_environment(
-        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int], processes: int = 1
+        self, sources: Sequence[UsedSource], model: str | None, task_versions: Mapping[str, int], **about: Any
     ) -> None:
-        """Writes environment.json: this machine, and what the run's recipe, data and model are by content."""
-        about = {
-            "model": model,
-            "sources": [asdict(source) for source in sources],
-            "task_versions": task_versions,
-            "processes": processes,
-            "recipe": self.config_hash,
-        }
-        self.write_json(ENVIRONMENT, {**environment(), **about})
+        """Writes environment.json: this machine, what the recipe, data and model are by content, and ``about``."""
+        contents = {"sources": [asdict(source) for source in sources], "model": model, "task_versions": task_versions}
+        self.write_json(ENVIRONMENT, {**environment(), **contents, **about, "recipe": self.config_hash})
 
     @property
     def config_hash(self) -> str:

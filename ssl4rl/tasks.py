@@ -155,7 +155,7 @@ class Task(ABC, Generic[S, K]):
 
     def on_split(self, split: str) -> Task[S, K]:
         """The same task on another split of its source."""
-        return type(self)(self.source, split=split, level=self.level, knobs=self.overrides, seed=self.seed)
+        return type(self)(self.source, split=split, level=self.level, knobs=self.given, seed=self.seed)
 
     def changed(self, rung: Mapping[str, Any]) -> Self:
         """The same task at the ``level`` that is named, if one is, and with the knobs that are."""

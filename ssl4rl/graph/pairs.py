@@ -230,8 +230,10 @@ class PairTask(GraphTask[PK]):
         joining = self.view.full.between(int(head), int(tail))
         return {int(self.relations[other]) for other in joining if self.source.edge_index[0, other] == head}
 
-    def relation_options(self, edge: int, count: int, rng: np.random.Generator, slot: int | None = None) -> list[int]:
-        """The edge's relation, at ``slot``, among ``count``: what its head and tail take elsewhere, then any.
+    def relation_options(self, edge: int, count: int, rng: np.random.Generator) -> list[int]:
+        """The edge's relation, anywhere among ``count``: what its head and tail take elsewhere, then any.
+
+        Where all of them would hold from head to tail, one is replaced by another that does not, if there is one.
 
         Raises:
             NotApplicable: if the graph has fewer relations than that.
@@ -246,8 +248,12 @@ class PairTask(GraphTask[PK]):
         near = rng.permutation(near[near != gold])[: count - 1]
         rest = np.setdiff1d(np.arange(len(self.source.relation_names)), [gold, *near])
         fill = rng.permutation(rest)[: count - 1 - len(near)]
-        slot = int(rng.integers(count)) if slot is None else slot
-        return inserted(gold, [int(relation) for relation in rng.permutation([*near, *fill])], slot)
+        others = [int(relation) for relation in (*near, *fill)]
+        true = self.relations_between(edge)
+        if true.issuperset(others) and len(wrong := np.setdiff1d(rest, list(true))):
+            others[-1] = int(rng.choice(wrong))
+        slot = int(rng.integers(count))
+        return inserted(gold, [int(relation) for relation in rng.permutation(others)], slot)
 
     def relations_near(self, head: int, tail: int) -> IntArray:
         """Relations that the head takes elsewhere as head or the tail as tail, over visible edges."""

@@ -53,7 +53,7 @@ def base_of(folder: Path) -> str:
 
 
 def merged(files: ModelFiles, dtype: str, adapter: Path | None = None) -> Any:
-    """The model with its adapter merged into the weights, or another ``adapter`` in its place.
+    """The model with its adapter merged into the weights, and ``adapter``, which was trained on that, as well.
 
     Raises:
         UserError: if the adapter does not fit.
@@ -62,8 +62,9 @@ def merged(files: ModelFiles, dtype: str, adapter: Path | None = None) -> Any:
 
     with checks.one_line(files.name), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
-        whole = PeftModel.from_pretrained(model, str(adapter or files.adapter)).merge_and_unload()
+        whole = checks.auto_class(files).from_pretrained(files.path, dtype=dtype, trust_remote_code=False)
+        for folder in filter(None, (files.adapter, adapter)):
+            whole = PeftModel.from_pretrained(whole, str(folder)).merge_and_unload()
     # PEFT only warns of weights that are not there, and leaves them as they were initialised.
     if any("missing adapter keys" in str(warning.message) for warning in caught):
         raise UserError(f"adapter {files.name!r} lacks weights; copy its folder again")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import TrainerCallback
+
+from ssl4rl.errors import UserError
 
 GUARDED = 0.1
 """What a flat group counts for where the loss has a guard (KL or entropy), which also acts on flat groups.
@@ -16,7 +19,11 @@ Were it 0, a model that has collapsed, all of whose groups are flat, could never
 
 
 class StepCallback(TrainerCallback):  # type: ignore[misc]
-    """Hands on the metrics of each logged step, on the main process."""
+    """Hands on the metrics of each logged step, on the main process.
+
+    Raises:
+        UserError: after a step whose loss is not a number, as its update has spoilt all weights.
+    """
 
     def __init__(self, on_step: Callable[[int, dict[str, Any]], None]) -> None:
         self.on_step = on_step
@@ -25,6 +32,11 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         # The trainer also logs its run time at the end, which is not a step.
         if state.is_world_process_zero and logs and "loss" in logs:
             self.on_step(state.global_step, logs)
+            if not math.isfinite(logs["loss"]):
+                raise UserError(
+                    f"the loss of step {state.global_step} is not a number, so the weights are spoilt; lower the "
+                    f"learning rate ({args.learning_rate:g}) and begin again"
+                )
 
 
 class ScaledUpdates(TrainerCallback):  # type: ignore[misc]

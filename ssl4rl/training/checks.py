@@ -77,7 +77,9 @@ class BatchPlan:
 
     def steps_of_generation(self, step: int) -> range:
         """The optimiser steps that use the completions sampled just before step ``step`` (counted from 1)."""
-        return range(step, step + max(1, self.generation_period // self.gradient_accumulation_steps))
+        period, accumulation = self.generation_period, self.gradient_accumulation_steps
+        last = (step * accumulation - 1) // period  # the last generation that is sampled in this step
+        return range(step, ((last + 1) * period - 1) // accumulation + 2)
 
 
 def _integer(grpo: dict[str, Any], name: str, default: int | None = None) -> int:

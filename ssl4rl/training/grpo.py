@@ -55,6 +55,7 @@ def _settings(prepared: Prepared, sampler: str, folder: Path) -> dict[str, Any]:
     multiple = prepared.plan.save_multiple
     defaults = {
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # which would hide a loss that is not a number
         "report_to": "none",
         "disable_tqdm": True,
         "shuffle_dataset": False,

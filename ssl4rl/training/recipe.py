@@ -184,10 +184,11 @@ class Recipe(Section):
     """One task, or several as a mixture."""
     difficulty: Literal["fixed", "staged", "adaptive"] = "fixed"
     """``fixed``: the level of each task; or along its ladder, ``staged`` in equal parts of the run from easy to hard,
-    or ``adaptive``, the more of a rung the more its replies differ in what they earn. Held out is always the level."""
+    or ``adaptive``, the more of a rung the more its replies differ in the task's score, whatever ``reward`` is. Held
+    out is always the level."""
     mixing: Literal["weights", "learnability", "bandit"] = "weights"
     """Shares of the tasks of a mixture: their ``weights``; by ``learnability``, the more of a task the more its replies
-    differ in what they earn; or a ``bandit`` on held-out progress per generated token."""
+    differ in the task's score, whatever ``reward`` is; or a ``bandit`` on held-out progress per generated token."""
     corrupt: Literal["text", "edges", "image"] | None = None
     """A control: training prompts lose what the answer should rest on, under the right answers: ``text`` blanks the
     texts of shown nodes, ``edges`` shows another graph's neighbours, ``image`` shows grey images."""
@@ -209,8 +210,8 @@ class Recipe(Section):
     """Multiply the learning rate of each step by the share of its groups that are not flat."""
     log_completions_every: int = Field(default=10, ge=1)
     """The completions of every n-th step are written to completions.jsonl."""
-    grpo: dict[str, Any] = Field(default_factory=lambda: dict(QUICKSTART_GRPO))
-    """Passed to trl.GRPOConfig unchanged."""
+    grpo: dict[str, Any] = Field(default_factory=lambda fields: _default_grpo(fields["model"]))
+    """Passed to trl.GRPOConfig unchanged; what it is without one depends on the model."""
 
     @model_validator(mode="after")
     def _compared(self) -> Recipe:
@@ -237,3 +238,7 @@ def default_grpo(model: str, *, lora: bool) -> dict[str, Any]:
     if model in QUICKSTART:
         return dict(QUICKSTART[model])
     return {**MODEL_GRPO, **({"learning_rate": LORA_LEARNING_RATE} if lora else {})}
+
+
+def _default_grpo(model: ModelSettings) -> dict[str, Any]:
+    return default_grpo(model.path, lora=model.lora is not None)

@@ -31,7 +31,7 @@ FREE = (
 def provenance(prepared: Prepared) -> Provenance:
     """What decides the run besides its recipe."""
     tasks = prepared.tasks
-    return Provenance(tasks.sources, prepared.files.fingerprint, tasks.versions, num_processes())
+    return Provenance(tasks.sources, prepared.files.fingerprint, tasks.versions, num_processes(), tasks.asked)
 
 
 def resume_command(prepared: Prepared, run: Path, max_time: float | None = None) -> str:

@@ -317,12 +317,7 @@ class Training:
         return trainer
 
     def _on_step(self, step: int, logs: Mapping[str, Any]) -> None:
-        # JSON has no NaN: a loss that is not a number is null.
-        record = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in logs.items()
-        }
-        self.run.append(METRICS, {"step": step, "seconds": self._seconds(), **record})
+        self.run.append(METRICS, {"step": step, "seconds": self._seconds(), **logs})
         self.display.step(step, logs)
 
     def _on_generation(self, step: int, records: Sequence[Completion]) -> None:

@@ -71,8 +71,12 @@ def on_ladders(tasks: Tasks, recipe: Recipe) -> Tasks:
     if recipe.mixing == "bandit":
         if not (recipe.heldout.every and recipe.heldout.examples):
             raise UserError("mixing=bandit follows held-out progress: set heldout.examples and heldout.every above 0")
-        if len(parts_of(tasks.heldout)) != len(parts):
-            raise UserError("mixing=bandit follows the held-out progress of each task: hold out the same tasks")
+        if [(part.source.name, part.name) for part in parts_of(tasks.heldout)] != [
+            (part.source.name, part.name) for part in parts
+        ]:
+            raise UserError(
+                "mixing=bandit follows the held-out progress of each task: hold out the same tasks, in their order"
+            )
     if recipe.difficulty == "fixed" and recipe.mixing == "weights":
         return tasks
     ladders = [[part] for part in parts] if recipe.difficulty == "fixed" else _ladders(parts, recipe)

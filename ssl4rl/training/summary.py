@@ -107,11 +107,16 @@ def _describe_scale(run: Prepared) -> list[str]:
     tokens += completions // plan.num_generations * run.longest.tokens
     lines.append(f"at most {tokens:,} tokens an optimiser step, each prompt counted once a group")
     if run.num_weights is not None:
-        size = WEIGHT_BYTES.get(run.recipe.model.dtype, 2)
-        weights = run.num_weights * size / 2**30
+        dtype = run.recipe.model.dtype
+        if dtype == "auto":
+            dtype = str(run.files.config.dtype).removeprefix("torch.")
+        weights = run.num_weights * WEIGHT_BYTES.get(dtype, 4) / 2**30
         # Adam keeps two numbers a weight, in the weight's own type.
-        trained = 0.0 if run.recipe.model.lora else 3 * weights
-        more = "and adapters" if run.recipe.model.lora else "gradients and Adam's moments"
+        trained, more = 3 * weights, "gradients and Adam's moments"
+        if run.recipe.model.lora:
+            trained, more = 0.0, "and adapters"
+        elif grpo.get("beta", 0.0):
+            trained, more = 4 * weights, "gradients, Adam's moments and the model that grpo.beta compares with"
         lines.append(
             f"memory of each process: {weights + trained:.2f} GiB for {run.num_weights / 1e6:,.1f} million weights, "
             f"{more}, and less where FSDP or DeepSpeed shard them; activations come on top, and are most for small ones"

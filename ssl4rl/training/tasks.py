@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,19 +32,25 @@ class Tasks:
         """A task, which is evaluated on its split ``val``.
 
         Raises:
-            UserError: for a benchmark, whose labels are not to be trained on.
+            UserError: for a benchmark, whose labels are not to be trained on, or a task of another split than train.
         """
         for part in parts_of(task):
             if isinstance(part, Benchmark):
                 raise UserError(f"{part.name} is a benchmark: it is for evaluation, and cannot be trained on")
+        if task.split != "train":
+            raise UserError(
+                f"{task.label} is of split {task.split}, which is for evaluation; train on it with split='train'"
+            )
         return cls(task, task.on_split("val"), used_sources([task]))
 
     def evaluated_on(self, heldout: AnyTask) -> Tasks:
         """The same training, evaluated on another task.
 
         Raises:
-            UserError: for a mixture with benchmarks.
+            UserError: for a mixture with benchmarks, or a task of the split that training draws from.
         """
+        if heldout.split == "train" and not isinstance(heldout, Benchmark):
+            raise UserError(f"heldout: {heldout.label} is of split train; hold it out with split='val'")
         used = dict.fromkeys([*self.sources, *used_sources([heldout])])
         if isinstance(heldout, Mixture) and any(isinstance(part, Benchmark) for part in parts_of(heldout)):
             raise UserError("a mixture with benchmarks, which have a last item, cannot be held out; give one of them")
@@ -56,6 +63,13 @@ class Tasks:
             UserError: for a task that knows no such corruption.
         """
         return replace(self, train=_changed(self.train, lambda _: corrupt))
+
+    @property
+    def asked(self) -> str:
+        """What is held out, in words, with a hash of what decides its examples."""
+        held = self.heldout
+        digest = hashlib.sha256(repr(held.key).encode()).hexdigest()[:8]
+        return f"{held.label} on {held.source.name}/{held.split}, {digest}"
 
     @property
     def versions(self) -> dict[str, int]:
@@ -159,7 +173,7 @@ def describe(task: AnyTask) -> dict[str, Any]:
     entries = []
     for part, weight in zip(parts, weights, strict=True):
         dataset = origin_of(part.source) or part.source.name
-        entry = TaskEntry(name=part.name, dataset=dataset, level=part.level, weight=weight, knobs=part.overrides)
+        entry = TaskEntry(name=part.name, dataset=dataset, level=part.level, weight=weight, knobs=part.given)
         entries.append(entry)
     return {"seed": task.seed, "tasks": [entry.model_dump(mode="json") for entry in entries]}
 

@@ -10,8 +10,13 @@ import torch
 from ssl4rl.training.recipe import ModelSettings
 from ssl4rl.training.shared_images import bare
 
-VISION_TOWER = re.compile(r"(.*\.)?(visual|vision_tower|vision_model)\..*")
-"""The names of the parameters of a vision-language model that read images, in transformers."""
+READS_IMAGES = (
+    r"(visual|vision_\w+|embed_vision|image_(tower|encoder|model|newline)|vit|multi_?modal_projector|mm_projector|"
+    r"connector|aligner|qformer|perceiver(_resampler)?)"
+)
+VISION_TOWER = re.compile(rf"(.*\.)?{READS_IMAGES}(\..*)?")
+"""The names of the parameters of a vision-language model that read images, in transformers (5.17): those of its tower,
+and of what brings the tower's features into the language model."""
 
 
 def adapters(model: ModelSettings) -> Any:

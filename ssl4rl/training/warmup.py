@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ssl4rl.checkpoints import writing
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
+from ssl4rl.inference.lengths import REPLY_SETTING, check_example
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.lock import locked
 from ssl4rl.models import EMBEDDED
@@ -187,6 +188,7 @@ def make_trainer(
             dataset_kwargs={"skip_prepare_dataset": True},
             save_strategy="no",
             logging_steps=1,
+            logging_nan_inf_filter=False,
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=torch.cuda.is_available(),
@@ -194,7 +196,7 @@ def make_trainer(
             bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         ),
         train_dataset=Dataset.from_dict({"index": list(range(settings.steps * settings.batch_size))}),
-        data_collator=partial(collate, prepared.tasks.train, files),
+        data_collator=partial(collate, prepared.tasks.train, files, recipe.grpo.get("max_completion_length", 256)),
         processing_class=files.processor,
         callbacks=[StepCallback(on_step)],
         peft_config=trainable.adapters(recipe.model),
@@ -205,8 +207,12 @@ def make_trainer(
     return trainer
 
 
-def collate(task: AnyTask, files: ModelFiles, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-    """The inputs of a batch: prompts as they are asked, each with its gold reply, on which alone the loss is."""
+def collate(task: AnyTask, files: ModelFiles, reply_length: int, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+    """The inputs of a batch: prompts as they are asked, each with its gold reply, on which alone the loss is.
+
+    Raises:
+        UserError: for a prompt that leaves no room for ``reply_length`` tokens, or a gold reply that has more.
+    """
     import numpy as np
     import torch
 
@@ -219,6 +225,12 @@ def collate(task: AnyTask, files: ModelFiles, rows: Sequence[Mapping[str, int]])
         prompt = files.encoder.encode([files.messages(example)])
         reply = files.tokenizer(gold_reply(example), add_special_tokens=False)["input_ids"]
         reply = [*reply, files.tokenizer.eos_token_id if end is None else end]
+        check_example(files, example, len(prompt.ids[0]), reply_length, files.context_length())
+        if len(reply) > reply_length:
+            raise UserError(
+                f"the right reply to example {example.id} has {len(reply)} tokens, more than the {reply_length} that "
+                f"a reply may have; raise {REPLY_SETTING}"
+            )
         prompts.append(prompt)
         ids.append([*prompt.ids[0], *reply])
         labels.append([IGNORED] * len(prompt.ids[0]) + reply)

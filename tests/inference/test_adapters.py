@@ -9,7 +9,7 @@ import torch
 from odd_models import change_json, copy_tiny
 
 from ssl4rl.errors import UserError
-from ssl4rl.inference.adapters import save_adapter
+from ssl4rl.inference.adapters import merged, save_adapter
 from ssl4rl.inference.engines import Sampling, generate, open_engine
 from ssl4rl.inference.engines.transformers import load
 from ssl4rl.inference.messages import Messages
@@ -109,3 +109,13 @@ def test_adapters_that_do_not_fit(saved: Path, tmp_path: Path) -> None:
     assert "lacks weights" in refused()
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     assert "damaged or was cut off" in refused()
+
+
+def test_an_adapter_that_was_trained_on_an_adapter_is_merged_on_top_of_it(saved: Path, tmp_path: Path) -> None:
+    files, model = adapted(str(saved / "adapter"))
+    save_adapter(model, tmp_path / "second", files)
+    whole = merged(files, "float32", tmp_path / "second").state_dict()
+    both = model.merge_and_unload().state_dict()
+    alone = load(files, "float32").state_dict()
+    assert all(torch.allclose(whole[name], both[name], atol=1e-5) for name in both)
+    assert not all(torch.allclose(whole[name], alone[name], atol=1e-3) for name in both)

@@ -242,6 +242,20 @@ def test_steps_of_a_generation() -> None:
     assert list(plan.steps_of_generation(5)) == [5, 6, 7, 8] and plan.save_multiple == 4
 
 
+def test_steps_of_generations_that_end_within_a_step() -> None:
+    """Three micro-batches a generation, two a step: the first serves steps 1 and 2, the second steps 2 and 3."""
+    for steps, accumulation, iterations in ((3, 2, 1), (2, 3, 1), (1, 4, 1), (3, 4, 2), (5, 3, 1), (4, 2, 2)):
+        batches = {"steps_per_generation": steps, "gradient_accumulation_steps": accumulation}
+        plan = plan_batches(with_grpo(**batches, num_iterations=iterations))
+        served: dict[int, set[int]] = {}
+        for batch in range(60 * accumulation):
+            generation = batch // plan.generation_period
+            sampled_in = generation * plan.generation_period // accumulation + 1
+            served.setdefault(sampled_in, set()).add(batch // accumulation + 1)
+        for sampled_in, used in list(served.items())[:40]:
+            assert set(plan.steps_of_generation(sampled_in)) == used, (steps, accumulation, iterations)
+
+
 def test_the_recipes_are_valid_yaml_mappings() -> None:
     assert all(isinstance(yaml.safe_load(file.read_text()), dict) for file in CONFIGS.glob("*.yaml"))
 

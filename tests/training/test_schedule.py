@@ -245,6 +245,9 @@ def test_a_bandit_needs_held_out_scores() -> None:
     recipe = toy_recipe(Path(), mixing="bandit", tasks=[{}, {}], heldout={"examples": 8, "every": 2})
     with pytest.raises(UserError, match="hold out the same tasks"):
         on_ladders(Tasks.of(task).evaluated_on(Toy(ToySource(), split="val")), recipe)
+    turned = Mixture([Other(ToySource(), split="val"), Toy(ToySource(), split="val")])
+    with pytest.raises(UserError, match="hold out the same tasks, in their order"):
+        on_ladders(Tasks.of(task).evaluated_on(turned), recipe)
 
 
 class OneLevel(Toy):

@@ -11,9 +11,17 @@ import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import ENGINES, REWARDS
-from ssl4rl.training.recipe import QUICKSTART_GRPO, QUICKSTART_VISION_GRPO, Recipe
+from ssl4rl.training.recipe import (
+    LORA_LEARNING_RATE,
+    MODEL_GRPO,
+    QUICKSTART_GRPO,
+    QUICKSTART_VISION_GRPO,
+    Lora,
+    ModelSettings,
+    Recipe,
+)
 from ssl4rl.training.run import _resolve
-from ssl4rl.training.tasks import PartNames
+from ssl4rl.training.tasks import PartNames, build_tasks, describe
 
 SMALL: dict[str, Any] = {
     "engine": "transformers",
@@ -48,7 +56,7 @@ def test_three_steps_on_a_task(tmp_path: Path) -> None:
             "dataset": "citations",
             "level": "easy",
             "weight": 1.0,
-            "knobs": task.overrides,
+            "knobs": task.given,
             "ladder": None,
         }
     ]
@@ -198,3 +206,44 @@ def test_another_task_is_held_out(model_folder: Path, tmp_path: Path) -> None:
     )
     assert [source.name for source in run.used_sources] == ["toys", "others"]
     assert yaml.safe_load((run.path / "config.yaml").read_text())["heldout"]["examples"] == 4
+
+
+def test_splits_that_are_not_for_training_or_not_for_evaluation_are_refused(model_folder: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model": str(model_folder), "engine": "transformers", **SMALL}
+    val = toy_tasks().heldout
+    with pytest.raises(UserError, match=r"toy@medium is of split val, .*split='train'"):
+        ssl4rl.train(val, tmp_path / "run", **settings)
+    with pytest.raises(UserError, match=r"is of split val, .*split='train'"):
+        ssl4rl.train(ssl4rl.mix([val, Letters(ToySource("others"), split="val")]), tmp_path / "run", **settings)
+    with pytest.raises(UserError, match=r"heldout: toy@medium is of split train; .*split='val'"):
+        ssl4rl.train(toy_tasks().train, tmp_path / "run", heldout=Letters(ToySource("others")), **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_held_out_cannot_change_on_a_resume(model_folder: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"heldout_examples": 4, "model": str(model_folder), "engine": "transformers"}
+    settings["grpo"] = {**SMALL["grpo"], "max_completion_length": 8}
+    train, run = toy_tasks().train, tmp_path / "run"
+    ssl4rl.train(train, run, heldout=Letters(ToySource(), split="test"), max_time=0.001, **settings)
+    with pytest.raises(UserError, match=r"what is held out \(.*toys/test, .*toys/val, .*\) changed"):
+        ssl4rl.train(train, run, resume=True, **settings)
+    with pytest.raises(UserError, match="what is held out"):
+        ssl4rl.train(train, run, heldout=Letters(ToySource(), split="test", seed=1), resume=True, **settings)
+    ssl4rl.train(train, run, heldout=Letters(ToySource(), split="test"), resume=True, **settings)
+
+
+def test_a_knob_that_is_named_stays_as_it_is_named() -> None:
+    medium = ssl4rl.task("link", level="medium")
+    named = ssl4rl.task("link", level="medium", fanout=medium.knobs.fanout)
+    hard = ssl4rl.task("link", level="hard").knobs.fanout
+    assert hard != medium.knobs.fanout
+    for same in (named.on_split("val"), build_tasks(Recipe.model_validate(describe(named))).train):
+        assert same.changed({"level": "hard"}).knobs.fanout == medium.knobs.fanout
+
+
+def test_a_recipe_made_in_python_has_the_grpo_of_its_model() -> None:
+    assert Recipe().grpo == QUICKSTART_GRPO
+    assert Recipe(model=ModelSettings(path="Qwen/Qwen2.5-0.5B-Instruct")).grpo == MODEL_GRPO
+    lora = ModelSettings(path="some/model", lora=Lora())
+    assert Recipe(model=lora).grpo["learning_rate"] == LORA_LEARNING_RATE
+    assert _resolve(Recipe(model=lora), {}).grpo == Recipe(model=lora).grpo

@@ -69,3 +69,18 @@ def test_without_the_hooks_both_copies_are_made(model_folder: Path, tmp_path: Pa
     vocabulary, width = model.get_output_embeddings().weight.shape
     assert [shape for shape in watch.shapes if len(shape) == 3 and {*shape[1:]} == {vocabulary, width}]
     assert (5, 12, model.config.intermediate_size) in watch.cast
+
+
+def test_what_reads_images_is_known_by_name() -> None:
+    for name in (
+        "model.visual.merger.mlp.0.weight",
+        "model.multi_modal_projector.linear_1.weight",
+        "model.vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias",
+        "model.connector.modality_projection.proj",
+        "model.image_newline",
+        "model.aligner.fc1.weight",
+        "qformer.layer.0.weight",
+    ):
+        assert trainable.VISION_TOWER.fullmatch(name), name
+    for name in ("model.language_model.layers.0.mlp.up_proj.weight", "lm_head.weight", "model.revision.weight"):
+        assert not trainable.VISION_TOWER.fullmatch(name), name

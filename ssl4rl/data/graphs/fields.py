@@ -292,6 +292,8 @@ def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, I
     if not columns:
         columns = {split: nodes[None] for split, nodes in _listed(fields, count).items()}
     if not columns:
+        if number is not None:
+            check_number(number, [], fields.place)
         return {}, {}
     several = max(len(rows) for rows in columns.values())
     for split, rows in columns.items():

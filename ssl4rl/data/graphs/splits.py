@@ -46,9 +46,9 @@ def chosen_columns(columns: Sequence[str], number: int | None, place: str) -> tu
         if mask is not None:
             found.setdefault(mask[0], {})[mask[1]] = column
     numbers = sorted({each for masks in found.values() if len(masks) > 1 for each in masks})
-    if number is None:
-        number = numbers[0] if numbers else 0
-    check_number(number, numbers or [0], place)
+    if number is not None:
+        check_number(number, numbers or [0] * bool(found), place)
+    number = (numbers[0] if numbers else 0) if number is None else number
     return {
         split: masks[number] if number in masks else next(iter(masks.values()))
         for split, masks in found.items()
@@ -62,6 +62,8 @@ def check_number(number: int, numbers: Sequence[int], place: str) -> None:
     Raises:
         UserError: if there is none of that number.
     """
+    if not numbers:
+        raise UserError(f"{place}: there is no mask, so that `mask: {number}` in dataset.yaml picks none; remove it")
     if number not in numbers:
         raise UserError(f"{place}: there is no mask {number}; they are numbered {numbers[0]} to {numbers[-1]}")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ssl4rl.drafts import Draft
@@ -42,6 +43,22 @@ class RelationPrediction(GraphBenchmark[RelationKnobs], PairTask[RelationKnobs])
         self.triples: IntArray = self.item_rng().permutation(self.asked)
         # Refuses now, not at the first item, a graph without relations.
         self.relations[self.triples[0]]
+        self.triples = self.triples[~self._all_hold(self.triples)]
+        if not len(self.triples):
+            raise NotApplicable(
+                f"graph {self.source.name}: of each {self.split} edge all {known} relations hold between its ends, so "
+                "there is nothing to choose from"
+            )
+
+    def _all_hold(self, edges: IntArray) -> NDArray[np.bool_]:
+        """Whether every relation holds between the ends of these edges [M], so that each answer would be right."""
+        pairs = self.source.edge_index[0] * self.source.num_nodes + self.source.edge_index[1]
+        _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+        known = len(self.source.relation_names)
+        several = counts[which[edges]] >= known  # few of them, which are looked at one by one
+        return np.array(
+            [few and len(self.relations_between(edge)) == known for few, edge in zip(several, edges, strict=True)]
+        )
 
     @property
     def size(self) -> int:

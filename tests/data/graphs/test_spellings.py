@@ -178,6 +178,8 @@ def test_masks_by_number(tmp_path: Path) -> None:
     assert "mask 1 of 2" in dict(check_folder(path).summary.rows)["node splits"]
     (path / "dataset.yaml").write_text("mask: 7\n")
     assert "there is no mask 7; they are numbered 0 to 1" in problem(path)
+    plain = folder(tmp_path / "plain", numbered(), settings="mask: 0\n")
+    assert "there is no mask, so that `mask: 0` in dataset.yaml picks none; remove it" in problem(plain)
 
 
 def test_a_split_of_edges(tmp_path: Path) -> None:

@@ -63,6 +63,41 @@ def test_relation_offers_k_or_all_and_accepts_every_true_one(kinship):
     assert len(benchmark.choices(RelationPrediction(kinship, split="test", knobs={"num_options": 2}).example(0))) == 2
 
 
+@pytest.mark.parametrize("num_relations", [2, 3])
+@pytest.mark.parametrize("num_options", [2, None])
+def test_some_option_of_every_relation_item_is_wrong(num_relations, num_options):
+    """Where all relations that there are hold between two nodes, nothing is asked of them."""
+    rng = np.random.default_rng(0)
+    pairs = np.array([(a, b) for a in range(20) for b in range(20) if a != b and rng.random() < 0.4])
+    held = [(pair, relation) for pair in pairs for relation in range(num_relations) if rng.random() < 0.7]
+    graph = TextAttributedGraph.from_edges(
+        "friends",
+        [f"friend {i}" for i in range(20)],
+        np.array([pair for pair, _ in held]).T,
+        directed=True,
+        relations=np.array([relation for _, relation in held]),
+        relation_names=["likes", "knows", "helps"][:num_relations],
+    )
+    benchmark = RelationPrediction(graph, split="test", knobs={"num_options": num_options})
+    assert 0 < benchmark.size < len(benchmark.asked)
+    for example in map(benchmark.example, range(benchmark.size)):
+        assert 0 < len(accepted_answers(example)) < len(benchmark.choices(example)) and example.chance < 1
+
+
+def test_relations_that_all_hold_everywhere_are_not_asked_about():
+    pairs = np.array([(a, (a + step) % 30) for a in range(30) for step in (1, 2, 5)])
+    graph = TextAttributedGraph.from_edges(
+        "friends",
+        [f"friend {i}" for i in range(30)],
+        np.concatenate([pairs, pairs]).T,
+        directed=True,
+        relations=np.repeat([0, 1], len(pairs)),
+        relation_names=["likes", "knows"],
+    )
+    with pytest.raises(NotApplicable, match="all 2 relations hold between its ends"):
+        RelationPrediction(graph, split="test")
+
+
 def test_more_options_than_letters_are_numbered():
     rng = np.random.default_rng(0)
     names = [f"kind {i}" for i in range(40)]
