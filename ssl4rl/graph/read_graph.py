@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import dropwhile, takewhile
 from typing import Any, NamedTuple
 
-ARROW = r"<?--(?:[^\[]*?--)??>? "
-"""With a relation's name or without; a name with a bracket is not read."""
+ARROW = r"(?><?--(?:.*?--)??>? (?=\[\d+\]))"
+"""With a relation's name or without; up to the first node, as its text may hold an arrow, too."""
 NODE_LINE = re.compile(rf" *(?:{ARROW})?\[(\d+)\] (.*)")
 NODE_OBJECT = re.compile(r'(\{"id": (\d+), "text": ".*"\})\]?,')
-EDGE_LINE = re.compile(r"\[(\d+)\] --.*?-*>? ?\[(\d+)\]")
+EDGE_LINE = re.compile(rf"\[(\d+)\] {ARROW}\[(\d+)\]")
 SHORT_EDGES = re.compile(r"(?:Other edges|Edges): (.*)\.")
 SHORT_EDGE = re.compile(r"(\d+)(?:->|-)(\d+)")
 ADJACENT = re.compile(rf"  ({ARROW})(\[\d+\](?:: .*|(?:, \[\d+\])*))")

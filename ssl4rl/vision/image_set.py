@@ -133,6 +133,11 @@ def image_item(content_hash: str) -> str:
     return f"image:{content_hash[:16]}"
 
 
+def _fewest_of(count: int) -> int:
+    """How many of so many distinct images are held out at least."""
+    return max(1, min(FEWEST_HELD_OUT, count // 10))
+
+
 def _drawn_splits(draws: NDArray[np.float64]) -> IntArray:
     """The split of each distinct image by its draw from [0, 1), the same in every large set that holds the image.
 
@@ -142,7 +147,7 @@ def _drawn_splits(draws: NDArray[np.float64]) -> IntArray:
     splits = np.zeros(len(draws), dtype=np.int64)
     if len(draws) >= len(SPLITS):
         order = np.argsort(draws)
-        least = max(1, min(FEWEST_HELD_OUT, len(draws) // 10))
+        least = _fewest_of(len(draws))
         num_val = max(least, int((draws < VAL_SHARE).sum()))
         num_test = max(least, int((draws < VAL_SHARE + TEST_SHARE).sum()) - num_val)
         splits[order[:num_val]] = SPLITS.index("val")
@@ -165,7 +170,7 @@ def _completed_splits(given: IntArray, which: IntArray, draws: NDArray[np.float6
             own = np.unique(which[in_train])
             if len(own) > 1 and not drawn[own].any():
                 # Of a small set none may be drawn: those with the least draws are held out.
-                drawn[own[np.argsort(draws[own])][: max(1, min(FEWEST_HELD_OUT, len(own) // 10))]] = True
+                drawn[own[np.argsort(draws[own])][: _fewest_of(len(own))]] = True
             splits[in_train & drawn[which]] = SPLITS.index(split)
     return splits
 

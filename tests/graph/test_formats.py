@@ -38,7 +38,9 @@ def graphs(draw):
         np.array(ends, dtype=np.int64).reshape(-1, 2).T,
         directed=draw(st.booleans()),
         relations=np.array([place % 2 for place in range(len(ends))]) if draw(st.booleans()) else None,
-        relation_names=["parent of", "met--at"],
+        relation_names=draw(
+            st.sampled_from([["parent of", "met--at"], ["cites [3] of", "[2]"], ["a --> b", "of [1]: x"]])
+        ),
         edge_texts=draw(st.lists(TEXTS, min_size=len(ends), max_size=len(ends))) if draw(st.booleans()) else None,
     )
 
@@ -49,7 +51,7 @@ def written_in(graph, graph_format, **options):
     return write_subgraph(graph, every, form, text_budget=4000, **options)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=400)
 @given(graphs(), st.sampled_from(FORMATS), st.data())
 def test_nodes_and_edges_can_be_read_back_from_every_format(graph, name, data):
     written = written_in(graph, name, keep=data.draw(st.sets(st.integers(0, graph.num_nodes - 1), max_size=2)))
