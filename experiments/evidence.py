@@ -45,8 +45,8 @@ from ssl4rl.training.warmup import Settings, warm_up
 RECIPE = Path(__file__).parents[1] / "configs" / "laptop-graph.yaml"
 RESULTS = Path(__file__).parent / "results" / "evidence"
 STEPS, ITEMS, FEWER = 80, 300, 150
-"""Steps of training, and questions of a set; those about structure and forgetting are fewer, as a core answers about one
-a second."""
+"""Steps of training, and questions of a set; those about structure and forgetting are fewer, as a core answers about
+one a second."""
 PROMPTS = 8
 """Prompts of a step, and so examples of a supervised step."""
 SFT, LABELS, MIXTURE = "sft", "labels", "mixture"
