@@ -25,7 +25,7 @@ from typing import Any
 from ssl4rl.checkpoints import STAGING
 from ssl4rl.records import read_lines
 
-RESULTS = Path(__file__).parent / "results" / "kills.json"
+RESULTS = Path(__file__).parent / "results"
 TIMES = {"seconds", "step_time"}
 TRAINING = [
     "grpo.max_steps=6",
@@ -240,7 +240,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--engine", default="transformers")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, help="by default experiments/results/kills_ENGINE.json")
     options = parser.parse_args()
     found: list[Series] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -259,7 +259,8 @@ def main() -> None:
     good = sum(len(series.kills) for series in found if not series.problem)
     about = {"engine": options.engine, "seed": options.seed, "kills": len(kills), "resumed_and_equal": good}
     about["in_write"] = sum(kill.in_write for kill in kills)
-    options.output.write_text(json.dumps({**about, "series": [asdict(series) for series in found]}, indent=1) + "\n")
+    output = options.output or RESULTS / f"kills_{options.engine}.json"
+    output.write_text(json.dumps({**about, "series": [asdict(series) for series in found]}, indent=1) + "\n")
     print(f"{good} of {len(kills)} kills: resumed, and equal at the end; {about['in_write']} of them in a write")
 
 
