@@ -28,7 +28,8 @@ class JigsawKnobs(VisionKnobs):
     gap: float = Field(0.1, ge=0, le=0.5)
     """Share of a piece's side that is cut away (half of it at either end), so that edges alone do not match."""
     min_patch: int = Field(28, ge=4, le=512)
-    """Least side of a piece in pixels, as shown and in the file; the paper's code skips pieces under 28."""
+    """Least side of a piece in pixels: as it is shown where images are scaled to ``size``, and in the file with what
+    ``gap`` cuts away; the paper's code skips pieces under 28."""
     reward: Literal["exact", "partial", "slots"] = "exact"
     """``exact``: 1 for all places right, else 0; ``partial``: the share of places right, if the answer is a
     permutation; ``slots``: that share without the check, as in the paper's code."""
