@@ -102,14 +102,17 @@ ANSWER_TAG = re.compile(r"<\s*(?:(/)\s*)?answer\s*>", re.IGNORECASE)
 THOUGHT = re.compile(r"<\s*think\s*>", re.IGNORECASE)
 END_OF_THOUGHT = re.compile(r"<\s*/\s*think\s*>", re.IGNORECASE)
 WIDTHS = str.maketrans(
-    "".join(chr(0xFF01 + i) for i in range(94)) + "\u3000、。【】「」",
-    "".join(chr(0x21 + i) for i in range(94)) + " ,.[][]",
+    "".join(chr(0xFF01 + i) for i in range(94)) + "\u3000、。【】「」『』《》",
+    "".join(chr(0x21 + i) for i in range(94)) + " ,.[][][][]",
 )
 """Full-width letters, digits and punctuation to the plain ones."""
-_WRAPPERS = str.maketrans("", "", "()[]{}\"'`*“”‘’«»")
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_WRAPPERS = str.maketrans("", "", "()[]{}\"'`*$“”„‘’‚«»‹›" + _UNSEEN)
+_TOUCHING = re.compile(r"(?<=[)\]}])(?=[(\[{])")
+_LATEX = re.compile(r"\\(?:boxed|text(?:bf)?|math(?:bf|rm))\b")
 _SEPARATOR = re.compile(r"[,;\n]|\band\b", re.IGNORECASE)
-_HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐‑](?=[^\W\d_])")
-_END_MARKS = ".,;:!?"
+_DASH = re.compile(r"(?<=[^\W\d_])[-‐‑–](?=[^\W\d_])|(?<!\S)[-–—•](?!\S)")
+_END_MARKS = ".,;:!?…،؛؟"
 _PAIR = re.compile(r"=|:|->|→")
 
 
@@ -135,15 +138,21 @@ def extract(reply: str, bare: bool = False) -> str | None:
 
 @lru_cache(maxsize=4096)
 def normalise(answer: str) -> str:
-    """Lower case, single spaces; no brackets or quotes, no full stop or the like after a word, no hyphen within one.
+    """Lower case, single spaces; no brackets, quotes or LaTeX, no full stop or the like after a word, no hyphen within
+    one.
 
     >>> normalise(" (Top-Left)! ")
     'top left'
     >>> normalise("1.5, -2.")
     '1.5 -2'
     """
-    plain = _HYPHEN.sub(" ", unicodedata.normalize("NFC", answer).translate(WIDTHS).translate(_WRAPPERS).lower())
-    return " ".join(filter(None, (word.rstrip(_END_MARKS) for word in plain.split())))
+    plain = _DASH.sub(" ", _bare(unicodedata.normalize("NFC", answer)))
+    return " ".join(filter(None, (word.rstrip(_END_MARKS).lstrip(":").strip("_") for word in plain.split())))
+
+
+def _bare(answer: str) -> str:
+    """Plain widths and lower case; no LaTeX, brackets, quotes or characters that are not seen."""
+    return _LATEX.sub("", _TOUCHING.sub(" ", answer.translate(WIDTHS))).translate(_WRAPPERS).lower()
 
 
 def _parts(answer: str) -> list[str]:
@@ -248,9 +257,11 @@ def score_text(reply: str, gold: str, baseline: float, max_words: int, bare: boo
     return Score.of(max(0.0, (f1 - baseline) / (1 - baseline)), answer)
 
 
-_ANGLE = re.compile(r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º˚]|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise)?")
+_ANGLE = re.compile(
+    r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º˚]|\^?\\circ|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise|ccw)?"
+)
 _CELL = re.compile(
-    r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn)?\s*[:=]?\s*)?(\d{1,4})"
+    r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn|\.)?\s*[:=]?\s*)?(\d{1,4})"
 )
 _LONGEST_CELL = 100
 """Characters of an angle or a cell, brackets aside. Their patterns read spaces twice over; nobody writes so many."""
@@ -258,7 +269,7 @@ _LONGEST_CELL = 100
 
 def _short(answer: str) -> str:
     """The answer without brackets and end marks at its ends; empty where it is too long to be an angle or a cell."""
-    stripped = " ".join(answer.translate(WIDTHS).translate(_WRAPPERS).lower().split()).strip(f" {_END_MARKS}")
+    stripped = " ".join(_bare(answer).split()).strip(f" {_END_MARKS}")
     return stripped if len(stripped) <= _LONGEST_CELL else ""
 
 
@@ -301,7 +312,8 @@ def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact", ba
     answer = extract(reply, bare)
     if answer is None:
         return Score.unparsed()
-    items = [number for item in split_items(answer) for number in item.split()]
+    items = [each for item in split_items(answer) for each in item.split()]
+    items = [str(int(each)) if each.isdecimal() and len(each) < 5 else each for each in items]
     if reward != "slots" and sorted(items) != sorted(map(str, gold)):
         return Score.invalid(answer)
     right = sum(item == str(number) for item, number in zip(items, gold))  # noqa: B905 (either may be longer)

@@ -6,6 +6,7 @@ With one character per option, a pattern can speak of "the answer is OPTION" wha
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from ssl4rl.answers import WIDTHS
@@ -44,7 +45,8 @@ _SAME_TWICE = re.compile(rf"[(\[]?({MENTION})(?:[ ).:,\]}}(\[{{|–-]|\b(?:the|i
 
 def plain(text: str) -> str:
     """Plain widths, no markup; nothing that looks like a mention."""
-    return _MARKUP.sub("", _BULLET.sub("- ", _PRIVATE.sub(" ", text.translate(WIDTHS))))
+    composed = unicodedata.normalize("NFC", text).translate(WIDTHS)
+    return _MARKUP.sub("", _BULLET.sub("- ", _PRIVATE.sub(" ", composed)))
 
 
 class Mentions:
@@ -100,7 +102,7 @@ class Mentions:
 
     def _name_at(self, text: str, words: list[re.Match[str]], lower: list[str], i: int) -> tuple[int, set[int]]:
         for length in sorted(self._lengths.get(lower[i], ()), reverse=True):
-            places = self._names.get(tuple(lower[i : i + length]))
+            places = self._names.get(tuple(lower[i : i + length])) if i + length <= len(lower) else None
             if places and not _BREAK.search(text, words[i].end(), words[i + length - 1].start()):
                 return length, places
         return 1, set()
@@ -132,4 +134,5 @@ class Mentions:
 
 
 def _name_words(text: str) -> tuple[str, ...]:
-    return tuple(_WORD.findall(text.lower()))
+    # Words first: a capital may become two characters, of which one ends a word (İ).
+    return tuple(word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", text)))

@@ -121,14 +121,15 @@ def _normal_p(differences: Sequence[float], effective: float) -> float:
 
 def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> tuple[float, float]:
     """The interval of the mean of 0/1 ``values`` that come in ``clusters`` of similar ones: Wilson's interval at the
-    effective sample size (:meth:`Clusters.effective`).
+    effective sample size (:meth:`Clusters.effective`), of few clusters no more than there are.
 
     >>> [round(bound, 3) for bound in clustered([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 2, 2, 2, 2])]
     [0.055, 0.945]
     """
     if not len(values):
         return 0.0, 1.0
-    effective = Clusters([[cluster] for cluster in clusters]).effective(values)
+    grouped = Clusters([[cluster] for cluster in clusters])
+    effective = grouped.at_most(grouped.effective(values))
     return wilson(sum(values) / len(values) * effective, effective)
 
 

@@ -103,6 +103,16 @@ OUTCOMES = [
     ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "Option B", "invalid"),
     ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "B: it cites", "invalid"),
     ("score_any_of", {"accepted": ["B"], "choices": ["A", "B"]}, "（Ｂ）。", "correct"),
+    ("score_any_of", {"accepted": ["top left"], "choices": ["top left", "top right"]}, "Top–Left", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "90 CCW", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "$90^{\\circ}$", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "-90", "invalid"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "Row 3, Col. 1", "correct"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "[3][1]", "correct"),
+    ("score_cell", {"cell": [3, 1], "n": 3}, "31", "invalid"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "(3)(1)(2)", "correct"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "٣، ١، ٢", "correct"),
+    ("score_permutation", {"gold": [3, 1, 2]}, "312", "invalid"),
     ("score_subset", {"hidden": ["A", "C"], "candidates": ["A", "B", "C"]}, "A\nC", "correct"),
     ("score_subset", {"hidden": ["A", "C"], "candidates": ["A", "B", "C"]}, "A, B, and C", "partial"),
     ("score_subset", {"hidden": ["A"], "candidates": ["A", "B"]}, "B", "wrong"),
@@ -156,7 +166,37 @@ def test_outcomes(name, arguments, answer, outcome):
     assert (plain.outcome, plain.parsed, plain.valid) == ("unparsed", False, False)
 
 
-DECORATIONS = ["{}", " {}\n", "({})", "[{}]", "**{}**", "{}.", '"{}"', "{}!", "`{}`", "（{}）", "“{}”。", "{})", "{}:"]
+DECORATIONS = [
+    "{}",
+    " {}\n",
+    "({})",
+    "[{}]",
+    "**{}**",
+    "{}.",
+    '"{}"',
+    "{}!",
+    "`{}`",
+    "（{}）",
+    "“{}”。",
+    "{})",
+    "{}:",
+    "__{}__",
+    "_{}_",
+    "{}…",
+    ":{}",
+    "- {}",
+    "„{}“",
+    "‹{}›",
+    "『{}』",
+    "《{}》",
+    "\u200f{}",
+    "{}\u200e",
+    "{}،",
+    "{}؟",
+    "${}$",
+    "\\boxed{{{}}}",
+    "$\\boxed{{\\text{{{}}}}}$",
+]
 
 
 def wide(text):

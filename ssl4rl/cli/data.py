@@ -69,7 +69,7 @@ def list_datasets(as_json: JsonOption = False) -> None:
     kinds = [SOURCE_KINDS.get(name) for name in SOURCE_KINDS.names()]
     sources = [kind.entry(name) for kind in kinds for name in kind.registry.names()]
     if as_json:
-        return print_json(sources)
+        return print_json(*sources)
     rows = [("name", "kind", "from", "here")]
     for source in sources:
         state = source.get("folder", "ready") if source["here"] else f"not yet: ssl4rl data fetch {source['name']}"

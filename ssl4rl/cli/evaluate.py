@@ -192,7 +192,7 @@ def _run_suite(
 
     folder, rows = run_suite(plan_suite(name, settings, side), output, resume=resume, say=_say)
     if as_json:
-        print_json(rows)
+        print_json(*rows)
         return
     console = Console(highlight=False, markup=False)
     print_suite(rows, side, console)

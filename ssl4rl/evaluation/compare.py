@@ -8,7 +8,7 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.ranking import is_ranking, queries_of
-from ssl4rl.evaluation.scores import check_scored, per_question, question_of
+from ssl4rl.evaluation.scores import check_scored, check_whole, per_question, question_of
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference
@@ -54,6 +54,9 @@ def compare(first: Run, second: Run) -> Comparison:
     """
     old, new = first.predictions(), second.predictions()
     check_scored(old, first.path)
+    for run, predictions in ((first, old), (second, new)):
+        check_whole(run, predictions)
+    _check_same_data(first, second)
     benchmark = _shared_benchmark(first, second, old[0], new[0])
     later = {prediction.item: prediction for prediction in new}
     pairs = [(prediction, later[prediction.item]) for prediction in old if prediction.item in later]
@@ -89,6 +92,14 @@ def _shared_benchmark(first: Run, second: Run, old: Prediction, new: Prediction)
                 f"{first.path} is on {noun} {a} and {second.path} on {b}; only runs on the same {noun} can be paired"
             )
     return one.task
+
+
+def _check_same_data(first: Run, second: Run) -> None:
+    one, other = ({source.fingerprint for source in run.used_sources} for run in (first, second))
+    if one and other and one != other:
+        raise UserError(
+            f"{first.path} and {second.path} are on data of one name and different content; evaluate both on the same"
+        )
 
 
 def _check_overlap(first: Run, second: Run, shared: int, smaller: int) -> None:

@@ -196,5 +196,6 @@ def check_lengths(plan: Plan, engine: Engine) -> None:
     benchmark = plan.main.benchmark
     if (listed := len(benchmark.choices(benchmark.example(0)))) > MANY_OPTIONS:
         setting += f", merge some of the {listed:,} options that it lists, or take a model that reads more"
-    examples = (benchmark.example(index) for index in range(plan.main.count))
-    measure(files, examples, reply_length, limit, before=plan.main.shots, reply_setting=setting)
+    for asked in plan.all:
+        examples = (asked.benchmark.example(index) for index in range(asked.count))
+        measure(files, examples, reply_length, limit, before=asked.shots, reply_setting=setting)

@@ -10,7 +10,7 @@ from ssl4rl import answers
 from ssl4rl.answers import Score
 from ssl4rl.errors import unknown
 from ssl4rl.evaluation.samples import first_replies, sample_scores
-from ssl4rl.evaluation.scores import check_scored, lenient, scores
+from ssl4rl.evaluation.scores import check_scored, check_whole, lenient, scores
 from ssl4rl.lock import locked
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
@@ -71,6 +71,7 @@ def rescore_run(run: Run, extraction: str) -> Rescored:
     with locked(run.path):
         replies = run.predictions(every=True)
         check_scored(replies, run.path)
+        check_whole(run, replies)
         rescored = rescore(replies, extraction)
         run.write_json(f"scores.{extraction}.json", {"extraction": extraction, **rescored.scores})
     return rescored

@@ -209,23 +209,31 @@ def _start_run(plan: Plan, model: Model, folder: Path) -> Run:
     run = Run.create(folder, plan.recipe.model_dump())
     if benchmark.vocabulary is not None:
         run.write_json(CHOICES, benchmark.vocabulary)
-    _provenance(plan, model).record(run)
+    _provenance(benchmark, model).record(run)
     return run
 
 
 def _continue_run(plan: Plan, model: Model, output: Path) -> Run:
     """The run, if data, model and benchmark are still what they were when it was started."""
     run = Run.open(output)
-    if changes := _provenance(plan, model).changes(run):
-        raise UserError(f"{', '.join(changes)} changed after {output} was started; start again with another --output")
+    check_unchanged(run, plan.main.benchmark, model)
     vocabulary = plan.main.benchmark.vocabulary
     if vocabulary is not None and not (output / CHOICES).is_file():  # it was stopped before this could be written
         run.write_json(CHOICES, vocabulary)
     return run
 
 
-def _provenance(plan: Plan, model: Model) -> Provenance:
-    benchmark = plan.main.benchmark
+def check_unchanged(run: Run, benchmark: AnyBenchmark, model: Model) -> None:
+    """Refuses a run whose data, model or benchmark are no longer what they were when it was started.
+
+    Raises:
+        UserError: naming what has changed.
+    """
+    if changes := _provenance(benchmark, model).changes(run):
+        raise UserError(f"{', '.join(changes)} changed after {run.path} was started; start again with another --output")
+
+
+def _provenance(benchmark: AnyBenchmark, model: Model) -> Provenance:
     versions = {versioned_name(benchmark): benchmark.version}
     return Provenance([UsedSource.of(benchmark)], model.fingerprint, versions)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl4rl.answers import Outcome
 from ssl4rl.evaluation.scores import picked, question_of
-from ssl4rl.intervals import wilson
+from ssl4rl.intervals import FEWEST, wilson
 from ssl4rl.records import Prediction
 
 
@@ -142,9 +142,10 @@ def _share(values: Sequence[float], most: int) -> Mapping[str, Any]:
     """The mean over questions of values from 0 to 1, each from up to ``most`` replies, with its interval.
 
     The effective sample size is the number of 0/1 values whose mean would vary as much (Kish 1965), and no more than
-    there are replies.
+    there are replies, or, of few questions, than there are of them.
     """
     mean, variance, n = fmean(values), pvariance(values), len(values)
     effective = min(n * mean * (1 - mean) / variance, n * most) if variance > 1e-12 else n
+    effective = min(effective, n) if n < FEWEST else effective
     low, high = wilson(mean * effective, effective)
     return {"accuracy": mean, "low": low, "high": high, "n": n}

@@ -15,6 +15,7 @@ from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranking_scores
 from ssl4rl.intervals import interval
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
+from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference, clustered
 
 MAX_CONFUSION = 60
@@ -163,6 +164,19 @@ def check_scored(predictions: Sequence[Prediction], where: object) -> None:
     """
     if not any(prediction.accepted for prediction in predictions):
         raise UserError(f"{where} answers questions whose right answers are not known; there is nothing to score")
+
+
+def check_whole(run: Run, predictions: Sequence[Prediction]) -> None:
+    """Refuses a run that was stopped where a question has several rows, as some of them may not be there.
+
+    Raises:
+        UserError: saying how to finish it.
+    """
+    if not run.finished and any(prediction.question is not None for prediction in predictions):
+        raise UserError(
+            f"{run.path} is not finished, and its questions have several rows each, of which some may be missing; "
+            "finish it with --resume"
+        )
 
 
 def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> dict[str, Any]:

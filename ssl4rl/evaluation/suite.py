@@ -18,7 +18,7 @@ from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.paper.tables import PaperColumn, graph_columns, vision_columns
 from ssl4rl.evaluation.plan import build_benchmark
 from ssl4rl.evaluation.recipe import PAPER_LEVEL, EvalRecipe
-from ssl4rl.evaluation.run import evaluate
+from ssl4rl.evaluation.run import check_unchanged, evaluate
 from ssl4rl.lock import locked
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import CONFIG, Run, default_folder
@@ -154,6 +154,7 @@ def _evaluated(recipe: EvalRecipe, path: Path, model: Model, resume: bool, say: 
         run = Run.open(path)
         if EvalRecipe.of(run).model_copy(update={"engine": recipe.engine}) != recipe:
             raise UserError(f"{path} was evaluated with other settings; give the same ones, or another --output")
+        check_unchanged(run, build_benchmark(recipe), model)
     if not started or not run.finished:
         run = evaluate(recipe, model, path, resume=started, say=say)
     return run.scores or {}

@@ -16,7 +16,9 @@ REWARD_NAME = "ssl4rl"
 REWARD_TYPE = "batch"
 # EasyR1 reads both from the file.
 
-SPECIAL_TOKEN = re.compile(r"(?:<\|[^<>|]{1,40}\|>|</?s>|<eos>|<pad>|<end_of_turn>|\[(?:EOS|PAD)\])$")
+SPECIAL_TOKEN = re.compile(
+    r"(?:<[|｜][^<>|｜]{1,40}[|｜]>|</?s>|<(?:eos|pad|end_of_(?:turn|utterance)|turn\|)>|\[(?:EOS|PAD)\])$"
+)
 LONGEST_TOKEN = 50
 TAILS = (400, 200, 100, 50)
 

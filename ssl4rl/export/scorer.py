@@ -74,7 +74,7 @@ def _body(module: ModuleType) -> str:
             blank += 1
             continue
         first = not text or text.endswith(":\n")  # nothing above it, or what was above it was a docstring
-        text += "\n" * (0 if first else min(blank, 2)) + line + "\n"
+        text += "\n" * (0 if first else min(blank, 1)) + line + "\n"
         blank = 0
     return text
 

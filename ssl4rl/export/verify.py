@@ -85,7 +85,7 @@ def _check_built(folder: Path, compute_score: ComputeScore, found: Verified) -> 
     try:
         examples = Examples(folder)
         last = ""
-        for index in range(BUILT):
+        for index in range(min(BUILT, found.manifest.recipe.count or BUILT)):
             last = _rescore(examples.row(index), last, compute_score, found)
             found.rows += 1
     except UserError as error:

@@ -21,6 +21,7 @@ from ssl4rl.report.sections import sections_of
 from ssl4rl.runs import Run
 from ssl4rl.settings import dump_yaml
 from ssl4rl.training.controls import RESULT as CONTROLS
+from ssl4rl.training.recipe import CONTROLS as CONTROL_REWARDS
 from ssl4rl.training.summary import describe_difference
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ def model_card(
         f"{plain_text(_short(base))}, trained {method} on the task {plain_text(summary['task'])} with the data "
         f"{plain_text(summary['dataset'])}. What is right is known from the data itself, without labels or a judge."
     )
+    reward, corrupt = config.get("reward", {}).get("kind"), config.get("corrupt")
+    if reward in CONTROL_REWARDS or corrupt is not None:
+        setting = f"corrupt: {corrupt}" if corrupt is not None else f"reward.kind: {reward}"
+        about += f" It is a control ({setting}), from which the task cannot be learned."
     if licence is None:
         about += f" The licence of {plain_text(_short(base))} applies to it."
     sources = [(each.kind, each.name, each.dataset, each.fingerprint) for each in run.used_sources]
@@ -68,14 +73,14 @@ def model_card(
         template_str=_template("model"),
         name=repo.rpartition("/")[2],
         repo=repo,
-        side=kinds[0].side,
         version=ssl4rl.__version__,
         about=about,
         auto_class="AutoModelForImageTextToText" if reads_images else "AutoModelForCausalLM",
         data=_data_table(sources, data_licence),
         scores=sections_text(list(_scores(run, evaluations))),
         limits=_model_limits(run, evaluations),
-        recipe=dump_yaml(_without_places(config)).rstrip(),
+        command=_command(run, kinds[0].side),
+        recipe=dump_yaml(_without_places({key: config[key] for key in config if key != "warmup"})).rstrip(),
     )
     return str(card.content)
 
@@ -173,6 +178,8 @@ def _controls(run: Run) -> Section | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
+    if {**content["recipe"], "seed": run.config.get("seed")} != dict(run.config):
+        return None  # of another recipe
     rows = []
     for arm in content["arms"]:
         ahead = "" if arm["behind"] is None else describe_difference(arm["behind"])
@@ -183,10 +190,21 @@ def _controls(run: Run) -> Section | None:
     return Section("Beside its controls", [about], [Table(f"{content['seeds']} seeds of each", head, rows)])
 
 
+def _command(run: Run, side: str) -> str:
+    """What trains it again, given the recipe as FILE."""
+    if not run.is_warmup:
+        return f"ssl4rl {side} train --config FILE"
+    settings = run.config["warmup"]
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+    return f"ssl4rl {side} warmup --config FILE {options}"
+
+
 def _model_limits(run: Run, evaluations: Sequence[Run]) -> list[str]:
     summary = run.summary or {}
     heldout, best = summary["heldout"]["before"], summary["heldout"]["best"]
-    limits = ["It was trained for one task on one kind of data; what it does elsewhere was not measured here."]
+    tasks = len(run.config["tasks"])
+    what = "one task" if tasks == 1 else f"{tasks} tasks"
+    limits = [f"It was trained for {what} on the data above; what it does elsewhere was not measured here."]
     if evaluations:
         limits[0] = "Beyond the benchmarks above, what it does elsewhere was not measured here."
     if heldout is None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl4rl.errors import UserError
-from ssl4rl.export.manifest import MANIFEST, read_manifest
+from ssl4rl.export.manifest import MANIFEST, file_sha256, read_manifest
 from ssl4rl.hub.cards import export_card, model_card
 from ssl4rl.hub.errors import LOG_IN, check_name, check_reachable, one_line
+from ssl4rl.inference.model import content_of
 from ssl4rl.runs import CONFIG, Run
 from ssl4rl.training.saving import MODEL
 
@@ -61,6 +62,11 @@ def prepare(
     if evaluations:
         raise UserError("--eval belongs to a model, not to an export")
     manifest = read_manifest(folder)
+    written = {manifest.scorer.path: manifest.scorer.sha256, **{file.path: file.sha256 for file in manifest.files}}
+    for name, sha256 in written.items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise UserError(f"{path} is not the file of {MANIFEST} (ssl4rl export --verify {folder}); export again")
     card = export_card(manifest, folder, repo, licence=licence, data_licence=data_licence)
     places = {each.dataset for each in manifest.recipe.tasks if each.dataset and Path(each.dataset).is_absolute()}
     remarks = [f"{MANIFEST} names {place}, where the data is on this machine" for place in sorted(places)]
@@ -91,6 +97,8 @@ def _check_evaluation(evaluation: Run, run: Run) -> None:
         raise UserError(
             f"--eval {evaluation.path}: it asked {evaluation.config.get('model')}, not the model of {run.path}"
         )
+    if evaluation.environment.get("model") != content_of(run.path / MODEL):
+        raise UserError(f"--eval {evaluation.path}: the model of {run.path} is another one since; evaluate it again")
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -93,7 +93,7 @@ def _heldout_table(records: Sequence[Completion], heldout: Mapping[str, Any]) ->
     """Of each task, the score before and after and the paired difference, beside chance."""
     before, after, paired = heldout["before"], heldout["after"], heldout["paired"]
     chances = _chances(records)
-    alone = ALL if len(chances) != 1 else next(iter(chances))
+    alone = ALL if after.get("tasks") or len(chances) != 1 else next(iter(chances))
     rows = []
     for name in (alone, *after.get("tasks", {})):
         old, new, gain = (part if name == alone else part["tasks"][name] for part in (before, after, paired))

@@ -58,7 +58,7 @@ def test_doctor_names_what_will_not_work_and_the_fix(run, tmp_path, monkeypatch)
     assert out.splitlines()[-1] == (f"{found} problem{'s' if found > 1 else ''}" if found else "no problems found")
 
 
-@pytest.mark.parametrize("text", ["", "0", "soon", "-5", "1h-3m", "5:00"])
+@pytest.mark.parametrize("text", ["", "0", "soon", "-5", "1h-3m", "5:00", "1h30", "1m30"])
 def test_no_length_of_time(text):
     with pytest.raises(UserError, match="is no length of time; write 45m"):
         seconds_of(text)

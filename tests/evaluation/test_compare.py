@@ -9,7 +9,7 @@ from ssl4rl.cli.main import main
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.compare import compare
 from ssl4rl.intervals import newcombe
-from ssl4rl.runs import Run
+from ssl4rl.runs import Run, UsedSource
 from ssl4rl.statistics import mcnemar
 
 NAMES = {"yes": "yes", "no": "no"}
@@ -153,3 +153,12 @@ def test_both_queries_of_an_edge_are_one_cluster(prediction, write_run) -> None:
     found = compare(run("before", set(range(12))), run("after", set(range(4, 20))))
     assert found.shared == 60 and found.first.distinct == 30 and found.first.score == pytest.approx(0.4)
     assert "cluster" in found.paired.test
+
+
+def test_data_of_one_name_and_different_content_are_not_compared(prediction, write_run) -> None:
+    runs = [write_run(name, [prediction("0", ["A"], "<answer>A</answer>", {"A": "a", "B": "b"})]) for name in "xyz"]
+    for run, content in zip(runs, ("0123", "4567", "0123"), strict=True):
+        run.write_environment([UsedSource("graph", "toy", None, content)], None, {})
+    assert compare(runs[0], runs[2]).shared == 1
+    with pytest.raises(UserError, match="on data of one name and different content"):
+        compare(runs[0], runs[1])

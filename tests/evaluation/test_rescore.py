@@ -76,3 +76,15 @@ def test_mistakes(run, tmp_path, ssl4rl) -> None:
     assert "is not a run: it has no config.yaml" in ssl4rl("rescore", tmp_path)[2]
     (run.path / "predictions.jsonl").unlink()
     assert "has no predictions.jsonl" in ssl4rl("rescore", run.path, "--extraction", "strict")[2]
+
+
+def test_a_stopped_run_of_questions_with_several_rows_is_refused(prediction, write_run, ssl4rl) -> None:
+    options = {"A": "one", "B": "two"}
+    rows = [prediction(str(row), ["A"], "<answer>A</answer>", options, question=f"q{row // 2}") for row in range(3)]
+    run = write_run("run", rows)
+    assert ssl4rl("rescore", run.path, "--extraction", "strict")[0] == 0
+    (run.path / "scores.json").unlink()
+    code, _, err = ssl4rl("rescore", run.path, "--extraction", "strict")
+    assert code == 2 and "several rows each, of which some may be missing; finish it with --resume" in err
+    code, _, err = ssl4rl("compare", run.path, run.path)
+    assert code == 2 and "finish it with --resume" in err

@@ -275,8 +275,9 @@ def test_a_clustered_interval():
     assert clustered(values, clusters) == pytest.approx(wilson(3 / 6 * effective, effective))
     # Every value three times over in its cluster is worth no more than once.
     assert clustered(values * 3, clusters * 3) == pytest.approx(wilson(3 / 6 * effective, effective))
-    # Clusters that are alike, each half right: at most all rows count.
-    assert clustered([1, 0] * 6, [i // 2 for i in range(12)]) == pytest.approx(wilson(6, 12))
+    # Clusters that are alike, each half right: at most all rows count, and of few clusters no more than there are.
+    assert clustered([1, 0] * 6, [i // 2 for i in range(12)]) == pytest.approx(wilson(3, 6))
+    assert clustered([1, 0] * 30, [i // 2 for i in range(60)]) == pytest.approx(wilson(30, 60))
     assert clustered([1] * 8, [0, 0, 0, 0, 1, 1, 1, 1]) == wilson(2, 2) and clustered([], []) == (0.0, 1.0)
 
 
@@ -304,6 +305,12 @@ def test_the_suite(real_data, tmp_path, monkeypatch):
         assert recipe.knobs["options"] == options and recipe.sampling.max_new_tokens == 2048
     _, same = run_suite(settings, folder, resume=True)
     assert same == rows
+    environment = folder / names[2] / "environment.json"
+    recorded = environment.read_text()
+    environment.write_text(json.dumps({**json.loads(recorded), "model": "of another content"}))
+    with pytest.raises(UserError, match="the model changed after"):
+        run_suite(settings, folder, resume=True)
+    environment.write_text(recorded)
     for dataset in (None, str(tmp_path / "nowhere")):
         wrong = settings | {"dataset": dataset}
         with pytest.raises(

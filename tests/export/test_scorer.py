@@ -87,7 +87,17 @@ def test_easyr1_hands_over_one_reply_or_a_batch(everything):
 
 
 @pytest.mark.parametrize(
-    "end", ["", "<|im_end|>", "<|im_end|>\n<|endoftext|><|endoftext|>", "</s>", " <end_of_turn>\n"]
+    "end",
+    [
+        "",
+        "<|im_end|>",
+        "<|im_end|>\n<|endoftext|><|endoftext|>",
+        "</s>",
+        " <end_of_turn>\n",
+        "<｜end▁of▁sentence｜>",
+        "<end_of_utterance>",
+        "<turn|>",
+    ],
 )
 def test_the_reply_in_a_query_of_openrlhf_is_what_the_model_wrote(end):
     prompt = "<|im_start|>user\nWhich? Reply B.<|im_end|>\n<|im_start|>assistant\n"

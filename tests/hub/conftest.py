@@ -68,7 +68,7 @@ def trained(tmp_path):
     """A finished run, written by hand around the embedded model; its data has a hostile name."""
     asked = task("link")
     home = str(tmp_path / "secret place")
-    recipe = {"tasks": [{"name": "link", "dataset": f"{home}/photos"}], "model": {"path": "tiny"}}
+    recipe = {"seed": 0, "tasks": [{"name": "link", "dataset": f"{home}/photos"}], "model": {"path": "tiny"}}
     run = Run.create(tmp_path / "controls" / "task-0", recipe)
     run.write_environment([UsedSource("graph", "photos | <script>", f"{home}/photos", "0123abcd")], "0123", {})
     example = asked.example(0)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 from ssl4rl.errors import UserError
@@ -137,6 +138,39 @@ def test_what_cannot_be_pushed(trained, tmp_path):
             prepare(folder, "me/first")
     with pytest.raises(UserError, match="it is no finished evaluation"):
         prepare(trained, "me/first", evaluations=[evaluation])
+    (evaluation / "config.yaml").write_text(f"benchmark: node\nmodel: {trained}\n")
+    (evaluation / "scores.json").write_text("{}")
+    with pytest.raises(UserError, match="is another one since; evaluate it again"):
+        prepare(trained, "me/first", evaluations=[evaluation])
     for name in ("first", "me/first/second", "me/fir st", "../x"):
         with pytest.raises(UserError, match="REPO is written OWNER/NAME"):
             prepare(trained, name)
+
+
+def test_the_card_says_what_kind_of_run_it_is(trained):
+    def card(**changes):
+        config = yaml.safe_load((trained / "config.yaml").read_text())
+        (trained / "config.yaml").write_text(yaml.safe_dump({**config, **changes}, sort_keys=False))
+        return prepare(trained, "me/first").card
+
+    tasks = [{"name": "link", "dataset": None}, {"name": "attribute", "dataset": None}]
+    # The controls beside it are those of another recipe then.
+    mixed = card(tasks=tasks)
+    assert "trained for 2 tasks" in mixed and "No controls were trained beside it" in mixed
+    assert "It is a control" not in mixed and "`ssl4rl graph train --config FILE` repeats it" in mixed
+    assert "It is a control (reward.kind: random)" in plain(card(reward={"kind": "random"}))
+    assert "It is a control (corrupt: edges)" in plain(card(corrupt="edges"))
+    warm = card(warmup={"steps": 5, "batch_size": 4, "learning_rate": 0.001})
+    assert "`ssl4rl graph warmup --config FILE --steps 5 --batch-size 4 --learning-rate 0.001` repeats it" in warm
+    assert "warmup:" not in warm
+
+
+def plain(text):
+    return text.replace("\\", "")
+
+
+def test_a_damaged_export_is_not_pushed(exported):
+    [shard, *_] = exported.rglob("*.parquet")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"is not the file of manifest\.json .*; export again"):
+        prepare(exported, "me/examples")
