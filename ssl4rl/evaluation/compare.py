@@ -8,7 +8,8 @@ from typing import Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.ranking import is_ranking, queries_of
-from ssl4rl.evaluation.scores import check_scored, check_whole, per_question, question_of
+from ssl4rl.evaluation.scorable import check_scored, check_whole
+from ssl4rl.evaluation.scores import per_question, question_of
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference

@@ -10,7 +10,8 @@ from ssl4rl import answers
 from ssl4rl.answers import Score
 from ssl4rl.errors import unknown
 from ssl4rl.evaluation.samples import first_replies, sample_scores
-from ssl4rl.evaluation.scores import check_scored, check_whole, lenient, scores
+from ssl4rl.evaluation.scorable import check_scored, check_whole
+from ssl4rl.evaluation.scores import lenient, scores
 from ssl4rl.lock import locked
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run

@@ -9,13 +9,11 @@ from typing import Any
 
 from ssl4rl import answers
 from ssl4rl.answers import Score, normalise
-from ssl4rl.errors import UserError
 from ssl4rl.evaluation.labels import balanced_accuracy, calibration, hallucinated
 from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranking_scores
 from ssl4rl.intervals import interval
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
-from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference, clustered
 
 MAX_CONFUSION = 60
@@ -154,29 +152,6 @@ def unscored(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "valid": sum(prediction.valid for prediction in predictions) / n,
         "truncated": sum(prediction.truncated for prediction in predictions) / n,
     }
-
-
-def check_scored(predictions: Sequence[Prediction], where: object) -> None:
-    """Refuses replies to questions whose right answers are not known.
-
-    Raises:
-        UserError: naming ``where`` they are.
-    """
-    if not any(prediction.accepted for prediction in predictions):
-        raise UserError(f"{where} answers questions whose right answers are not known; there is nothing to score")
-
-
-def check_whole(run: Run, predictions: Sequence[Prediction]) -> None:
-    """Refuses a run that was stopped where a question has several rows, as some of them may not be there.
-
-    Raises:
-        UserError: saying how to finish it.
-    """
-    if not run.finished and any(prediction.question is not None for prediction in predictions):
-        raise UserError(
-            f"{run.path} is not finished, and its questions have several rows each, of which some may be missing; "
-            "finish it with --resume"
-        )
 
 
 def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> dict[str, Any]:
