@@ -13,8 +13,12 @@ OPTION_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 REPLY_FORMAT = "Reply in exactly this form: <think>your reasoning in one sentence</think><answer>{answer}</answer>"
 DIRECT_FORMAT = "Answer with {answer} and nothing else."
 
-OF_OTHERS = re.compile(r"\b(?i:above|below)\b|\b[A-Z]\)? ?(?:[,/&]|and|or|nor) ?\(?[A-Z]\b")
-"""Words in which an option speaks of others: "all of the above", "both A and B", "neither (A) nor (B)", "A/B"."""
+OF_OTHERS = re.compile(
+    r"\b(?i:above|below)\b|\b[A-Z]\)? ?(?:[,/&]|and|or|nor) ?\(?[A-Z]\b|"
+    r"\b(?i:both|either|neither) \(?[a-z]\)? ?(?:[,/&]|and|or|nor) ?\(?[a-z]\b|"
+    r"\([a-z]\) ?(?:[,/&]|and|or|nor) ?\([a-z]\)"
+)
+"""Words in which an option speaks of others: "all of the above", "both A and b", "neither (a) nor (b)", "A/B"."""
 
 
 def reply_form(answer: str, reasoning: bool = True) -> str:

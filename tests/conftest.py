@@ -103,7 +103,13 @@ def question_table(tmp_path):
             Image.new("RGB", (40, 30), (place * 20 % 256, 90, 160)).save(png, "PNG")
             usual = {"index": place + 1, "question": f"question {place + 1}?", "hint": "", "A": "yes", "B": "no"}
             usual |= {"C": "", "D": "", "answer": "A", "category": "ocr", "l2-category": "", "split": "dev"}
-            table.append(usual | {"image": base64.b64encode(png.getvalue()).decode()} | row)
+            usual["image"] = base64.b64encode(png.getvalue()).decode()
+            # A rotated copy asks the same about the same image.
+            copied = str(int(row.get("index", 0)) % 1_000_000) if str(row.get("index", "")).isdecimal() else ""
+            for other in table if copied != str(row.get("index", "")) else ():
+                if str(other["index"]) == copied:
+                    usual |= {name: other[name] for name in ("question", "hint", "image")}
+            table.append(usual | row)
         header = columns or list(table[0])
         path = tmp_path / name
         with path.open("w", newline="", encoding="utf-8") as file:

@@ -37,7 +37,7 @@ def node_groups(graph: TextAttributedGraph) -> IntArray | None:
 def sides(graph: TextAttributedGraph) -> IntArray | None:
     """The side of each node, [N], if every edge joins two sides; each component has two sides of its own.
 
-    None if some cycle is odd, or if there are too few cycles to tell.
+    None if some cycle is odd, or if no component has enough cycles to tell.
     """
     if not graph.num_edges:
         return None
@@ -53,6 +53,11 @@ def sides(graph: TextAttributedGraph) -> IntArray | None:
     linked = len(unseen)
     pairs = pair_numbers(adjacency)[1]
     if pairs - linked + components < FEWEST_CYCLES:
+        return None
+    # Nodes of two components are never of one side, so that many small ones would leave nothing to choose from.
+    component = side[unseen] // 2
+    entries = np.bincount(component, weights=adjacency.degrees[unseen])
+    if (entries / 2 - np.bincount(component) + 1).max() < FEWEST_CYCLES:
         return None
     side[side < 0] = 2 * components
     return side

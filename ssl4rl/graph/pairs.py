@@ -65,9 +65,8 @@ class PairTask(GraphTask[PK]):
         super().prepare()
         self.asked = self.view.asked[self.split]
         if not len(self.asked):
-            raise NotApplicable(
-                f"graph {self.source.name} has no {self.split} edges to ask about; it needs more edges (about 20)"
-            )
+            remedy = f"its data put none into {self.split}" if self.source.edge_splits else "it needs about 20 edges"
+            raise NotApplicable(f"graph {self.source.name} has no {self.split} edges to ask about: {remedy}")
 
     def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Question:
         """Is there an edge between the two: yes or no?"""

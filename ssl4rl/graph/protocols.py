@@ -12,7 +12,7 @@ import numpy as np
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import LABELLED_PER_CLASS, LABELLED_VAL, node_split
+from ssl4rl.graph.splits import LABELLED_PER_CLASS, LABELLED_VAL, NONE, node_split
 from ssl4rl.records import parse_json
 from ssl4rl.rng import seeded_rng
 from ssl4rl.source import SPLITS
@@ -62,7 +62,7 @@ def left_out_of_train(graph: TextAttributedGraph, protocol: str | None) -> dict[
     if protocol is None or protocol in PROTOCOLS or not graph.node_splits:
         return {}
     test = protocol_split(graph, protocol)["test"]
-    counts = {split: int(np.isin(graph.node_splits[split], test).sum()) for split in ("train", "val")}
+    counts = {split: int(np.isin(graph.node_splits.get(split, NONE), test).sum()) for split in ("train", "val")}
     return {split: count for split, count in counts.items() if count}
 
 
@@ -96,7 +96,8 @@ def _planetoid(graph: TextAttributedGraph) -> Split:
     order = seeded_rng("protocol", graph.fingerprint, PLANETOID).permutation(len(nodes))
     nodes, labels = nodes[order], labels[order]
     train = np.concatenate([nodes[labels == label][:LABELLED_PER_CLASS] for label in range(len(counts))])
-    rest = nodes[~np.isin(nodes, train)]
+    # Drawn anew: what is left of the first order begins with nodes of large classes.
+    rest = seeded_rng("protocol", graph.fingerprint, PLANETOID, "rest").permutation(np.setdiff1d(nodes, train))
     if len(rest) < 2 * LABELLED_VAL:
         raise NotApplicable(
             f"protocol planetoid needs {LABELLED_VAL} nodes for val and as many for test, and {len(rest):,} labelled "

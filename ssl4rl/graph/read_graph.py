@@ -123,7 +123,7 @@ def _adjacency_list(lines: Sequence[_Line]) -> Iterator[Mention]:
                 at = edges.start(2)
                 span = (0, len(line.text)) if whole else (at + end.start(), at + end.end())
                 edge = (other, number) if backwards else (number, other)
-                yield line.mention(span, edge=edge, repeated=backwards or ("> " not in arrow and other < number))
+                yield line.mention(span, edge=edge, repeated=backwards or (not arrow.endswith("> ") and other < number))
         elif node := read_node(line.text):
             number = node[0]
             yield line.mention((0, len(line.text)), node=number)

@@ -86,8 +86,8 @@ def node_split(graph: TextAttributedGraph, reserved: Sequence[int] = ()) -> dict
     """Node indices of train, val and test: the data's own, else seeded.
 
     This is the split of labels, which benchmarks ask about. A labelled graph gets 20 nodes per class for train (at most
-    half of the class), 500 for val (at most a fifth of the rest) and the rest for test, as Planetoid does; a graph
-    without labels gets 85/5/10. ``reserved`` nodes are in none of them.
+    half of the class), 500 other labelled nodes for val (at most a fifth of them) and the rest for test, as Planetoid
+    does; a graph without labels gets 85/5/10. ``reserved`` nodes are in none of them.
     """
     if graph.node_splits:
         own = {split: graph.node_splits.get(split, NONE) for split in SPLITS}
@@ -113,7 +113,8 @@ def _seeded_node_split(graph: TextAttributedGraph, reserved: Sequence[int]) -> d
         classes = [order[labels == label] for label in range(len(graph.label_names))]
         # Of a small class, half: something has to be left to test on.
         train = np.concatenate([nodes[: min(LABELLED_PER_CLASS, (len(nodes) + 1) // 2)] for nodes in classes])
-        rest = order[~np.isin(order, train)]
+        # Drawn anew: what is left of the first order begins with nodes of large classes and without a label.
+        rest = rng.permutation(np.setdiff1d(order[labels >= 0], train))
         num_val = min(LABELLED_VAL, len(rest) // 5)
         parts = {"train": train, "val": rest[:num_val], "test": rest[num_val:]}
     return {split: np.sort(parts[split]) for split in SPLITS}

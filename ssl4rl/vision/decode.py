@@ -124,6 +124,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         low, high = finite.min(), finite.max()
         values = (finite - low) / (high - low or 1.0) * 255
-    else:
+    elif values.max(initial=0) > 255 or image.mode != "I":  # one of 32 bits may hold numbers of 8
         values = values / 257
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")

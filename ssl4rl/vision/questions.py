@@ -135,13 +135,14 @@ class QuestionSet:
         return self.store.open(question.images[place], None)
 
 
-def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:
+def link_rotated_copies(questions: Sequence[Question], hashes: Sequence[str]) -> list[Question]:
     """The questions, with ``base`` set in rotated copies.
 
     A row is a copy if its index is a million or more, and the rest of a division by a million is another row's index.
+    ``hashes`` are those of the images.
 
     Raises:
-        UserError: if a copy has other options or another right answer than the row that it is a copy of.
+        UserError: if a copy asks something else than the row that it is a copy of.
     """
     by_index = {question.index: question for question in questions}
     linked = []
@@ -151,10 +152,11 @@ def link_rotated_copies(questions: Sequence[Question]) -> list[Question]:
         if base is None:
             linked.append(question)
             continue
-        if _content(base) != _content(question):
+        what = "options or right answers" if _content(base) != _content(question) else "questions or images"
+        if _content(base) != _content(question) or _asked(base, hashes) != _asked(question, hashes):
             raise UserError(
-                f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their options "
-                "or right answers differ; give your own questions indices below 1,000,000"
+                f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their {what} "
+                "differ; give your own questions indices below 1,000,000"
             )
         if base.part != question.part:
             raise UserError(
@@ -173,6 +175,11 @@ def is_number(index: str) -> bool:
 def _content(question: Question) -> tuple[list[str], str]:
     """What is the same in every rotation: the options, and the text of the right one."""
     return sorted(map(_plain, question.options.values())), _plain(question.options.get(question.answer, ""))
+
+
+def _asked(question: Question, hashes: Sequence[str]) -> tuple[str, ...]:
+    """What else is: the question and its images."""
+    return _plain(question.text), _plain(question.hint), *(hashes[image] for image in question.images)
 
 
 def _plain(text: str) -> str:

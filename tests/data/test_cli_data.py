@@ -33,7 +33,9 @@ def error(*arguments: object) -> str:
 def test_list_says_what_is_here(samples: Path, home: Path) -> None:
     assert "not yet: ssl4rl data fetch cora" in output("list")
     output("fetch", "cora", "--from", samples)
-    entries = {(entry["kind"], entry["name"]): entry for entry in json.loads(output("list", "--json"))}
+    entries = {
+        (entry["kind"], entry["name"]): entry for entry in map(json.loads, output("list", "--json").splitlines())
+    }
     assert next(iter(entries)) == ("graph", "citations")
     citations = entries["graph", "citations"]
     assert citations == {"name": "citations", "kind": "graph", "from": "embedded", "here": True}
@@ -42,7 +44,7 @@ def test_list_says_what_is_here(samples: Path, home: Path) -> None:
 
 
 def test_every_registered_source_is_listed() -> None:
-    listed = [(entry["kind"], entry["name"]) for entry in json.loads(output("list", "--json"))]
+    listed = [(entry["kind"], entry["name"]) for entry in map(json.loads, output("list", "--json").splitlines())]
     kinds = [SOURCE_KINDS.get(name) for name in SOURCE_KINDS.names()]
     assert listed == [(kind.name, name) for kind in kinds for name in kind.registry.names()]
     for kind in kinds:

@@ -148,3 +148,18 @@ def test_a_split_that_overlaps_is_refused():
 
 def test_the_usual_split_is_as_it_was():
     assert protocol_split(ring(300), None)["test"].tolist() == node_split(ring(300))["test"].tolist()
+
+
+def test_planetoids_val_has_rare_classes_as_often_as_its_test():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(6000) < 0.03).astype(np.int64)
+    graph = TextAttributedGraph.from_edges(
+        "g",
+        [f"text {node}" for node in range(6000)],
+        rng.integers(6000, size=(2, 100)),
+        labels=labels,
+        label_names=["common", "rare"],
+    )
+    split = protocol_split(graph, "planetoid")
+    val, test = (float((labels[split[name]] == 1).mean()) for name in ("val", "test"))
+    assert 0.01 < val < 0.05 and 0.01 < test < 0.05

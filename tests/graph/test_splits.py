@@ -64,3 +64,24 @@ def test_splits_of_a_graph_from_python_may_be_left_out():
     splits = {"train": np.array([0, 1]), "test": np.array([2, 3])}
     graph = TextAttributedGraph.from_edges("ring", texts, edges, edge_splits=splits, node_splits=splits)
     assert len(edge_split(graph)["val"]) == len(node_split(graph)["val"]) == 0
+
+
+def test_the_seeded_val_and_test_are_fair_samples_of_the_labelled_nodes():
+    """Of a rare class and of few labels; the front of the order that train was taken from has neither."""
+    rng = np.random.default_rng(99)
+    shares = []
+    for seed in range(10):
+        labels = (np.random.default_rng(seed).random(6000) < 0.03).astype(np.int64)
+        labels[rng.random(6000) < 0.5] = -1
+        graph = TextAttributedGraph.from_edges(
+            f"g{seed}",
+            [f"text {seed} {node}" for node in range(6000)],
+            rng.integers(6000, size=(2, 100)),
+            labels=labels,
+            label_names=["common", "rare"],
+        )
+        split = node_split(graph)
+        assert len(split["val"]) == 500 and all((labels[part] >= 0).all() for part in split.values())
+        assert sum(map(len, split.values())) == (labels >= 0).sum()
+        shares.append((labels[split["val"]] == 1).mean() / (labels[split["test"]] == 1).mean())
+    assert 0.7 < np.mean(shares) < 1.4

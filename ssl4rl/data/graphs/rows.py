@@ -91,8 +91,8 @@ def _nodes(
         fields["label_names"], fields["labels"] = labels.indexed(classes)
     if any(cleaned := [clean(kind) for kind in kinds.words]):
         fields["kind_names"], fields["kinds"] = kinds.indexed(cleaned)
-    if splits:
-        fields["node_splits"] = splits.finish()
+    if splits and any(map(len, (parts := splits.finish()).values())):
+        fields["node_splits"] = parts
     lost = f"{table.found - met:,} rows of {Path(table.path).name}" if table.found > met else ""
     return ids, fields, splits.columns.counts, lost
 

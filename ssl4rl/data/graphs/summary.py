@@ -158,7 +158,8 @@ def _repeated(graph: TextAttributedGraph) -> dict[str, Any]:
     _, first, sizes = np.unique(hashes, return_index=True, return_counts=True)
     if not len(sizes) or sizes.max() == 1:
         return {"nodes": 0, "commonest": None, "times": 0}
-    node = int(np.flatnonzero(graph.has_text)[first[sizes.argmax()]])
+    # Of several texts the one that comes first: hashes of texts differ from process to process.
+    node = int(np.flatnonzero(graph.has_text)[first[sizes == sizes.max()].min()])
     return {"nodes": int(sizes[sizes > 1].sum()), "commonest": graph.texts[node], "times": int(sizes.max())}
 
 

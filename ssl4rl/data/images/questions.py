@@ -34,7 +34,7 @@ BROKEN = "rows with broken or missing images"
 COLUMNS = ("index", "question", "answer", "hint", "category", "l2-category", "l2_category", "split")
 """Columns that are read beside those of images and of options."""
 
-FORMAT = 5
+FORMAT = 6
 """Raised when the questions that are made of a table change."""
 
 
@@ -88,13 +88,15 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
     reasons = {LEFT_OUT: len(left_out), BROKEN: len(skipped)}
     columns = read_columns(table)
     used = {*COLUMNS, *OPTION_LETTERS, image_column(table, columns)}
+    hashes = [listing.hashes[number] for number in kept]
+    renumbered = [
+        replace(each, image=place[each.image], more=tuple(place[image] for image in each.more)) for each in whole
+    ]
     return QuestionSet(
         listing.name,
         listing.store.take(np.array(kept)),
-        [listing.hashes[number] for number in kept],
-        link_rotated_copies(
-            [replace(each, image=place[each.image], more=tuple(place[image] for image in each.more)) for each in whole]
-        ),
+        hashes,
+        link_rotated_copies(renumbered, hashes),
         left_out,
         skipped,
         reading=[

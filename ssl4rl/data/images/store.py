@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +27,11 @@ from ssl4rl.tally import Tally
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the layout changes, or what a reader makes of a table."""
+
+PATH = re.compile(r"[/\\]|\.[a-z]\w{1,4}$", re.IGNORECASE)
+"""What looks like a file in a folder, or one with an ending."""
 
 LABEL_COLUMNS = ("label", "class_name", "class")
 """Columns of an index or a table that hold an image's label; the first one that exists is used."""
@@ -206,7 +210,10 @@ def _write(file: Any, rows: Iterable[Row]) -> Index:
         other = number_of.get(key)
         if other is None or not index.hashes[other] or other in references:
             reason = "no row has that index" if other is None else f"{index.places[other]} holds no image itself"
-            if other is None or other in gone:
+            if PATH.search(key) and other is None:
+                # A path that no row is called by is a file that is not read, and so an image that is broken.
+                reason = "no row has that index, and it is no file of an image that is read (JPEG, PNG and others)"
+            elif other is None or other in gone:
                 index.absent.append(number)
             index.problems[number] = f"{index.places[number]}: it refers to the image of index {key}, but {reason}"
             continue

@@ -12,7 +12,7 @@ from typing import Any
 from ssl4rl.data.images.cells import image_row, images_in, plain_index
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.readers import records_of
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, split_name, where
 from ssl4rl.data.text import cell_text, class_name, first_repeated, present
 from ssl4rl.errors import UserError
 from ssl4rl.hub_names import check_hub_name
@@ -157,9 +157,12 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
 
 
 def _text_rows(path: Path) -> Iterator[Row]:
-    """The images of a table, one for each row; where a row has several, the others follow after the last row."""
+    """The images of a table, one for each row; where a row has several, the others follow after the last row.
+
+    The table is read again for those, as all of them might not fit into memory.
+    """
     first_row: dict[str, str] = {}
-    others: list[Row] = []
+    several = False
     for number, cells in read_rows(path, [], Problems(strict=True)):
         place = where(Path(path.name), number)
         row = Row(place, key=plain_index(str(cells.get("index", ""))), label=_label(cells))
@@ -167,9 +170,13 @@ def _text_rows(path: Path) -> Iterator[Row]:
             raise UserError(f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
         first_row[row.key] = place
         first, *more = images_in(cells[image_column(path, cells)])
-        others += [image_row(Row(place), each, path.parent) for each in more]
+        several = several or bool(more)
         yield image_row(row, first, path.parent)
-    yield from others
+    for number, cells in read_rows(path, [], Problems(strict=True)) if several else ():
+        place = where(Path(path.name), number)
+        yield from (
+            image_row(Row(place), each, path.parent) for each in images_in(cells[image_column(path, cells)])[1:]
+        )
 
 
 def image_column(path: Path, columns: Iterable[str]) -> str:
@@ -274,10 +281,13 @@ def _arrow_rows(origin: str, batches: Iterable[Any], split: str, read_paths: boo
         names = _class_names(schema, label)
         images = batch[image].to_pylist()
         labels = batch[label].to_pylist() if label else [None] * len(images)
-        given = batch["split"].to_pylist() if "split" in schema.names else [split] * len(images)
+        has_splits = "split" in schema.names
+        given = batch["split"].to_pylist() if has_splits else [split] * len(images)
         for cell, value, side in zip(images, labels, given, strict=True):
             number += 1
             place = f"{origin}, row {number}"
+            if has_splits and split_name(str(side or "")) is None:
+                raise UserError(f"{place}, field split: {side!r} is not train, val or test (or empty)")
             name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label({"label": value})
             struct = cell if isinstance(cell, dict) else {"bytes": cell}
             content, path = struct.get("bytes"), struct.get("path")

@@ -77,7 +77,10 @@ def question_warnings(questions: QuestionSet, facts: Mapping[str, Any]) -> list[
             found.append(
                 f"{letter} is right in {times:,} of {len(answered):,} questions: always saying so scores as much"
             )
-    seen = Counter((each.text, tuple(sorted(each.options.values())), questions.hashes[each.image]) for each in asked)
+    seen = Counter(
+        (each.text, tuple(sorted(each.options.values())), *(questions.hashes[image] for image in each.images))
+        for each in asked
+    )
     if twice := sum(times - 1 for times in seen.values()):
         found.append(f"{twice:,} of {count:,} questions repeat another one about the same image")
     if len(set(questions.hashes)) == 1 and count > 1:

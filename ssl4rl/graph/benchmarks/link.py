@@ -12,7 +12,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairKnobs, PairTask
-from ssl4rl.graph.splits import pair_keys
+from ssl4rl.graph.splits import NONE, pair_keys
 from ssl4rl.source import SPLITS
 from ssl4rl.tasks import MAX_DRAWS
 
@@ -34,8 +34,10 @@ class LinkPrediction(GraphBenchmark[LinkKnobs], PairTask[LinkKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
-        # Parallel edges are one question.
-        _, first = np.unique(pair_keys(self.source, self.asked), return_index=True)
+        # Parallel edges are one question, and one that the test asks, where splits are of triples, is its alone.
+        keys, first = np.unique(pair_keys(self.source, self.asked), return_index=True)
+        later = [self.view.asked[split] for split in SPLITS[SPLITS.index(self.split) + 1 :]]
+        first = first[~np.isin(keys, pair_keys(self.source, np.concatenate([NONE, *later])))]
         self.positives: IntArray = self.source.edge_index[:, self.item_rng().permutation(self.asked[first])]
         self._unlinked: list[tuple[int, int]] = []
         self._draws = self.item_rng(self.knobs.negatives)

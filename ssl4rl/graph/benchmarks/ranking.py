@@ -82,6 +82,8 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
     def notes(self) -> Sequence[str]:
         alone = len(self._sides) * len(self._edges) - self.num_questions
         every = "every node" if self._groups is None else "every node of its kind or side"
+        if self._given is not None:
+            every = f"every candidate in {self.knobs.negatives}"
         notes = [f"{alone:,} queries are left out: {every} is right"] if alone else []
         if self._given is not None:
             true = sum(len(np.intersect1d(nodes, self._right(*query))) for query, nodes in self._given.items())
@@ -90,9 +92,13 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
         others = "all nodes" if self._groups is None else "all nodes of the right one's kind or side"
         if self.knobs.num_candidates is None:
             return [*notes, f"candidates are {others} but for others known to be right (filtered ranking)"]
+        sizes = np.diff(self._starts)
+        number = f"{self.knobs.num_candidates}"
+        if len(sizes) and sizes.min() < self.knobs.num_candidates:
+            number = f"{sizes.min()} to {sizes.max()} ({np.median(sizes):g} in the median)"
         return [
             *notes,
-            f"ranks are among {self.knobs.num_candidates} candidates, the wrong ones drawn at random from {others} but "
+            f"ranks are among {number} candidates, the wrong ones drawn at random from {others} but "
             "for those known to be right; among all of them ranks are worse (task.num_candidates=null)",
         ]
 

@@ -64,6 +64,8 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
         if not len(members):
             remedy = "; its val images have labels: --set task.images=val" if len(self._labelled("val")) else ""
             raise NotApplicable(f"image set {self.source.name} has no labelled {asked} images{remedy}")
+        if len(self.source.names) < 2:
+            raise NotApplicable(f"image set {self.source.name} has one class, so there is nothing to choose from")
         self.images: list[int] = list(_in_turn(self.item_rng().permutation(members), self.source.classes))
         self._normalised = [[normalise(name) for name in names] for names in self.source.names]
         empty = [name for names in self.source.names for name in names if not normalise(name)]
@@ -115,16 +117,25 @@ class ImageNet(ImageBenchmark[ClassifiedImages, ImageNetKnobs]):
         )
 
     def _options(self, right: int, image: int) -> list[int]:
-        """The right class and others, in a random order; no two of them share a name."""
+        """The right class and others, in a random order; no two share a name, and of none is a copy of the image."""
         rng = self.item_rng("options", image)
         chosen, taken = [right], set(self._normalised[right])
+        as_well = self._classes_of[self.hashes[image]]
         for other in rng.permutation(len(self._normalised)).tolist():
             if len(chosen) == self.knobs.options:
                 break
-            if not taken & set(self._normalised[other]):
+            if other not in as_well and not taken & set(self._normalised[other]):
                 chosen.append(other)
                 taken |= set(self._normalised[other])
         return self.offered([chosen[place] for place in rng.permutation(len(chosen))], image)
+
+    @cached_property
+    def _classes_of(self) -> Mapping[str, set[int]]:
+        """The classes in which an image is found, by the hash of its bytes."""
+        found: dict[str, set[int]] = {}
+        for content, code in zip(self.hashes, self.source.classes.tolist(), strict=True):
+            found.setdefault(content, set()).add(code)
+        return found
 
     @cached_property
     def vocabulary(self) -> Mapping[str, str] | None:

@@ -21,6 +21,7 @@ from ssl4rl.vision.transforms import (
     cut,
     describe_changes,
     is_plain,
+    look_alike,
     overlap,
     random_box,
 )
@@ -58,6 +59,10 @@ class ContrastiveKnobs(VisionKnobs):
         if self.scale_min > self.scale_max:
             raise ValueError(f"scale_min={self.scale_min:g} must be at most scale_max={self.scale_max:g}")
         return self
+
+
+SKETCH = (64, 64)
+"""The size at which two images are compared."""
 
 
 def _every(chance: float) -> dict[str, float]:
@@ -106,6 +111,8 @@ class Contrastive(VisionTask[ContrastiveKnobs]):
         second, another = (first, image) if same else self._usable(rng, first if self.knobs.distinct else None)
         one, changes = self._view(image, boxes[0], rng)
         other, more = self._view(another, boxes[1], rng)
+        if not same and self.knobs.distinct and look_alike([each.image.resize(SKETCH) for each in (image, another)]):
+            raise Redraw("two files show one picture")
         possible = describe_changes([name for name, chance in self._chances.items() if chance])
         question = (
             f"Each view was cut out of an image at a random place and scaled to a square{possible}. Were both views "

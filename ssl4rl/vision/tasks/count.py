@@ -83,6 +83,8 @@ class Count(VisionTask[CountKnobs]):
         copies = 1 + self.slot(index, self.num_slots)
         whole = self.whole(image)
         side = round(self.knobs.place * min(whole.image.size))
+        if side - trimmed(side, MARGIN) < LEAST_SIDE:
+            raise Redraw(f"{self.source.describe(image)} is so small that pieces of it have under {LEAST_SIDE} pixels")
         boxes = apart(rng, places, side, whole.image.size)
         pieces = self._pieces(whole.image, boxes)
         pasted = [0] * copies + rng.integers(1, self.knobs.num_pieces, size=places - copies).tolist()

@@ -1,14 +1,18 @@
 """Images with classes: where their names come from."""
 
+import shutil
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import ssl4rl
 from ssl4rl.data.images import CLASSES, IMAGES
 from ssl4rl.data.images.classes import load_classified
-from ssl4rl.errors import UserError
+from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.vision.benchmarks.imagenet import ImageNet
 
 
 @pytest.fixture
@@ -129,3 +133,29 @@ def test_paths_with_backslashes_in_an_index(tmp_path):
         images = IMAGES.load(str(path))
         assert (len(images), images.label_names) == (2, ["a", "b"])
     assert IMAGES.validate(str(tmp_path / "index.csv")).problems == []
+
+
+def test_an_image_of_two_classes_is_asked_with_one_of_them(tmp_path):
+    folders = {name: tmp_path / name for name in ("cat", "dog", "car")}
+    for number, folder in enumerate(folders.values()):
+        folder.mkdir()
+        for index in range(20):
+            pixels = np.random.default_rng([number, index]).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{index}.png")
+    for index in range(5):
+        shutil.copy(folders["cat"] / f"{index}.png", folders["dog"] / f"copy {index}.png")
+    benchmark = ImageNet(load_classified(str(tmp_path)), split="test", knobs={"images": "all"})
+    seen = Counter(example.source_items for example in map(benchmark.example, range(benchmark.size)))
+    assert sorted(seen.values())[-5:] == [2] * 5
+    for example in map(benchmark.example, range(benchmark.size)):
+        names = set(benchmark.choices(example).values())
+        assert names == {"cat", "dog", "car"} if seen[example.source_items] == 1 else names != {"cat", "dog", "car"}
+
+
+def test_one_class_leaves_nothing_to_choose(tmp_path):
+    (tmp_path / "cat").mkdir()
+    for index in range(20):
+        Image.new("RGB", (40, 40), (index * 9, 0, 0)).save(tmp_path / "cat" / f"{index}.png")
+    for level in ("choice-20", "completion"):
+        with pytest.raises(NotApplicable, match="has one class, so there is nothing to choose from"):
+            ImageNet(load_classified(str(tmp_path)), split="test", level=level, knobs={"images": "all"})

@@ -329,3 +329,12 @@ def test_an_empty_shard_beside_full_ones(tmp_path):
         kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
         pq.write_table(pa.table({"image": pa.array(rows, kind)}), tmp_path / f"{name}.parquet")
     assert shades(load_images(str(tmp_path))) == [1]
+
+
+def test_words_that_are_no_split_are_refused_in_a_table_too(tmp_path):
+    for word in ("eval", "train_set"):
+        content = pa.array([png(20 * index) for index in range(9)], type=pa.binary())
+        table = pa.table({"image": content, "split": ["train"] * 5 + [word] * 4})
+        pq.write_table(table, tmp_path / f"{word}.parquet")
+        with pytest.raises(UserError, match=rf"row 6, field split: '{word}' is not train, val or test \(or empty\)"):
+            load_images(str(tmp_path / f"{word}.parquet"))

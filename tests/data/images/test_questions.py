@@ -14,6 +14,7 @@ from ssl4rl.build import find_kind
 from ssl4rl.data.images import QUESTIONS
 from ssl4rl.data.images.questions import load_questions
 from ssl4rl.errors import UserError
+from ssl4rl.prompts import OF_OTHERS
 
 
 def test_a_table_of_ones_own(question_table):
@@ -253,3 +254,29 @@ def test_questions_about_the_drawn_scenes():
     assert all(0.35 < right["checking", letter] / (len(asked["test"]) / 2) < 0.65 for letter in "AB")
     assert all(0.15 < right["naming", letter] / (len(asked["test"]) / 2) < 0.35 for letter in "ABCD")
     assert all(len(set(q.options.values())) == len(q.options) for q in questions.questions)
+
+
+def test_a_large_index_of_another_question_is_no_rotated_copy(question_table):
+    path = question_table({"index": 123}, {"index": 1000123, "question": "Is the sky blue?"})
+    with pytest.raises(UserError, match="but their questions or images differ; give your own questions indices below"):
+        load_questions(str(path))
+    path = question_table(
+        {"index": 123, "question": "Which?"}, {"index": 1000123, "image": "photo"}, {"index": "photo"}
+    )
+    with pytest.raises(UserError, match="but their questions or images differ"):
+        load_questions(str(path))
+
+
+def test_a_path_that_is_not_read_is_a_broken_image(question_table):
+    images = ["photo.avif", "img/dog", "http://x.org/y"]
+    path = question_table({}, {}, *({"image": image} for image in images))
+    questions = load_questions(str(path))
+    assert len(questions.questions) == 2 and len(questions.skipped) == 3 and not questions.left_out
+    assert "it is no file of an image that is read" in questions.skipped[0]
+
+
+def test_options_that_speak_of_others_in_small_letters_keep_their_place():
+    fixed = ["both a and b", "Both (a) and (b)", "neither a nor b", "(a) or (b)", "either a or c", "A/B"]
+    assert all(OF_OTHERS.search(text) for text in fixed)
+    for text in ("a dog and a cat", "both a dog and a cat", "black & white", "vitamin a", "a or an article"):
+        assert not OF_OTHERS.search(text), text

@@ -8,11 +8,13 @@ import pytest
 
 from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import default_graph
+from ssl4rl.data.graphs.folder import load_folder
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.benchmarks.link import LinkPrediction
 from ssl4rl.graph.benchmarks.node import NodeClassification
 from ssl4rl.graph.benchmarks.relation import RelationPrediction
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.splits import edge_split, node_split
 from ssl4rl.prompts import OPTION_LETTERS
 from ssl4rl.registry import BENCHMARKS
@@ -228,3 +230,38 @@ def test_no_pair_that_the_test_asks_about_is_an_example_elsewhere():
     with pytest.raises(NotApplicable, match="too few unlinked pairs"):
         benchmark = LinkPrediction(crowded, split="train", knobs={"negatives": "random"})
         benchmark.example(benchmark.size - 1)
+
+
+def test_a_pair_that_the_test_asks_is_not_one_of_val():
+    forward = np.array([(a, a + 60) for a in range(60)])
+    graph = TextAttributedGraph.from_edges(
+        "g",
+        [f"thing {i}" for i in range(120)],
+        np.concatenate([forward, forward[:, ::-1], forward[:, [0, 0]] + [0, 1]]).T,
+        directed=True,
+        relations=np.repeat([0, 1, 2], 60),
+        relation_names=["likes", "is liked by", "knows"],
+        edge_splits={"train": np.arange(120, 180), "val": np.arange(60), "test": np.arange(90, 120)},
+    )
+    asked = {}
+    for split in ("val", "test"):
+        benchmark = LinkPrediction(graph, split=split)
+        linked = [benchmark.example(index) for index in range(0, benchmark.size, 2)]
+        asked[split] = {frozenset(example.meta["asked"]) for example in linked}
+    assert len(asked["val"]) == len(asked["test"]) == 30 and not asked["val"] & asked["test"]
+
+
+def test_many_small_components_have_no_sides():
+    """Of 300 circles of four nodes, any two nodes that are not linked are a pair."""
+    edges = np.array([(4 * circle + a, 4 * circle + (a + 1) % 4) for circle in range(300) for a in range(4)])
+    graph = TextAttributedGraph.from_edges("circles", [f"text {node}" for node in range(1200)], edges.T)
+    assert node_groups(graph) is None
+    assert LinkPrediction(graph, split="test").example(1).gold == "no"
+
+
+def test_a_column_of_splits_that_is_empty_gives_none(tmp_path):
+    rows = [f"{node},text {node},{'ab'[node % 2]}," for node in range(100)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["id,text,label,split", *rows]) + "\n")
+    edges = [f"{node},{(node + 1) % 100}" for node in range(100)]
+    (tmp_path / "edges.csv").write_text("\n".join(["source,target", *edges]) + "\n")
+    assert NodeClassification(load_folder(tmp_path), split="test").size > 10

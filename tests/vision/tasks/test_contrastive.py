@@ -87,3 +87,18 @@ def test_impossible_knobs_are_refused():
         Contrastive(SOURCE, knobs={"scale_min": 0.7})
     with pytest.raises(UserError, match="min_overlap=1 of their area"):
         Contrastive(SOURCE, knobs={"min_overlap": 1.0, "scale_min": 0.5, "scale_max": 0.5}).example(0)
+
+
+class Pairs(Noise):
+    """Every image is there twice, the second time with other bytes."""
+
+    def open(self, index, side):
+        image = super().open(index - index % 2, side)
+        return image.point(lambda value: min(255, value + 1)) if index % 2 else image
+
+
+def test_two_files_of_one_picture_are_no_pair_of_two():
+    task = Contrastive(ImageSet("pairs", Pairs(8), [f"{index:064x}" for index in range(8)]), knobs={"size": 16})
+    for example in map(task.example, range(100)):
+        one, other = (index // 2 for index in example.meta["images"])
+        assert (example.gold == "yes") == (one == other)
