@@ -7,8 +7,8 @@ BIN := .venv/bin
 .PHONY: quickstart test test-slow test-slow-local browser lint types structure format docs bench experiments kills fuzz coverage mutate audit-full clean
 
 quickstart: .venv/.installed
+	@echo "trains for some 7 minutes on two cores; for a shell that finds the command ssl4rl: source $(BIN)/activate"
 	$(BIN)/ssl4rl graph train --task link
-	@echo "for a shell that finds the command ssl4rl: source $(BIN)/activate"
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

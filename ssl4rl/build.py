@@ -14,7 +14,7 @@ from ssl4rl.example import Example, ExampleId
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
 from ssl4rl.source import Source, SourceKind, unknown_dataset
-from ssl4rl.tasks import AnyTask
+from ssl4rl.tasks import AnyTask, is_paper_level
 
 if TYPE_CHECKING:
     from ssl4rl.runs import Run
@@ -112,8 +112,20 @@ def _use_of_task(task_type: type[AnyTask], source: Source) -> Use:
             asked = task_type(source, split=split, level=None, knobs={}, seed=0)
             distinct[split] = len({frozenset(asked.example(index).source_items) for index in range(DRAWN)})
         except UserError as error:
-            return Use(f"{split}: {error}")
+            others = [level for level in task_type.levels if not is_paper_level(level)]
+            usable = [level for level in others if _has_examples(task_type, source, level)]
+            return Use(f"{split}: {error}" + (f" (at level {' or '.join(usable)} it can)" if usable else ""))
     return Use(distinct=distinct)
+
+
+def _has_examples(task_type: type[AnyTask], source: Source, level: str) -> bool:
+    """Whether a task at that level has examples to train on and to validate."""
+    try:
+        for split in ("train", "val"):
+            task_type(source, split=split, level=level, knobs={}, seed=0).tried()
+    except UserError:
+        return False
+    return True
 
 
 def uses_of_benchmarks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:

@@ -7,6 +7,10 @@ LONGEST_QUOTE = 200
 """Characters of a value that a message quotes."""
 
 
+LONGEST_NAME, MOST_NAMES = 60, 30
+"""Characters of a name, and names, that a message lists."""
+
+
 class UserError(Exception):
     """Something the user can fix; the message says what was wrong, where, and what to do."""
 
@@ -25,10 +29,22 @@ def quoted(value: object) -> str:
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names for a message, with commas: as many as fit on a screen, each cut where it is long.
+
+    >>> listed(["id", "text"]), listed(map(str, range(40)))[-22:]
+    ('id, text', '27, 28, 29 and 10 more')
+    """
+    every = list(names)
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in every[:MOST_NAMES]]
+    more = f" and {len(every) - len(shown):,} more" if len(every) > len(shown) else ""
+    return f"{', '.join(shown)}{more}" if every else "none"
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """An error for a name that does not exist, with the nearest valid ones (or all of them, if none is near)."""
     names = sorted(set(valid))
     near = difflib.get_close_matches(name[:LONGEST_QUOTE], names, n=3, cutoff=0.5)
     if near:
         return UserError(f"unknown {kind} {quoted(name)}; did you mean {' or '.join(near)}?")
-    return UserError(f"unknown {kind} {quoted(name)}; there are: {', '.join(names) or 'none'}")
+    return UserError(f"unknown {kind} {quoted(name)}; there are: {listed(names)}")

@@ -98,6 +98,8 @@ class Run:
         if not path.exists() or (path.is_dir() and all(file.name.startswith(".") for file in path.iterdir())):
             return
         if (path / CONFIG).is_file():
+            if any((path / name).is_file() for name in (SUMMARY, SCORES)):
+                raise UserError(f"{path} exists already, and is finished; choose another --output")
             raise UserError(f"{path} exists already; add --resume to continue it, or choose another --output")
         raise UserError(f"{path} exists already, and is not a run; choose another --output")
 

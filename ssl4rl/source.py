@@ -6,6 +6,8 @@ loaded, checked and described; every verb goes through it, so a new kind works e
 
 from __future__ import annotations
 
+import difflib
+import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -154,10 +156,14 @@ def describe_broken(source: Source, most: float) -> list[str]:
     counted = f"{len(skipped):,} of {found:,} in {source.name} cannot be read"
     if len(skipped) > most * found:
         raise UserError(
-            f"{counted}, more than max_broken={most:g} of them allows: fix or remove them, or raise it\n"
-            + "\n".join(listed)
+            f"{counted}, more than max_broken={most:g} of them allows: fix or remove them, or pass them over with "
+            f"--set max_broken={_round_up(len(skipped) / found):g}\n" + "\n".join(listed)
         )
     return [f"{counted} and {'is' if len(skipped) == 1 else 'are'} passed over:", *listed]
+
+
+def _round_up(share: float) -> float:
+    return math.ceil(100 * share) / 100
 
 
 _ORIGINS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -178,7 +184,16 @@ def _remember(source: S, origin: str) -> S:
 
 def unknown_dataset(noun: str, name: str, names: Iterable[str]) -> UserError:
     """An error for a name that is neither registered nor a path."""
-    return UserError(f"{unknown(noun, name, names)} (nor is there a folder or file of that name here)")
+    near = near_folders(Path(name))
+    return UserError(f"{unknown(noun, name, names)} (nor is there a folder or file of that name here{near})")
+
+
+def near_folders(path: Path) -> str:
+    """Of a folder or file that is not there, those beside it that are called nearly so, as the end of a message."""
+    with suppress(OSError, ValueError):
+        near = difflib.get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=2)
+        return f"; did you mean {' or '.join(str(path.parent / each) for each in near)}?" if near else ""
+    return ""
 
 
 def imported(location: str) -> Callable[..., Any]:

@@ -105,8 +105,9 @@ def question_table(tmp_path):
             usual |= {"C": "", "D": "", "answer": "A", "category": "ocr", "l2-category": "", "split": "dev"}
             usual["image"] = base64.b64encode(png.getvalue()).decode()
             # A rotated copy asks the same about the same image.
-            copied = str(int(row.get("index", 0)) % 1_000_000) if str(row.get("index", "")).isdecimal() else ""
-            for other in table if copied != str(row.get("index", "")) else ():
+            index = str(row.get("index", ""))
+            copied = str(int(index) % 1_000_000) if index.isdecimal() and 7 <= len(index) <= 18 else None
+            for other in table:
                 if str(other["index"]) == copied:
                     usual |= {name: other[name] for name in ("question", "hint", "image")}
             table.append(usual | row)

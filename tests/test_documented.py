@@ -161,6 +161,8 @@ def test_python_of_a_page_runs(block, tmp_path, monkeypatch):
     np.save("edges.npy", np.array([[0, 1, 2], [1, 2, 0]]))
     Path("texts.txt").write_text("one\ntwo\nthree\n")
     monkeypatch.setattr(GRAPHS, "_loaded", dict(GRAPHS._loaded))
+    for name in ("_locations", "_plugins", "_loaded"):
+        monkeypatch.setattr(TASKS, name, dict(getattr(TASKS, name)))
     # It trains, but for two steps only.
     train, names = ssl4rl.train, set(GRAPHS.names())
     short = {"max_steps": 2, "save_steps": 2}

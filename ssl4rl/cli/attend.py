@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ssl4rl.runs import Run
 
 MOST_PIXELS = 1_003_520
+WIDEST_LABEL = 24
+"""Characters of a row's label that are shown in any case."""
 """Larger images are scaled down: 1,280 tokens of Qwen2.5-VL, as many as its authors recommend for an image."""
 OPENING = "<answer>"
 """How a reply begins whose answer stands in a tag."""
@@ -240,12 +242,15 @@ def _print(table: Table, lines: Sequence[str]) -> None:
 
     printed = RichTable(box=None)
     for place, head in enumerate(table.head):
+        widest = max((len(row[place]) for row in table.rows), default=0)
         if 0 < place < len(table.head) - 1:
             # The name of a model may be a long path, and folds; numbers do not.
-            widest = max((len(row[place]) for row in table.rows), default=0)
             printed.add_column(escape(head), justify="right", overflow="fold", min_width=widest)
+        elif place == 0:
+            printed.add_column(escape(head), no_wrap=True, overflow="ellipsis", min_width=min(widest, WIDEST_LABEL))
         else:
-            printed.add_column(escape(head), no_wrap=True, overflow="ellipsis")
+            # Texts may be long, and take what the numbers leave.
+            printed.add_column(escape(head), no_wrap=True, overflow="ellipsis", ratio=1)
     for row in table.rows:
         printed.add_row(*map(escape, row))
     Console().print(printed)

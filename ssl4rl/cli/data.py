@@ -124,7 +124,8 @@ def validate(dataset: Dataset, kind: Kind = None, as_json: JsonOption = False) -
             dataset, report.problems, any(not use.reason for use in (*tasks.values(), *benchmarks.values()))
         )
         if report.skipped:
-            typer.echo(f"skipped: {', '.join(f'{count:,} {noun}' for noun, count in report.skipped.items())}")
+            word = "not read" if report.problems else "skipped"
+            typer.echo(f"{word}: {', '.join(f'{count:,} {noun}' for noun, count in report.skipped.items())}")
         if report.summary is not None and not report.problems:
             rows = [(f"task {name}", _use_of_task(use)) for name, use in tasks.items()]
             rows += [(f"benchmark {name}", _use_of_benchmark(use)) for name, use in benchmarks.items()]
@@ -159,7 +160,8 @@ def _print_problems(dataset: str, problems: Sequence[str], is_usable: bool) -> N
         typer.echo(problem)
     if len(problems) > SHOWN:
         typer.echo(f"… and {len(problems) - SHOWN:,} more (--json prints all)")
-    typer.echo(f"{len(problems):,} problem{'s' if len(problems) > 1 else ''} in {dataset}", err=True)
+    counted = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''} in {dataset}"
+    typer.echo(f"{counted}: nothing of it is used until that is mended or deleted", err=True)
 
 
 def _facts(graph: TextAttributedGraph, folder: Path) -> dict[str, Any]:

@@ -41,12 +41,12 @@ def check_zip(path: Path) -> None:
     Raises:
         UserError: if it does.
     """
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as file:
             stated = sum(entry.file_size for entry in file.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     most = max(FREE, MOST_TIMES * path.stat().st_size)
     if stated > most:

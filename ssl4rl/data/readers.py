@@ -192,7 +192,7 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
     try:
         columns = list(pyarrow.parquet.read_schema(path).names)
         stated = pyarrow.parquet.read_metadata(path).num_rows
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
     repeated = first_repeated(columns)
     if repeated is not None:
@@ -212,7 +212,7 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
                                 problems.add(f"{where(path, row, name)}: {reason}")
                         if table.used.isdisjoint(unreadable):
                             yield row, record
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not a readable parquet file: {error}") from error
 
     def rows(table: Table, problems: Problems) -> Iterator[Row]:

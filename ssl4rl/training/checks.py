@@ -75,6 +75,13 @@ class BatchPlan:
         generations = math.ceil(self.max_steps * self.gradient_accumulation_steps / self.generation_period)
         return generations * self.prompts_per_generation
 
+    def warmup(self, wanted: float) -> float:
+        """The steps in which the learning rate rises, or their share of all: ``wanted``, but at most a tenth of all.
+
+        In the first of them it is 0, so that a trial of a few steps would change nothing.
+        """
+        return wanted if wanted < 1 else min(wanted, self.max_steps // 10)
+
     def steps_of_generation(self, step: int) -> range:
         """The optimiser steps that use the completions sampled just before step ``step`` (counted from 1)."""
         period, accumulation = self.generation_period, self.gradient_accumulation_steps

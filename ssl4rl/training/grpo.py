@@ -53,6 +53,8 @@ def _settings(prepared: Prepared, sampler: str, folder: Path) -> dict[str, Any]:
         if suppressed:
             generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
     multiple = prepared.plan.save_multiple
+    if "warmup_steps" in grpo:
+        grpo = {**grpo, "warmup_steps": prepared.plan.warmup(grpo["warmup_steps"])}
     defaults = {
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # which would hide a loss that is not a number

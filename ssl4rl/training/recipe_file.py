@@ -146,6 +146,8 @@ def read_recipe(file: Path) -> Values:
         if file.is_dir():
             hint = f"; a run's recipe is {file / CONFIG}" if (file / CONFIG).is_file() else ""
             raise UserError(f"recipe {file} is a folder{hint}")
+        if file.parts[0] == "configs":
+            hint = "; those of the pages are in the repository: run this in a clone of it"
         raise UserError(f"recipe {file} does not exist{hint}")
     try:
         values = parse_yaml(file.read_text(encoding="utf-8"), str(file))

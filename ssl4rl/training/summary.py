@@ -47,8 +47,8 @@ def describe_plan(run: Prepared) -> list[str]:
         *run.notes,
         *(f"risky: {line}" for line in run.risks),
         f"{run.tasks.train.label} on {run.tasks.train.source.name}, model {run.recipe.model.path}",
-        f"{plan.max_steps} optimiser steps; {plan.prompts_per_generation} prompts x {plan.num_generations} completions "
-        f"are sampled at once, {plan.num_prompts} prompts in all",
+        f"{counted(plan.max_steps, 'optimiser step')}; {plan.prompts_per_generation} prompts x "
+        f"{plan.num_generations} completions are sampled at once, {plan.num_prompts} prompts in all",
         f"longest prompt measured: {run.longest}",
         *_describe_server(run),
         *_describe_scale(run),
@@ -103,6 +103,9 @@ def _describe_scale(run: Prepared) -> list[str]:
             f"{run.processes} processes: {completions:,} completions an optimiser step; one process would have "
             f"{completions // run.processes:,}, and --keep-global-batch keeps to that"
         )
+    wanted = grpo.get("warmup_steps", 0)
+    if (warmup := plan.warmup(wanted)) < wanted:
+        lines.append(f"grpo.warmup_steps={wanted:g} is shortened to {warmup:g}, a tenth of the steps")
     tokens = completions * grpo.get("max_completion_length", 256)
     tokens += completions // plan.num_generations * run.longest.tokens
     lines.append(f"at most {tokens:,} tokens an optimiser step, each prompt counted once a group")
@@ -136,7 +139,8 @@ def describe_estimate(estimate: Mapping[str, Any]) -> str:
 
 def describe_work(summary: Mapping[str, Any]) -> str:
     """What was trained on, and for how long."""
-    return f"{summary['task']} on {summary['dataset']}: {summary['steps']} steps in {_minutes(summary['seconds'])}"
+    steps = counted(summary["steps"], "step")
+    return f"{summary['task']} on {summary['dataset']}: {steps} in {_minutes(summary['seconds'])}"
 
 
 def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
@@ -194,6 +198,11 @@ def _examples(estimate: Mapping[str, Any]) -> str:
 def _range(estimate: Mapping[str, Any], suffix: str = "") -> str:
     low, high = estimate[f"low{suffix}"], estimate[f"high{suffix}"]
     return f"{estimate[f'score{suffix}']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 step``, ``2,000 steps``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _minutes(seconds: float) -> str:

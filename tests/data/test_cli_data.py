@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import ssl4rl
 from ssl4rl.cli.data import app
 from ssl4rl.data.graphs.taglas_raw import RAW
 from ssl4rl.errors import UserError
@@ -70,7 +71,7 @@ def test_what_is_skipped_is_counted_and_named(tmp_path: Path, monkeypatch: pytes
     skipping = replace(SOURCE_KINDS.get("graph"), name="skipping", check=lambda path: report)
     monkeypatch.setitem(SOURCE_KINDS._loaded, "skipping", skipping)
     result = run("validate", tmp_path, "--kind", "skipping")
-    assert (result.exit_code, result.stdout) == (2, "x.png is broken\nskipped: 2 hidden files, 1,000 other files\n")
+    assert (result.exit_code, result.stdout) == (2, "x.png is broken\nnot read: 2 hidden files, 1,000 other files\n")
     skipped = json.loads(run("validate", tmp_path, "--kind", "skipping", "--json").stdout)["skipped"]
     assert skipped == {"hidden files": 2, "other files": 1_000}
 
@@ -137,7 +138,7 @@ def test_validate_lists_bad_rows_and_counts_the_rest(tmp_path: Path) -> None:
     result = run("validate", tmp_path)
     assert result.exit_code == 2
     lines = result.stdout.splitlines()
-    assert len(lines) == 52 and lines.pop() == "skipped: 60 bad rows of edges.csv"
+    assert len(lines) == 52 and lines.pop() == "not read: 60 bad rows of edges.csv"
     assert lines[0] == f"{tmp_path}/edges.csv, row 2, field target: no node has the id 'q'"
     assert lines[-1] == "… and 10 more (--json prints all)"
     assert f"60 problems in {tmp_path}" in result.stderr
@@ -168,3 +169,28 @@ def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_all_columns_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("Recipe No,Dish\n1,soup\n2,stew\n")
+    (tmp_path / "edges.csv").write_text("from recipe,to recipe\n1,2\n")
+    said = run("validate", tmp_path).output
+    for column in ("no column 'id'", "no column 'text' or 'title'", "no column 'source'"):
+        assert column in said, said
+
+
+def test_the_other_side_and_a_folder_called_nearly_so_are_named(tmp_path: Path, monkeypatch) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "recipes"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (50, 50)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "recipes" / "nodes.csv").write_text("id,text\n1,a\n2,b\n")
+    with pytest.raises(UserError, match="it holds images: use ssl4rl vision"):
+        ssl4rl.load("photos", kind="graph")
+    with pytest.raises(UserError, match="but a graph .*: use ssl4rl graph"):
+        ssl4rl.load("recipes", kind="images")
+    for written in ("recepies", "./recepies"):
+        with pytest.raises(UserError, match=r"did you mean recipes\?"):
+            ssl4rl.load(written)

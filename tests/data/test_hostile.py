@@ -306,3 +306,12 @@ def test_a_cell_of_base64_that_is_no_image(question_table):
     cells = [base64.b64encode(b"<script>" * 50).decode(), "data:text/html;base64,PHNjcmlwdD4=", "A" * 70, "=" * 70]
     report = QUESTIONS.check(str(question_table(*({"image": cell} for cell in cells))))
     assert report.problems and all("\n" not in each for each in report.problems)
+
+
+def test_a_message_lists_no_more_names_than_fit(tmp_path):
+    columns = [f"column {number} {'x' * 500}" for number in range(3000)]
+    (tmp_path / "nodes.csv").write_text(",".join(columns) + "\n" + ",".join("1" for _ in columns) + "\n")
+    (tmp_path / "edges.csv").write_text("source,target\n1,2\n")
+    with pytest.raises(UserError) as error:
+        ssl4rl.load(str(tmp_path))
+    assert len(str(error.value)) < 10_000 and "and 2,970 more" in str(error.value)

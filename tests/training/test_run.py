@@ -307,7 +307,7 @@ def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: 
         with pytest.raises(UserError, match=message):
             train_toys(toy_recipe(model_folder, **more.pop("recipe", {})), output, **more)  # type: ignore[call-overload]
 
-    refused("exists already; add --resume", finished)
+    refused("exists already, and is finished", finished)
     refused("exists already, and is not a run; choose another --output", model_folder)
     refused("is finished", finished, resume=True)
     refused("does not exist", tmp_path / "nothing", resume=True)
@@ -321,3 +321,12 @@ def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: 
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
     refused("cannot write to .*Permission denied", tmp_path / "forbidden")
+
+
+def test_a_trial_of_a_few_steps_learns_something(model_folder: Path, tmp_path: Path, capsys) -> None:
+    """The rate is 0 in the first step of a warm-up, which is shortened to a tenth of the steps."""
+    recipe = toy_recipe(model_folder, heldout={"examples": 0}, grpo__max_steps=2, grpo__warmup_steps=5)
+    run = train_toys(recipe, tmp_path / "run")
+    assert "grpo.warmup_steps=5 is shortened to 0, a tenth of the steps" in capsys.readouterr().out
+    assert all(line["learning_rate"] > 0 for line in run.metrics() if "reward" in line)
+    assert run.config["grpo"]["warmup_steps"] == 5

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl4rl.errors import UserError
 from ssl4rl.registry import GRAPHS
-from ssl4rl.source import Report, SourceKind, imported
+from ssl4rl.source import Report, SourceKind, imported, near_folders
 
 if TYPE_CHECKING:
     from ssl4rl.graph.graph import TextAttributedGraph
@@ -76,7 +76,7 @@ def _existing(path: str) -> Path:
         if not is_graph_file(place):
             raise UserError(f"{path} is a file; give the folder that holds nodes.csv and edges.csv")
     elif not place.is_dir():
-        raise UserError(f"there is no folder {path}")
+        raise UserError(f"there is no folder {path}{near_folders(place)}")
     return place
 
 

@@ -17,7 +17,7 @@ from ssl4rl.data.graphs.rows import ID, graph_of
 from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
 from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import Problems, plain_column, table_of
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, listed
 from ssl4rl.graph.graph import TextAttributedGraph
 
 NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
@@ -96,7 +96,7 @@ def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAtt
     column = nodes.find(*NEIGHBOURS)
     identity = settings.get("id") or nodes.find(*ID)
     if not identity:
-        raise UserError(f"{path}: there is no column 'node_id'; its columns are {', '.join(nodes.columns)}")
+        raise UserError(f"{path}: there is no column 'node_id'; its columns are {listed(nodes.columns)}")
     records: list[tuple[int, dict[str, Any]]] = []
     for row, cells in nodes.rows:
         for neighbour in _list(cells.get(column, ""), nodes.place(row, column)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from ssl4rl.data.graphs.files import FORMATS, is_graph_file, read_file
@@ -13,6 +14,9 @@ from ssl4rl.data.tables import Problems
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.tally import of_folder
+
+MOST_LOOKED_AT = 1000
+"""Files of a folder without a graph that are looked at to say what it holds."""
 
 
 def has_layout(place: Path) -> bool:
@@ -52,7 +56,15 @@ def read_layout(place: Path) -> TextAttributedGraph:
     if not files:
         raise UserError(
             f"{place} holds no nodes.csv, nodes.jsonl or nodes.parquet, and no other graph (.pt, {', '.join(FORMATS)}, "
-            "train.txt of triples, OGB's raw/edge.csv)"
+            f"train.txt of triples, OGB's raw/edge.csv){_instead(place)}"
         )
     graph = read_file(files[0], place.resolve().name, place)
     return replace(graph, reading=[of_folder(place, [files[0], place / "dataset.yaml"]), *graph.reading])
+
+
+def _instead(place: Path) -> str:
+    """Of a folder of images, which side of the command line reads it."""
+    from ssl4rl.data.images.cells import IMAGE_SUFFIXES
+
+    holds_images = any(path.name.lower().endswith(IMAGE_SUFFIXES) for path in islice(place.rglob("*"), MOST_LOOKED_AT))
+    return "; it holds images: use ssl4rl vision" if holds_images else ""

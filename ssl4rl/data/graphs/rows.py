@@ -16,7 +16,7 @@ from ssl4rl.data.graphs.settings import meanings
 from ssl4rl.data.graphs.splits import Members, SplitColumns
 from ssl4rl.data.tables import Problems, Table
 from ssl4rl.data.text import Words, class_names, clean, sentences
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, listed
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.arrays import Numbers, growing_texts
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -42,6 +42,7 @@ def graph_of(
     Raises:
         UserError: if a column is missing.
     """
+    _check_columns(nodes, edges, settings)
     ids, node_fields, counts, lost = _nodes(nodes, settings, problems)
     edge_index, edge_fields, edge_counts = _edges(edges, settings, ids, problems, lost)
     graph = TextAttributedGraph.from_edges(
@@ -51,13 +52,32 @@ def graph_of(
     return replace(graph, counts={**graph.counts, **counts, **edge_counts}, reading=reading)
 
 
+def _check_columns(nodes: Table, edges: Table, settings: dict[str, Any]) -> None:
+    """Refuses tables that lack several of the columns that every graph needs, all of them in one message.
+
+    Raises:
+        UserError: naming each; where one is missing, who reads it says so.
+    """
+    checks: list[Callable[[], Any]] = [
+        lambda: _id_column(nodes, settings),
+        lambda: _text_rule(nodes, settings.get("text")),
+        lambda: _ends(edges, settings),
+    ]
+    missing = []
+    for check in checks:
+        try:
+            check()
+        except UserError as error:
+            missing.append(str(error))
+    if len(missing) > 1:
+        raise UserError("; ".join(missing))
+
+
 def _nodes(
     table: Table, settings: dict[str, Any], problems: Problems
 ) -> tuple[Ids, dict[str, Any], dict[str, int], str]:
     """The nodes by their ids, the graph's fields that come from nodes, what was counted, and which ids were lost."""
-    id_column = (
-        table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
-    )
+    id_column = _id_column(table, settings)
     text_of = _text_rule(table, settings.get("text"))
     # Gephi's `Label` is a node's name, whereas `label` is a class here.
     is_gephi = id_column == "Id" and "Label" in table.columns and "label" not in table.columns
@@ -202,6 +222,10 @@ def _optional(table: Table, settings: dict[str, Any], key: str, usual: Sequence[
     return table.require(settings[key], key) if key in settings else table.find(*usual)
 
 
+def _id_column(table: Table, settings: dict[str, Any]) -> str:
+    return table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
+
+
 def _text_rule(table: Table, setting: str | None) -> Callable[[dict[str, str]], str]:
     """How a row becomes a text: by a template over columns, from one column, or from a title and a body."""
     if setting is not None and "{" in setting:
@@ -226,6 +250,6 @@ def _text_rule(table: Table, setting: str | None) -> Callable[[dict[str, str]], 
         body = table.find(*BODIES)
         return lambda cells: sentences(cells.get(title, ""), cells.get(body, ""))
     raise UserError(
-        f"{table.path}: there is no column 'text' or 'title'; its columns are {', '.join(table.columns)} "
+        f"{table.path}: there is no column 'text' or 'title'; its columns are {listed(table.columns)} "
         '(set `text:` in dataset.yaml to a column, or to a template such as "{name}. {notes}")'
     )

@@ -32,6 +32,9 @@ SHARDS = (".parquet", ".arrow", ".feather")
 METADATA = {"metadata.csv": "file_name", "index.csv": "path"}
 """Tables beside the images that label them, ours and those of the image folders of ``datasets``, and their column."""
 
+GRAPH_FILES = ("nodes.csv", "nodes.jsonl", "nodes.parquet", "edges.csv", "edges.jsonl", "edges.parquet")
+"""Files by which a folder of a graph is known."""
+
 SUFFIXES = (".csv", ".tsv", *SHARDS)
 
 
@@ -172,6 +175,8 @@ def _instead(files: Sequence[str]) -> str:
     if photos:
         kind = PurePosixPath(photos[0]).suffix[1:].upper()
         return f" that can be read, only {kind} such as {photos[0]} (convert them to JPEG or PNG)"
+    if any(PurePosixPath(file).name in GRAPH_FILES for file in files):
+        return f", but a graph ({files[0]}): use ssl4rl graph"
     return f", only other files such as {files[0]}" if files else ""
 
 

@@ -21,7 +21,7 @@ from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
 from ssl4rl.data.text import class_names
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, listed
 from ssl4rl.vision.decode import read_image
 from ssl4rl.vision.image_set import IntArray
 
@@ -137,7 +137,7 @@ def list_index(path: Path, problems: Problems) -> Listing:
     if column is None:
         raise UserError(
             f"{path}: there is no column {' or '.join(map(repr, PATH_COLUMNS))} that names the image files; "
-            f"its columns are {', '.join(table.columns)}"
+            f"its columns are {listed(table.columns)}"
         )
     label = next((name for name in LABEL_COLUMNS if name in table.columns), "")
     table.used.update({column, label, "split"} - {""})

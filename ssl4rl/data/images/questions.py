@@ -137,8 +137,10 @@ def _table(path: str) -> Path:
     if file.is_dir():
         tables = _tables(file) or sorted(file.glob("*.tsv"))
         if len(tables) != 1:
-            named = f" ({', '.join(table.name for table in tables)})" if tables else ""
-            raise UserError(f"{path} holds {len(tables)} tables of questions{named}; name the one to read")
+            if not tables:
+                raise UserError(f"{path} holds no table of questions; give one with {', '.join(REQUIRED)} and image")
+            named = ", ".join(table.name for table in tables)
+            raise UserError(f"{path} holds {len(tables)} tables of questions ({named}); name the one to read")
         return tables[0]
     if not file.is_file():
         raise UserError(f"there is no file {path}; give a table with the columns {', '.join(REQUIRED)} and image")

@@ -14,7 +14,7 @@ from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.readers import records_of
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, split_name, where
 from ssl4rl.data.text import cell_text, class_name, first_repeated, present
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, listed
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
@@ -97,7 +97,7 @@ def read_columns(path: Path) -> list[str]:
 
     try:
         return list(pyarrow.parquet.read_schema(path).names)
-    except (pyarrow.ArrowException, OSError):
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError):
         return []
 
 
@@ -150,7 +150,7 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
     missing = [column for column in required if column not in columns]
     if missing:
         names = " or ".join(map(repr, missing))
-        raise UserError(f"{path}: there is no column {names}; its columns are {', '.join(columns) or 'none'}")
+        raise UserError(f"{path}: there is no column {names}; its columns are {listed(columns)}")
     repeated = first_repeated(filter(None, columns))
     if repeated is not None:
         raise UserError(f"{path}: two columns are named {repeated!r}")
@@ -188,7 +188,7 @@ def image_column(path: Path, columns: Iterable[str]) -> str:
     names = list(columns)
     column = next((name for name in ("image", "image_path") if name in names), None)
     if column is None:
-        raise UserError(f"{path}: there is no column 'image'; its columns are {', '.join(names) or 'none'}")
+        raise UserError(f"{path}: there is no column 'image'; its columns are {listed(names)}")
     return column
 
 
@@ -267,7 +267,7 @@ def _batches(path: Path) -> Iterator[Any]:
             except pyarrow.ArrowInvalid:
                 reader = pyarrow.ipc.open_file(file)
                 yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a {path.suffix[1:]} file that can be read: {error}") from error
 
 

@@ -48,7 +48,9 @@ def image_warnings(images: ImageSet, facts: Mapping[str, Any]) -> list[str]:
 
 def _of_one_class(images: ImageSet, label: str) -> str:
     """Of a folder around the class folders, what to give instead."""
-    warning = f"all images have the label {label!r}, so every answer about classes is right"
+    labelled = int((images.labels >= 0).sum()) if images.labels is not None else 0
+    which = "all images have" if labelled == len(images) else f"the {labelled:,} images with a label have all"
+    warning = f"{which} the label {label!r}, so every answer about classes is right"
     parts = [PurePosixPath(images.describe(index)).parts for index in range(len(images))]
     below = {each[each.index(label) + 1] for each in parts if label in each[:-2]}
     if len(below) > 1:
