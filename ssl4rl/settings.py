@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ssl4rl.errors import UserError
+from ssl4rl.errors import LONGEST_QUOTE, UserError
 
 MOST_VALUES = 100_000
 """That a document may stand for once its references are followed."""
@@ -61,7 +61,8 @@ def parse_yaml(text: str, place: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{place}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
+        problem = str(getattr(error, "problem", None) or error)[:LONGEST_QUOTE]
+        raise UserError(f"{place}{line}: not valid YAML ({problem})") from error
     except RecursionError as error:
         raise UserError(f"{place}: not valid YAML (it is nested too deeply)") from error
     # What PyYAML's constructors meet in a value such as 2001-13-45, `!!int x` or a number of 5,000 digits.

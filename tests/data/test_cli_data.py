@@ -189,7 +189,7 @@ def test_the_other_side_and_a_folder_called_nearly_so_are_named(tmp_path: Path, 
     (tmp_path / "recipes" / "nodes.csv").write_text("id,text\n1,a\n2,b\n")
     with pytest.raises(UserError, match="it holds images: use ssl4rl vision"):
         ssl4rl.load("photos", kind="graph")
-    with pytest.raises(UserError, match="but a graph .*: use ssl4rl graph"):
+    with pytest.raises(UserError, match=r"but a graph .*: use ssl4rl graph"):
         ssl4rl.load("recipes", kind="images")
     for written in ("recepies", "./recepies"):
         with pytest.raises(UserError, match=r"did you mean recipes\?"):

@@ -315,3 +315,38 @@ def test_a_message_lists_no_more_names_than_fit(tmp_path):
     with pytest.raises(UserError) as error:
         ssl4rl.load(str(tmp_path))
     assert len(str(error.value)) < 10_000 and "and 2,970 more" in str(error.value)
+
+
+@pytest.mark.parametrize("cell", [b"bytes", ["a", "list"], {"a": "struct"}])
+@pytest.mark.parametrize("column", ["index", "question", "A", "answer", "category"])
+def test_a_cell_of_another_kind_in_a_column_of_texts_is_refused(column, cell, tmp_path):
+    row = {"index": "1", "question": "Which?", "A": "a", "B": "b", "answer": "A", "category": "c", "image": b"no image"}
+    rows = [row | {column: cell}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "questions.parquet")
+    with pytest.raises(
+        UserError, match=rf"row 1, field {column}: it holds (bytes|list|dict), where a text or a number"
+    ):
+        ssl4rl.load(str(tmp_path / "questions.parquet"), kind="questions")
+
+
+def test_zip_files_that_python_does_not_read_are_refused(tmp_path):
+    path = tmp_path / "graph.pt"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", b"no pickle")
+    content = path.read_bytes()
+    central, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    later = content[: central + 6] + bytes([212, 0]) + content[central + 8 :]
+    disks = content[:end] + b"PK\x06\x07" + bytes(12) + b"\x05\x00\x00\x00" + content[end:]
+    for damaged in (later, disks):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError) as error:
+            ssl4rl.load(str(path))
+        assert "\n" not in str(error.value)
+
+
+def test_a_long_name_in_yaml_is_not_quoted_whole(tmp_path):
+    (tmp_path / "nodes.csv").write_text("id,text\n1,a\n")
+    (tmp_path / "dataset.yaml").write_text(f"name: *a{'9' * 20_000}\n")
+    with pytest.raises(UserError, match=r"not valid YAML \(found undefined alias") as error:
+        ssl4rl.load(str(tmp_path))
+    assert len(str(error.value)) < 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -179,6 +180,11 @@ def _text_rows(path: Path) -> Iterator[Row]:
         )
 
 
+IMAGE_COLUMNS = ("image", "image_path")
+TEXT_COLUMNS = {"index", "question", "hint", "answer", "category", "l2-category", "l2_category", "split"}
+"""Columns of a table of questions that are read beside those of images and the options."""
+
+
 def image_column(path: Path, columns: Iterable[str]) -> str:
     """The column that holds images, or the paths of their files.
 
@@ -186,7 +192,7 @@ def image_column(path: Path, columns: Iterable[str]) -> str:
         UserError: if there is none.
     """
     names = list(columns)
-    column = next((name for name in ("image", "image_path") if name in names), None)
+    column = next((name for name in IMAGE_COLUMNS if name in names), None)
     if column is None:
         raise UserError(f"{path}: there is no column 'image'; its columns are {listed(names)}")
     return column
@@ -211,20 +217,27 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
             for name in required:
                 if name in unreadable:
                     raise UserError(f"{where(path, number, name)}: {unreadable[name]}")
-            yield number, {key: _cell(value) for key, value in cells.items()}
+            yield number, {name: _cell(value, name, where(path, number, name)) for name, value in cells.items()}
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, bytes | dict | list):
+def _cell(value: Any, name: str, place: str) -> Any:
+    """A cell of a parquet file: as it is where it holds images, else its text.
+
+    Raises:
+        UserError: if a column of texts that are read holds bytes, a list or a struct.
+    """
+    if name in IMAGE_COLUMNS and isinstance(value, bytes | dict | list):
         return value
     text = cell_text(value)
+    if text is None and (name in TEXT_COLUMNS or re.fullmatch("[A-Z]", name)):
+        raise UserError(f"{place}: it holds {type(value).__name__}, where a text or a number is expected")
     return str(value) if text is None else text
 
 
 def _label(cells: Mapping[str, Any]) -> str:
     """The name of a row's class; whole numbers that pandas made floats of are whole again."""
-    label = _cell(next((cells[name] for name in LABEL_COLUMNS if name in cells), None))
-    return class_name(label) if isinstance(label, str) else ""
+    label = cell_text(next((cells[name] for name in LABEL_COLUMNS if name in cells), None))
+    return class_name(label) if label else ""
 
 
 def _label_columns(schema: Any) -> list[str]:
