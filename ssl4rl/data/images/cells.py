@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.images.store import Row
+from ssl4rl.data.text import cell_text
+from ssl4rl.errors import UserError
 from ssl4rl.records import parse_json
 
 LONGEST_INDEX = 64
@@ -19,6 +22,25 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".b
 
 OTHER_FORMATS = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg")
 """Endings of photos and drawings that are not decoded; messages name them."""
+
+
+IMAGE_COLUMNS = ("image", "image_path")
+TEXT_COLUMNS = {"index", "question", "hint", "answer", "category", "l2-category", "l2_category", "split"}
+"""Columns of a table of questions that are read beside those of images and the options."""
+
+
+def table_cell(value: Any, name: str, place: str) -> Any:
+    """A cell of a parquet file: as it is where it holds images, else its text.
+
+    Raises:
+        UserError: if a column of texts that are read holds bytes, a list or a struct.
+    """
+    if name in IMAGE_COLUMNS and isinstance(value, bytes | dict | list):
+        return value
+    text = cell_text(value)
+    if text is None and (name in TEXT_COLUMNS or re.fullmatch("[A-Z]", name)):
+        raise UserError(f"{place}: it holds {type(value).__name__}, where a text or a number is expected")
+    return str(value) if text is None else text
 
 
 def plain_index(cell: str) -> str:

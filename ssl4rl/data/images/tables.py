@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ssl4rl.data.images.cells import image_row, images_in, plain_index
+from ssl4rl.data.images.cells import IMAGE_COLUMNS, image_row, images_in, plain_index, table_cell
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.readers import records_of
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, split_name, where
@@ -180,11 +179,6 @@ def _text_rows(path: Path) -> Iterator[Row]:
         )
 
 
-IMAGE_COLUMNS = ("image", "image_path")
-TEXT_COLUMNS = {"index", "question", "hint", "answer", "category", "l2-category", "l2_category", "split"}
-"""Columns of a table of questions that are read beside those of images and the options."""
-
-
 def image_column(path: Path, columns: Iterable[str]) -> str:
     """The column that holds images, or the paths of their files.
 
@@ -217,21 +211,7 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
             for name in required:
                 if name in unreadable:
                     raise UserError(f"{where(path, number, name)}: {unreadable[name]}")
-            yield number, {name: _cell(value, name, where(path, number, name)) for name, value in cells.items()}
-
-
-def _cell(value: Any, name: str, place: str) -> Any:
-    """A cell of a parquet file: as it is where it holds images, else its text.
-
-    Raises:
-        UserError: if a column of texts that are read holds bytes, a list or a struct.
-    """
-    if name in IMAGE_COLUMNS and isinstance(value, bytes | dict | list):
-        return value
-    text = cell_text(value)
-    if text is None and (name in TEXT_COLUMNS or re.fullmatch("[A-Z]", name)):
-        raise UserError(f"{place}: it holds {type(value).__name__}, where a text or a number is expected")
-    return str(value) if text is None else text
+            yield number, {name: table_cell(value, name, where(path, number, name)) for name, value in cells.items()}
 
 
 def _label(cells: Mapping[str, Any]) -> str:
