@@ -26,6 +26,12 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
     Raises:
         UserError: if none does.
     """
+    if not isinstance(name, str | Path):
+        raise UserError(
+            f"{type(name).__name__} is neither the name of a dataset nor a path; a graph in memory is made with "
+            "TextAttributedGraph.from_edges, or from_networkx or from_pyg of ssl4rl.data.graphs.convert"
+        )
+    name = str(name)
     if kind is not None:
         return SOURCE_KINDS.get(kind)
     kinds = [SOURCE_KINDS.get(each) for each in SOURCE_KINDS.names()]
@@ -60,7 +66,7 @@ def load(name: str, kind: str | None = None) -> Any:
     Raises:
         UserError: if there is no such source, or its files are bad.
     """
-    return find_kind(name, kind).load(name)
+    return find_kind(name, kind).load(str(name))
 
 
 def task(

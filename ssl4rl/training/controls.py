@@ -93,6 +93,7 @@ def run_controls(
         # Before the first run: what an arm cannot have would otherwise end the command after the others are trained.
         if arm_recipe(recipe, arm, recipe.seed).corrupt is not None:
             build_tasks(recipe).corrupted(arm)
+    say(f"{len(arms) * seeds} runs, {seeds} of each of {', '.join(arms)}; each says how long it will take")
     runs: dict[str, list[Run]] = {arm: [] for arm in arms}
     # Seed by seed, so that what is there when it is interrupted can be compared.
     for seed in range(recipe.seed, recipe.seed + seeds):

@@ -151,7 +151,8 @@ def describe_result(summary: Mapping[str, Any], run: Path) -> list[str]:
     if before is not None:
         guessing = f", chance {summary['heldout']['chance']:.3f}" if "chance" in summary["heldout"] else ""
         lines.append(f"held-out score {_range(before)} before, {_range(after)} after ({_examples(after)}{guessing})")
-        if before["score_parsed"] is not None and after["score_parsed"] is not None:
+        unread = min(before["parsed"], after["parsed"]) < 1
+        if unread and before["score_parsed"] is not None and after["score_parsed"] is not None:
             lines.append(
                 f"among replies that could be read: {_range(before, '_parsed')} before, {_range(after, '_parsed')} "
                 f"after ({before['parsed']:.1%} and {after['parsed']:.1%} of the replies)"

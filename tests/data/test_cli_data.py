@@ -194,3 +194,9 @@ def test_the_other_side_and_a_folder_called_nearly_so_are_named(tmp_path: Path, 
     for written in ("recepies", "./recepies"):
         with pytest.raises(UserError, match=r"did you mean recipes\?"):
             ssl4rl.load(written)
+
+
+def test_what_is_neither_a_name_nor_a_path_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dict is neither the name of a dataset nor a path; a graph in memory is made"):
+        ssl4rl.load({"id": [1]})  # type: ignore[arg-type]
+    assert ssl4rl.load(Path("citations")).num_nodes == 3000  # type: ignore[arg-type]
