@@ -45,7 +45,7 @@ def test_arms_are_trained_once_and_compared_on_the_same_examples(big_context: Pa
     recipe = short_recipe(big_context, grpo__per_device_train_batch_size=8, grpo__max_completion_length=4)
     said: list[str] = []
     arms = run_controls(recipe, ["random", "text"], 2, tmp_path, said.append)
-    assert said == [f"{arm}, seed {seed}" for seed in (3, 4) for arm in ("task", "random", "text")]
+    assert said[1:] == [f"{arm}, seed {seed}" for seed in (3, 4) for arm in ("task", "random", "text")]
     assert [arm.name for arm in arms] == ["task", "random", "text"]
     assert [arm.behind is None for arm in arms] == [True, False, False]
     for arm in arms:
