@@ -118,9 +118,9 @@ def _use_of_task(task_type: type[AnyTask], source: Source) -> Use:
             asked = task_type(source, split=split, level=None, knobs={}, seed=0)
             distinct[split] = len({frozenset(asked.example(index).source_items) for index in range(DRAWN)})
         except UserError as error:
-            others = [level for level in task_type.levels if not is_paper_level(level)]
-            usable = [level for level in others if _has_examples(task_type, source, level)]
-            return Use(f"{split}: {error}" + (f" (at level {' or '.join(usable)} it can)" if usable else ""))
+            easiest = next(level for level in task_type.levels if not is_paper_level(level))
+            can = easiest != task_type.default_level and _has_examples(task_type, source, easiest)
+            return Use(f"{split}: {error}" + (f" (at level {easiest} it can)" if can else ""))
     return Use(distinct=distinct)
 
 

@@ -128,7 +128,14 @@ def crowded_graph(nodes=60):
 
 
 @pytest.mark.parametrize(
-    ("kind", "level"), [(Link, "medium"), (Link, "easy"), (Neighbor, "easy"), (Neighbor, "hard"), (Attribute, "easy")]
+    ("kind", "level"),
+    [
+        (Link, "medium"),
+        (Link, "easy"),
+        (Neighbor, "easy"),
+        pytest.param(Neighbor, "hard", marks=pytest.mark.slow),
+        (Attribute, "easy"),
+    ],
 )
 def test_in_a_crowded_graph_nothing_tells_the_answer(kind, level):
     task = kind(crowded_graph(), level=level)

@@ -10,10 +10,10 @@ from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.registry import SOURCE_KINDS
 
-LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("cora", "wn18rr", "fb15k237")]
+LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("folder_tag", "cora", "wn18rr", "fb15k237")]
 
 
-@pytest.fixture(scope="module", params=["citations", "folder_tag", *LARGER])
+@pytest.fixture(scope="module", params=["citations", *LARGER])
 def source(request, tmp_path_factory):
     kind = SOURCE_KINDS.get("graph")
     if request.param == "citations":

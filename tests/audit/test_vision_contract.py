@@ -34,7 +34,18 @@ def test_examples_depend_on_their_index_alone_and_work_on_photographs(kind, leve
         assert all(image.mode == "RGB" and not image.info for image in a.images)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if not is_paper_level(kind.default_level)])
+SLOW = ("pair", "match", "connections", "patch")
+"""Tasks whose examples take long to build."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind.name in SLOW else ())
+        for kind in KINDS
+        if not is_paper_level(kind.default_level)
+    ],
+)
 def test_sizes_words_and_sharpness_tell_nothing_that_the_task_left_there(kind):
     # Enough images that few examples repeat one in the same order, which would count as one example.
     grain = noise(400)

@@ -159,7 +159,7 @@ def test_its_side_is_a_command_with_all_verbs(monkeypatch: pytest.MonkeyPatch, c
         f"--set=grpo.{key}={value}" for key, value in {**SMALL["grpo"], "max_steps": 1, "save_steps": 1}.items()
     ]
     output = call("text", "train", "--task", "next-line", "--output", str(tmp_path / "run"), *overrides)
-    assert "using the embedded verses" in output and "next-line@medium on verses: 1 steps" in output
+    assert "using the embedded verses" in output and "next-line@medium on verses: 1 step in" in output
     monkeypatch.setattr("sys.argv", ["ssl4rl", "graph", "show", "--task", "next-line"])
     with pytest.raises(SystemExit):
         main()
