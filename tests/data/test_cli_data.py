@@ -200,3 +200,12 @@ def test_what_is_neither_a_name_nor_a_path_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dict is neither the name of a dataset nor a path; a graph in memory is made"):
         ssl4rl.load({"id": [1]})  # type: ignore[arg-type]
     assert ssl4rl.load(Path("citations")).num_nodes == 3000  # type: ignore[arg-type]
+
+
+def test_empty_cells_of_a_template_are_counted(tmp_path: Path) -> None:
+    rows = [f"{node},dish {node},{'' if node % 5 == 0 else f'cook it for {node} minutes'}" for node in range(40)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["id,name,how", *rows]) + "\n")
+    edges = [f"{node},{(node + 1) % 40}" for node in range(40)]
+    (tmp_path / "edges.csv").write_text("\n".join(["source,target", *edges]) + "\n")
+    (tmp_path / "dataset.yaml").write_text('text: "{name}. {how}"\n')
+    assert "8 lack a part of the template, as a cell is empty" in output("info", tmp_path)

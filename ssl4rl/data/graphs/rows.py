@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def _check_columns(nodes: Table, edges: Table, settings: dict[str, Any]) -> None
     """
     checks: list[Callable[[], Any]] = [
         lambda: _id_column(nodes, settings),
-        lambda: _text_rule(nodes, settings.get("text")),
+        lambda: _text_rule(nodes, settings.get("text"), Counter()),
         lambda: _ends(edges, settings),
     ]
     missing = []
@@ -78,7 +79,8 @@ def _nodes(
 ) -> tuple[Ids, dict[str, Any], dict[str, int], str]:
     """The nodes by their ids, the graph's fields that come from nodes, what was counted, and which ids were lost."""
     id_column = _id_column(table, settings)
-    text_of = _text_rule(table, settings.get("text"))
+    gaps = Counter[str]()
+    text_of = _text_rule(table, settings.get("text"), gaps)
     # Gephi's `Label` is a node's name, whereas `label` is a class here.
     is_gephi = id_column == "Id" and "Label" in table.columns and "label" not in table.columns
     label_column = _optional(table, settings, "label", LABELS[:1] if is_gephi else LABELS)
@@ -114,7 +116,7 @@ def _nodes(
     if splits and any(map(len, (parts := splits.finish()).values())):
         fields["node_splits"] = parts
     lost = f"{table.found - met:,} rows of {Path(table.path).name}" if table.found > met else ""
-    return ids, fields, splits.columns.counts, lost
+    return ids, fields, {**splits.columns.counts, **+gaps}, lost
 
 
 def _edges(
@@ -226,8 +228,11 @@ def _id_column(table: Table, settings: dict[str, Any]) -> str:
     return table.require(settings["id"], "id") if "id" in settings else table.find(*ID) or table.require("id", "id")
 
 
-def _text_rule(table: Table, setting: str | None) -> Callable[[dict[str, str]], str]:
-    """How a row becomes a text: by a template over columns, from one column, or from a title and a body."""
+def _text_rule(table: Table, setting: str | None, gaps: Counter[str]) -> Callable[[dict[str, str]], str]:
+    """How a row becomes a text: by a template over columns, from one column, or from a title and a body.
+
+    ``gaps`` counts the rows of which a part of the template is empty.
+    """
     if setting is not None and "{" in setting:
         columns = re.findall(r"\{([^{}]*)\}", setting)
         if not columns or re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", setting)):
@@ -238,6 +243,7 @@ def _text_rule(table: Table, setting: str | None) -> Callable[[dict[str, str]], 
             values = {column: clean(cells.get(name, "")) for column, name in written.items()}
             if not any(values.values()):
                 return ""  # the template's own words say nothing about the node
+            gaps["partial_texts"] += not all(values.values())
             return clean(re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], setting))
 
         return fill
