@@ -59,7 +59,8 @@ def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run |
     content: dict[str, Any] = {"arm": arm, "environment": environment()}
     if run is not None:
         metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
-        content |= {"recipe": deepcopy(dict(run.config)), "summary": run.summary or {}, "metrics": metrics}
+        content |= {"recipe": deepcopy(dict(run.config)), "summary": deepcopy(run.summary or {}), "metrics": metrics}
+        content["summary"]["model"] = Path(str(content["summary"].get("model"))).name
         recipe = content["recipe"]
         for section, key in ((recipe["model"], "path"), *((entry, "dataset") for entry in recipe["tasks"])):
             section[key] = section[key] and Path(section[key]).name
