@@ -125,6 +125,7 @@ CHOICES = [
     {"yes": "yes", "no": "no"},
     {"1": "_hypernym", "2": "instance hypernym", "12": "/film/film/genre"},
     {"A": "", "B": "A", "C": "B and C"},
+    {"A": "Theory", "B": "Theory and Networks", "C": "Networks Theory"},
     {"A": "左", "B": "右", "C": "not A", "D": "a" * 50},
 ]
 

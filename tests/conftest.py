@@ -39,6 +39,15 @@ def no_preload(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def short_check(request, monkeypatch):
+    """What training looks at before its first step takes seconds; the tests of the audit alone take all of it."""
+    from ssl4rl.audit import quick
+
+    if "audit" not in request.path.parts:
+        monkeypatch.setattr(quick, "MOST", quick.FEWEST)
+
+
+@pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's datasets."""
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path_factory.getbasetemp() / "home"))

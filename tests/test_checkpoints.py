@@ -1,6 +1,7 @@
 """Checkpoints are whole or passed over: the checksums that seal one find what is missing, cut off or flipped."""
 
 import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from ssl4rl import checkpoints as module
 from ssl4rl.checkpoints import (
     STAGING,
     SUMS,
@@ -123,3 +125,16 @@ def test_what_libraries_say_when_there_is_no_room_is_understood(
 )
 def test_which_errors_are_about_the_disk(error, about):
     assert is_about_disk(error) == about
+
+
+def test_windows_flushes_files_and_no_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_text("content")
+    opened = []
+    real = os.open
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "name", "nt")
+        patch.setattr(module.os, "open", lambda path, flags: opened.append((path, flags)) or real(path, flags))
+        module._flush(tmp_path)
+        module._flush(file)
+    assert opened == [(file, os.O_RDWR)]
