@@ -60,10 +60,9 @@ def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run |
     if run is not None:
         metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
         content |= {"recipe": deepcopy(dict(run.config)), "summary": deepcopy(run.summary or {}), "metrics": metrics}
-        content["summary"]["model"] = Path(str(content["summary"].get("model"))).name
-        recipe = content["recipe"]
-        for section, key in ((recipe["model"], "path"), *((entry, "dataset") for entry in recipe["tasks"])):
-            section[key] = section[key] and Path(section[key]).name
+        recipe, datasets = content["recipe"], ((entry, "dataset") for entry in content["recipe"]["tasks"])
+        for section, key in ((recipe["model"], "path"), (content["summary"], "model"), *datasets):
+            section[key] = section.get(key) and Path(section[key]).name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{arm}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     (folder / f"{arm}.json").write_text(json.dumps({**content, **about}, indent=1) + "\n")

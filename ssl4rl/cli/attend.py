@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ssl4rl.runs import Run
 
 MOST_PIXELS = 1_003_520
+"""Larger images are scaled down: 1,280 tokens of Qwen2.5-VL, as many as its authors recommend for an image."""
 WIDEST_LABEL = 24
 """Characters of a row's label that are shown in any case."""
-"""Larger images are scaled down: 1,280 tokens of Qwen2.5-VL, as many as its authors recommend for an image."""
 OPENING = "<answer>"
 """How a reply begins whose answer stands in a tag."""
 

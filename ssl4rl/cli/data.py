@@ -161,7 +161,7 @@ def _print_problems(dataset: str, problems: Sequence[str], is_usable: bool) -> N
     if len(problems) > SHOWN:
         typer.echo(f"… and {len(problems) - SHOWN:,} more (--json prints all)")
     counted = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''} in {dataset}"
-    typer.echo(f"{counted}: nothing of it is used until that is mended or deleted", err=True)
+    typer.echo(f"{counted}; it cannot be used until they are fixed or deleted", err=True)
 
 
 def _facts(graph: TextAttributedGraph, folder: Path) -> dict[str, Any]:

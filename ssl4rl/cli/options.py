@@ -63,10 +63,9 @@ def seconds_of(text: str) -> float:
         UserError: for anything else.
     """
     clock = re.fullmatch(r"(\d+):(\d\d):(\d\d)", text)
-    parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    written = f"{text}s" if re.fullmatch(r"\d+(?:\.\d+)?", text) else text
+    parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", written)
     found = ["0", *clock.groups()] if clock else [each or "0" for each in parts.groups()] if parts else ["0"]
-    if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        found = ["0", "0", "0", text]
     seconds = sum(float(each) * unit for each, unit in zip(found, (86400, 3600, 60, 1), strict=False))
     if seconds <= 0:
         raise UserError(f"{text!r} is no length of time; write 45m, 1h30m, 2d, 5400 (seconds) or 01:30:00")

@@ -126,14 +126,17 @@ def replies_to(gold: str, other: str) -> dict[str, bool]:
     }
 
 
-def _matches(path: Path, sha256: str, found: Verified) -> bool:
+def mismatch(path: Path, sha256: str) -> str:
+    """Why a file is not the one that a manifest names; empty if it is."""
     if not path.is_file():
-        found.mismatches.append(f"{path} is missing")
-    elif file_sha256(path) != sha256:
-        found.mismatches.append(f"{path} is not the file of its manifest")
-    else:
-        return True
-    return False
+        return f"{path} is missing"
+    return "" if file_sha256(path) == sha256 else f"{path} is not the file of its manifest"
+
+
+def _matches(path: Path, sha256: str, found: Verified) -> bool:
+    if reason := mismatch(path, sha256):
+        found.mismatches.append(reason)
+    return not reason
 
 
 def _rescore(row: dict[str, Any], other: str, compute_score: ComputeScore, found: Verified) -> str:

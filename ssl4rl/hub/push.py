@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl4rl.errors import UserError
-from ssl4rl.export.manifest import MANIFEST, file_sha256, read_manifest
+from ssl4rl.export.manifest import MANIFEST, read_manifest
+from ssl4rl.export.verify import mismatch
 from ssl4rl.hub.cards import export_card, model_card
 from ssl4rl.hub.errors import LOG_IN, check_name, check_reachable, one_line
 from ssl4rl.inference.model import content_of
@@ -65,7 +66,7 @@ def prepare(
     written = {manifest.scorer.path: manifest.scorer.sha256, **{file.path: file.sha256 for file in manifest.files}}
     for name, sha256 in written.items():
         path = folder / name
-        if not path.is_file() or file_sha256(path) != sha256:
+        if mismatch(path, sha256):
             raise UserError(f"{path} is not the file of {MANIFEST} (ssl4rl export --verify {folder}); export again")
     card = export_card(manifest, folder, repo, licence=licence, data_licence=data_licence)
     places = {each.dataset for each in manifest.recipe.tasks if each.dataset and Path(each.dataset).is_absolute()}

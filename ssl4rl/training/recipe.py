@@ -210,7 +210,9 @@ class Recipe(Section):
     """Multiply the learning rate of each step by the share of its groups that are not flat."""
     log_completions_every: int = Field(default=10, ge=1)
     """The completions of every n-th step are written to completions.jsonl."""
-    grpo: dict[str, Any] = Field(default_factory=lambda fields: _default_grpo(fields["model"]))
+    grpo: dict[str, Any] = Field(
+        default_factory=lambda fields: default_grpo(fields["model"].path, lora=fields["model"].lora is not None)
+    )
     """Passed to trl.GRPOConfig unchanged; what it is without one depends on the model."""
 
     @model_validator(mode="after")
@@ -238,7 +240,3 @@ def default_grpo(model: str, *, lora: bool) -> dict[str, Any]:
     if model in QUICKSTART:
         return dict(QUICKSTART[model])
     return {**MODEL_GRPO, **({"learning_rate": LORA_LEARNING_RATE} if lora else {})}
-
-
-def _default_grpo(model: ModelSettings) -> dict[str, Any]:
-    return default_grpo(model.path, lora=model.lora is not None)

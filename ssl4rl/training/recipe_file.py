@@ -117,7 +117,6 @@ def validate(values: Values, place: str) -> Recipe:
         UserError: for an unknown key or a value that is not allowed.
     """
     _reject_unknown(values, Recipe, place)
-    _default_grpo(values)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

@@ -71,9 +71,8 @@ def on_ladders(tasks: Tasks, recipe: Recipe) -> Tasks:
     if recipe.mixing == "bandit":
         if not (recipe.heldout.every and recipe.heldout.examples):
             raise UserError("mixing=bandit follows held-out progress: set heldout.examples and heldout.every above 0")
-        if [(part.source.name, part.name) for part in parts_of(tasks.heldout)] != [
-            (part.source.name, part.name) for part in parts
-        ]:
+        trained, heldout = ([(each.source.name, each.name) for each in parts_of(of)] for of in (task, tasks.heldout))
+        if trained != heldout:
             raise UserError(
                 "mixing=bandit follows the held-out progress of each task: hold out the same tasks, in their order"
             )

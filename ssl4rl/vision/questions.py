@@ -152,11 +152,13 @@ def link_rotated_copies(questions: Sequence[Question], hashes: Sequence[str]) ->
         if base is None:
             linked.append(question)
             continue
-        what = "options or right answers" if _content(base) != _content(question) else "questions or images"
-        if _content(base) != _content(question) or _asked(base, hashes) != _asked(question, hashes):
+        differs = "options or right answers" if _content(base) != _content(question) else ""
+        if not differs and _asked(base, hashes) != _asked(question, hashes):
+            differs = "questions or images"
+        if differs:
             raise UserError(
-                f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their {what} "
-                "differ; give your own questions indices below 1,000,000"
+                f"{question.place}: index {question.index} makes it a rotated copy of {base.place}, but their "
+                f"{differs} differ; give your own questions indices below 1,000,000"
             )
         if base.part != question.part:
             raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from ssl4rl.data.graphs.files import FORMATS, is_graph_file, read_file
@@ -13,10 +12,8 @@ from ssl4rl.data.graphs.triples import holds_triples, read_triples
 from ssl4rl.data.tables import Problems
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.tally import of_folder
-
-MOST_LOOKED_AT = 1000
-"""Files of a folder without a graph that are looked at to say what it holds."""
 
 
 def has_layout(place: Path) -> bool:
@@ -64,7 +61,4 @@ def read_layout(place: Path) -> TextAttributedGraph:
 
 def _instead(place: Path) -> str:
     """Of a folder of images, which side of the command line reads it."""
-    from ssl4rl.data.images.cells import IMAGE_SUFFIXES
-
-    holds_images = any(path.name.lower().endswith(IMAGE_SUFFIXES) for path in islice(place.rglob("*"), MOST_LOOKED_AT))
-    return "; it holds images: use ssl4rl vision" if holds_images else ""
+    return "; it holds images: use ssl4rl vision" if SOURCE_KINDS.get("images").recognises(str(place)) else ""

@@ -41,9 +41,10 @@ def read_ogb(folder: Path) -> TextAttributedGraph:
     settings = read_settings(folder / "dataset.yaml", MEANING_WITHOUT_MASKS)
     labels = _numbers(_one(folder, "raw/node-label.csv"), 1)
     count = len(labels)
-    rows_of = [row for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",", 2) if row[0].isdecimal()]
-    papers = [paper for _, paper, *_ in sorted(rows_of, key=lambda row: int(row[0]))]
-    if len(papers) != count or [int(row[0]) for row in sorted(rows_of, key=lambda row: int(row[0]))] != [*range(count)]:
+    named = [row for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",", 2) if row[0].isdecimal()]
+    named.sort(key=lambda row: int(row[0]))
+    papers = [row[1] for row in named]
+    if [int(row[0]) for row in named] != list(range(count)):
         raise UserError(f"{folder}: {len(papers):,} nodes in mapping/nodeidx2paperid.csv for {count:,} labels")
     texts, rows = _texts(folder, papers)
     names = _class_names(folder, int(np.nan_to_num(labels, nan=-1).max(initial=-1)) + 1)

@@ -47,7 +47,7 @@ def chosen_columns(columns: Sequence[str], number: int | None, place: str) -> tu
             found.setdefault(mask[0], {})[mask[1]] = column
     numbers = sorted({each for masks in found.values() if len(masks) > 1 for each in masks})
     if number is not None:
-        check_number(number, numbers or [0] * bool(found), place)
+        check_number(number, numbers or ([0] if found else []), place)
     number = (numbers[0] if numbers else 0) if number is None else number
     return {
         split: masks[number] if number in masks else next(iter(masks.values()))

@@ -19,6 +19,7 @@ from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, rea
 from ssl4rl.data.tables import SPLIT_NAMES, Problems
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
+from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SPLITS, Report
 from ssl4rl.tally import Tally, skipped_in
 from ssl4rl.vision.image_set import ImageSet
@@ -31,9 +32,6 @@ SHARDS = (".parquet", ".arrow", ".feather")
 
 METADATA = {"metadata.csv": "file_name", "index.csv": "path"}
 """Tables beside the images that label them, ours and those of the image folders of ``datasets``, and their column."""
-
-GRAPH_FILES = ("nodes.csv", "nodes.jsonl", "nodes.parquet", "edges.csv", "edges.jsonl", "edges.parquet")
-"""Files by which a folder of a graph is known."""
 
 SUFFIXES = (".csv", ".tsv", *SHARDS)
 
@@ -153,7 +151,7 @@ def _list_directory(root: Path, problems: Problems) -> Listing:
         of_files = Tally.of_named("files", files, shards, "files that are not tables of images")
         return replace(listing, passed_over=dict(of_files.skipped), reading=[*listing.reading, of_files])
     else:
-        raise UserError(f"{root} holds no images{_instead(files)}; images end in {', '.join(IMAGE_SUFFIXES)}")
+        raise UserError(f"{root} holds no images{_instead(root, files)}; images end in {', '.join(IMAGE_SUFFIXES)}")
     for file in set(files) - {*images, *tables}:
         passed_over[photos_named(file) or "files that are not images"] += 1
     passed_over = +passed_over
@@ -169,13 +167,13 @@ def photos_named(file: str) -> str:
     return f"{suffix[1:].upper()} photos, which are not read" if suffix.lower() in OTHER_FORMATS else ""
 
 
-def _instead(files: Sequence[str]) -> str:
+def _instead(root: Path, files: Sequence[str]) -> str:
     """What a folder without images holds."""
     photos = [file for file in files if file.lower().endswith(OTHER_FORMATS)]
     if photos:
         kind = PurePosixPath(photos[0]).suffix[1:].upper()
         return f" that can be read, only {kind} such as {photos[0]} (convert them to JPEG or PNG)"
-    if any(PurePosixPath(file).name in GRAPH_FILES for file in files):
+    if SOURCE_KINDS.get("graph").recognises(str(root)):
         return f", but a graph ({files[0]}): use ssl4rl graph"
     return f", only other files such as {files[0]}" if files else ""
 

@@ -14,6 +14,7 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.benchmarks.base import LEVELS, GraphBenchmark, GraphKnobs
 from ssl4rl.graph.pairs import PairTask
+from ssl4rl.graph.splits import pair_keys
 
 
 class RelationKnobs(GraphKnobs):
@@ -52,8 +53,8 @@ class RelationPrediction(GraphBenchmark[RelationKnobs], PairTask[RelationKnobs])
 
     def _all_hold(self, edges: IntArray) -> NDArray[np.bool_]:
         """Whether every relation holds between the ends of these edges [M], so that each answer would be right."""
-        pairs = self.source.edge_index[0] * self.source.num_nodes + self.source.edge_index[1]
-        _, which, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+        keys = pair_keys(self.source)
+        _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
         known = len(self.source.relation_names)
         several = counts[which[edges]] >= known  # few of them, which are looked at one by one
         return np.array(
