@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeVar
@@ -21,6 +22,9 @@ from ssl4rl.vision.transforms import greyed, square, within
 
 LEAST_SIDE = 28
 """Images with a shorter side than this are passed over: fewer pixels than one token of Qwen2.5-VL covers."""
+LEAST_PIECE = 16
+"""Pixels that a piece's side should have in the file. Images whose pieces have fewer are passed over, unless ``size``
+asks for as few."""
 
 
 class VisionKnobs(Knobs):
@@ -77,6 +81,10 @@ class VisionTask(Task[ImageSet, VK]):
             width, height = image.size
             raise Redraw(f"{self.source.describe(index)} has {width}×{height} pixels, and {least} a side are needed")
         return ShownImage(image, {"image": self.source.hashes[index], "decoded": decoded})
+
+    def least_for(self, share: float) -> int:
+        """The shorter side that an image needs for pieces of which each has ``share`` of it."""
+        return min(self.knobs.size, math.ceil(LEAST_PIECE / share))
 
     def whole(self, index: int, side: int | None = None, least: int = LEAST_SIDE) -> ShownImage:
         """The image as the knobs show it, but of size ``side`` if given; raises what ``open`` does.

@@ -74,9 +74,10 @@ class Connections(VisionTask[ConnectionsKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         n, count, image = self.knobs.n, self.knobs.num_candidates, self.pick(rng)
+        least = self.least_for((1 - self.knobs.gap) / n)
         slot, place = divmod(self.slot(index, self.num_slots), count)
         ranks = [slot // count**power % count for power in range(self.knobs.num_sides)]
-        whole = self.whole(image, self.knobs.size // n * n)
+        whole = self.whole(image, self.knobs.size // n * n, least)
         pieces = cut_into(whole.image, n, self.knobs.gap)
         if look_alike(pieces):
             raise Redraw("two pieces look alike")

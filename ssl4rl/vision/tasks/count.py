@@ -14,15 +14,13 @@ from PIL import Image, ImageOps
 from pydantic import Field, model_validator
 
 from ssl4rl.drafts import Draft, Redraw
-from ssl4rl.vision.task import VisionKnobs, VisionTask, derive
+from ssl4rl.vision.task import LEAST_PIECE, VisionKnobs, VisionTask, derive
 from ssl4rl.vision.transforms import GREY, PixelBox, apart, differences, trimmed
 
 LEAST_DIFFERENCE = 8.0
 """Mean difference of two pieces' pixels, of 255, below which one could be taken for the other beside many others."""
 MARGIN = 0.2
 """Share of a place's side that is grey, half of it at either end."""
-LEAST_SIDE = 16
-"""Least side of a piece in pixels, as shown."""
 MOST_COVERED = 0.32
 """Share of an image that is pasted over at most: beyond that there is often no room for the places."""
 
@@ -51,8 +49,8 @@ class CountKnobs(VisionKnobs):
                 f"num_places={self.num_places} of place={self.place:g} cover {covered:.0%} of the image, over "
                 f"{MOST_COVERED:.0%}: lower one of them"
             )
-        if (side := round(self.place * self.size)) - trimmed(side, MARGIN) < LEAST_SIDE:
-            raise ValueError(f"place={self.place:g} gives pieces under {LEAST_SIDE} px: raise task.size or task.place")
+        if (side := round(self.place * self.size)) - trimmed(side, MARGIN) < LEAST_PIECE:
+            raise ValueError(f"place={self.place:g} gives pieces under {LEAST_PIECE} px: raise task.size or task.place")
         return self
 
 
@@ -81,10 +79,8 @@ class Count(VisionTask[CountKnobs]):
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         places, image = self.knobs.num_places, self.pick(rng)
         copies = 1 + self.slot(index, self.num_slots)
-        whole = self.whole(image)
+        whole = self.whole(image, least=self.least_for(self.knobs.place * (1 - MARGIN)))
         side = round(self.knobs.place * min(whole.image.size))
-        if side - trimmed(side, MARGIN) < LEAST_SIDE:
-            raise Redraw(f"{self.source.describe(image)} is so small that pieces of it have under {LEAST_SIDE} pixels")
         boxes = apart(rng, places, side, whole.image.size)
         pieces = self._pieces(whole.image, boxes)
         pasted = [0] * copies + rng.integers(1, self.knobs.num_pieces, size=places - copies).tolist()

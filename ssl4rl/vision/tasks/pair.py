@@ -64,7 +64,7 @@ class Pair(VisionTask[PairKnobs]):
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         image = self.pick(rng)
-        whole = self.whole(image)
+        whole = self.whole(image, least=self.least_for(self.knobs.piece))
         rank, place = divmod(self.slot(index, self.num_slots), len(SIDES))
         side = list(SIDES)[place]
         boxes = self._place(whole.image, side, rank, rng)

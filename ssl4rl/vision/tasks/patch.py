@@ -75,7 +75,7 @@ class Patch(VisionTask[PatchKnobs]):
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         count, image = self.knobs.num_candidates, self.pick(rng)
         rank, place = divmod(self.slot(index, self.num_slots), count)
-        whole = self.whole(image)
+        whole = self.whole(image, least=self.least_for(self.knobs.hole * self.knobs.patch))
         hole, places, asked = self._cut_out(whole.image, rank, rng)
         patches = [derive(whole, whole.image.crop(box), box=list(box)) for box in places]
         others = [patches[other] for other in rng.permutation(count).tolist() if other != asked]

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from ssl4rl.data.images.files import load_images
 from ssl4rl.errors import NotApplicable
 from ssl4rl.mixture import Mixture
 from ssl4rl.tasks import describe_redrawn
 from ssl4rl.vision.image_set import ImageSet
+from ssl4rl.vision.tasks.connections import Connections
 from ssl4rl.vision.tasks.contrastive import Contrastive
+from ssl4rl.vision.tasks.count import Count
 from ssl4rl.vision.tasks.jigsaw import Jigsaw
+from ssl4rl.vision.tasks.pair import Pair
+from ssl4rl.vision.tasks.patch import Patch
 from ssl4rl.vision.tasks.position import Position
 from ssl4rl.vision.tasks.rotation import Rotation
 from ssl4rl.vision.transforms import differences, is_plain
@@ -156,3 +161,13 @@ def test_differences_are_those_of_what_is_seen():
     assert between[0, 1] < 2 < 20 < between[0, 2]
     assert is_plain(plain()) and not is_plain(one)
     assert differences([one.resize((50, 50)), one.convert("L")]).shape == (2, 2)
+
+
+@pytest.mark.parametrize("shape", ["square", "own"])
+@pytest.mark.parametrize("task", [Count, Patch, Pair, Connections])
+def test_images_whose_pieces_would_have_few_pixels_are_passed_over(task, shape, tmp_path):
+    for index in range(30):
+        pixels = np.random.default_rng(index).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    with pytest.raises(NotApplicable, match=r"has 40×40 pixels, and \d+ a side are needed"):
+        task(load_images(str(tmp_path)), knobs={"shape": shape}).example(0)

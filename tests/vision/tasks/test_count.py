@@ -4,11 +4,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from ssl4rl.audit.shortcuts import noise
-from ssl4rl.data.images.files import load_images
-from ssl4rl.errors import NotApplicable, UserError
+from ssl4rl.errors import UserError
 from ssl4rl.vision.tasks.count import Count
 
 SOURCE = noise(40)
@@ -61,11 +60,3 @@ def test_impossible_knobs_are_refused():
         Count(SOURCE, knobs={"num_places": 10})
     with pytest.raises(UserError, match="num_pieces=6 cannot come from num_places=4"):
         Count(SOURCE, knobs={"num_pieces": 6, "num_places": 4})
-
-
-def test_pieces_of_small_files_are_not_shown(tmp_path):
-    for index in range(30):
-        pixels = np.random.default_rng(index).integers(0, 255, (40, 40, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-    with pytest.raises(NotApplicable, match="so small that pieces of it have under 16 pixels"):
-        Count(load_images(str(tmp_path)), knobs={"shape": "own"}).example(0)
