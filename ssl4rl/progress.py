@@ -63,7 +63,8 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], 
             task = bar.add_task(title, total=total, completed=done)
             yield lambda more: bar.advance(task, more)
         return
-    last = time.monotonic()
+    before, started = done, time.monotonic()
+    last = started
     over = threading.Event()
 
     def advance(more: int) -> None:
@@ -75,8 +76,11 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], 
         """Says how far it is also while nothing is finished, so that a slow server can be told from a dead one."""
         while not over.wait(EVERY_SECONDS):
             idle = time.monotonic() - last
-            waited = f" (the last one {idle:.0f} s ago)" if idle >= EVERY_SECONDS else ""
-            sys.stderr.write(f"{title}: {done:,} of {total:,}{waited}\n")
+            note = f" (the last one {idle:.0f} s ago)" if idle >= EVERY_SECONDS else ""
+            if not note and done > before:
+                minutes = (total - done) * (last - started) / (done - before) / 60
+                note = f" (about {minutes:.0f} min left)" if minutes >= 1 else " (less than a minute left)"
+            sys.stderr.write(f"{title}: {done:,} of {total:,}{note}\n")
             sys.stderr.flush()
 
     threading.Thread(target=report, daemon=True).start()

@@ -16,7 +16,7 @@ class Tally:
     """One kind of thing that a loader came upon; ``read`` and all of ``skipped`` add up to ``found``."""
 
     what: str
-    """``files``, ``edges``, ``rows of nodes.csv``, …"""
+    """``files``, ``given edges``, ``rows of nodes.csv``, …"""
     found: int
     read: int
     skipped: Mapping[str, int] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +50,8 @@ def log(
         if as_json:
             return print_json({"report": str(page)})
         typer.echo(f"wrote {page}")
-        typer.launch(page.resolve().as_uri())
+        # Not typer.launch, which lets the desktop's opener complain where there is no desktop.
+        webbrowser.open(page.resolve().as_uri())
         return
     if rungs:
         if as_json:

@@ -242,6 +242,6 @@ class TextAttributedGraph:
             edge_texts=edge_texts,
             edge_splits=splits,
             counts={"edges": given, "self_loops": loops, "duplicates": repeated},
-            reading=[Tally.of("edges", given, {"self-loops": loops, same: repeated}, number)],
+            reading=[Tally.of("given edges", given, {"self-loops": loops, same: repeated}, number)],
             **rest,
         )

@@ -44,11 +44,13 @@ def resume_command(prepared: Prepared, run: Path, max_time: float | None = None)
 
 
 def check_unchanged(run: Run, prepared: Prepared) -> None:
-    """Refuses to go on with a run whose recipe, data, model, tasks or number of processes are no longer the same.
+    """Refuses to go on with a run that is finished, or whose recipe, data, model, tasks or number of processes changed.
 
     Raises:
         UserError: naming what has changed, and what to do.
     """
+    if run.finished:
+        raise UserError(f"{run.path} is finished; nothing is left to resume")
     before = validate(dict(run.config), str(run.path / CONFIG)).model_dump(mode="json")
     changes = changed_settings(before, prepared.recipe.model_dump(mode="json"), FREE)
     changes += provenance(prepared).changes(run)
@@ -79,10 +81,8 @@ def rewind(run: Run, args: Any, command: str) -> tuple[int, Path | None, list[st
         Its step and folder (0 and None if the run was stopped before the first one was due), and lines to print.
 
     Raises:
-        UserError: if the run is finished, or has been past a checkpoint and none can be used.
+        UserError: if the run has been past a checkpoint and none can be used.
     """
-    if run.finished:
-        raise UserError(f"{run.path} is finished; nothing is left to resume")
     shutil.rmtree(run.path / STAGING, ignore_errors=True)
     found, lines = last_whole(run.path)
     if found is None:

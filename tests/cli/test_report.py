@@ -1,6 +1,6 @@
 """``ssl4rl report`` and ``ssl4rl log --html``."""
 
-import typer
+import webbrowser
 
 from ssl4rl.runs import Run
 
@@ -15,7 +15,7 @@ def test_a_report_is_written_into_the_first_run(run, tmp_path):
 
 def test_log_opens_the_report(run, monkeypatch, tmp_path):
     opened = []
-    monkeypatch.setattr(typer, "launch", opened.append)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
     path = Run.create(tmp_path / "a run", {"tasks": []}).path
     code, out, _ = run("log", path, "--html")
     assert code == 0 and out == f"wrote {path / 'report.html'}\n" and opened == [(path / "report.html").as_uri()]

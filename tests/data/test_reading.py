@@ -61,7 +61,7 @@ def tables_of_a_graph(root: Path) -> Made:
     edges = "source,target,weight\na,b,1\nb,a,1\na,a,1\nb,c,1\nc,d,2\n"
     write(root, nodes_DOT_csv=nodes, edges_DOT_csv=edges, README_DOT_md="x", dataset_DOT_yaml="node: a thing")
     counted = {"files": 4, "columns of nodes.csv": 5, "columns of edges.csv": 3, "rows of nodes.csv": 4}
-    return root, {**counted, "rows of edges.csv": 5, "edges": 5, "texts of nodes": 4, "labels of nodes": 4}
+    return root, {**counted, "rows of edges.csv": 5, "given edges": 5, "texts of nodes": 4, "labels of nodes": 4}
 
 
 @loader
@@ -70,7 +70,7 @@ def jsonl_and_parquet_of_a_graph(root: Path) -> Made:
     write(root, nodes_DOT_jsonl="\n".join(map(json.dumps, rows)) + "\n\n")
     pq.write_table(pa.table({"source": [0, 1, 2], "target": [1, 2, 3], "vector": [[1.0]] * 3}), root / "edges.parquet")
     counted = {"files": 2, "columns of nodes.jsonl": 3, "columns of edges.parquet": 3}
-    return root, {**counted, "rows of nodes.jsonl": 4, "rows of edges.parquet": 3, "edges": 3}
+    return root, {**counted, "rows of nodes.jsonl": 4, "rows of edges.parquet": 3, "given edges": 3}
 
 
 @loader
@@ -78,7 +78,7 @@ def triples(root: Path) -> Made:
     write(root, train_DOT_txt="a\tr\tb\nb\tr\tc\na\tr\tb\n\n", valid_DOT_txt="c\ts\tc\n", test_DOT_txt="a\ts\tc\n")
     write(root, entity2text_DOT_txt="a\tthe first\nb\nc\tnan\nd\tnobody's\n", entity2id_DOT_txt="4\n")
     write(root, relation2text_DOT_txt="r\tlikes\ns\tsees\nt\tnever\n")
-    return root, {"files": 6, "relations in relation2text.txt": 3, "edges": 5, "texts of nodes": 4}
+    return root, {"files": 6, "relations in relation2text.txt": 3, "given edges": 5, "texts of nodes": 4}
 
 
 @loader
@@ -86,12 +86,12 @@ def pt_file(root: Path) -> Made:
     mask = torch.tensor([True, False, False, False])
     content = {"edge_index": EDGES, "raw_texts": TEXTS, "y": torch.tensor([0, 1, -1, 0]), "x": torch.ones(4, 2)}
     torch.save({**content, "train_mask": mask, "extra": "?"}, root / "g.pt")
-    return root / "g.pt", {"fields": 6, "edges": 6, "labels of nodes": 4, "splits of nodes": 4}
+    return root / "g.pt", {"fields": 6, "given edges": 6, "labels of nodes": 4, "splits of nodes": 4}
 
 
 @loader
 def pyg_object(root: Path) -> Made:
-    return from_pyg(Data(edge_index=EDGES, raw_texts=TEXTS, x=torch.ones(4, 2)), "g"), {"fields": 3, "edges": 6}
+    return from_pyg(Data(edge_index=EDGES, raw_texts=TEXTS, x=torch.ones(4, 2)), "g"), {"fields": 3, "given edges": 6}
 
 
 @loader
@@ -100,7 +100,7 @@ def hetero_object(root: Path) -> Made:
     data["paper"].raw_texts, data["author"].num_nodes = TEXTS, 2
     data["paper", "cites", "paper"].edge_index = EDGES
     data["author", "writes", "paper"].edge_index = EDGES[:, :2]
-    return from_pyg(data, "g"), {"kinds of nodes": 2, "kinds of edges": 2, "edges": 6}
+    return from_pyg(data, "g"), {"kinds of nodes": 2, "kinds of edges": 2, "given edges": 6}
 
 
 @loader
@@ -109,7 +109,7 @@ def networkx_object(root: Path) -> Made:
     for node in graph:
         graph.nodes[node].update(text=f"text {node}", age=node)
     nx.set_edge_attributes(graph, 1.0, "weight")
-    return from_networkx(graph, "g"), {"attributes of nodes": 2, "attributes of edges": 1, "nodes": 3, "edges": 3}
+    return from_networkx(graph, "g"), {"attributes of nodes": 2, "attributes of edges": 1, "nodes": 3, "given edges": 3}
 
 
 @loader
@@ -117,13 +117,13 @@ def graphml(root: Path) -> Made:
     graph = nx.Graph([("a", "b"), ("b", "c")])
     nx.set_node_attributes(graph, {node: {"text": node * 3, "age": 1} for node in graph})
     nx.write_graphml(graph, root / "g.graphml")
-    return root / "g.graphml", {"attributes of nodes": 2, "nodes": 3, "edges": 2}
+    return root / "g.graphml", {"attributes of nodes": 2, "nodes": 3, "given edges": 2}
 
 
 @loader
 def table_with_neighbours(root: Path) -> Made:
     rows = 'category,text,label,node_id,neighbour\nA,zero,0,0,"[1, 2]"\nB,one,1,1,[0]\nA,two,0,2,\n'
-    return write(root, Children_DOT_csv=rows) / "Children.csv", {"columns of Children.csv": 5, "edges": 3}
+    return write(root, Children_DOT_csv=rows) / "Children.csv", {"columns of Children.csv": 5, "given edges": 3}
 
 
 @loader
@@ -134,7 +134,7 @@ def ogb(root: Path) -> Made:
     (root / "raw" / "node-label.csv").write_text("0\n1\n\n0\n".replace("\n\n", "\n"))
     (root / "raw" / "node-feat.csv.gz").write_bytes(gzip.compress(b"1\n"))
     write(root, titleabs_DOT_tsv="9\tOne\tabout\n8\tTwo\tnan\n5\tOther\tx\n7\tThree\tx\n")
-    return root, {"files": 5, "rows of titleabs.tsv": 4, "edges": 3, "texts of nodes": 3}
+    return root, {"files": 5, "rows of titleabs.tsv": 4, "given edges": 3, "texts of nodes": 3}
 
 
 @loader
@@ -246,7 +246,7 @@ def test_taglas_counts_as_well(samples: Path, home: Path) -> None:
 
     for name in RAW:
         graph = fetch(name, samples)
-        assert {"edges"} <= {tally.what for tally in graph.reading}
+        assert {"given edges"} <= {tally.what for tally in graph.reading}
         assert all(tally.read + sum(tally.skipped.values()) == tally.found for tally in graph.reading)
         assert list(ssl4rl.load(name).reading) == list(graph.reading)  # kept with the converted graph
 
@@ -283,5 +283,5 @@ def test_a_run_records_what_was_read(tmp_path: Path, home: Path) -> None:
     run.write_environment([UsedSource.of(ssl4rl.task("link", str(path)))], None, {})
     (source,) = json.loads((tmp_path / "run" / "environment.json").read_text())["sources"]
     by_what = {each["what"]: each for each in source["reading"]}
-    assert by_what["edges"]["skipped"] == {"self-loops": 1, "repeated or reversed edges": 1}
+    assert by_what["given edges"]["skipped"] == {"self-loops": 1, "repeated or reversed edges": 1}
     assert by_what["columns of nodes.csv"]["skipped"] == {"unused columns of nodes.csv (year)": 1}

@@ -309,7 +309,8 @@ def test_refusals_before_training(finished: Path, model_folder: Path, tmp_path: 
 
     refused("exists already, and is finished", finished)
     refused("exists already, and is not a run; choose another --output", model_folder)
-    refused("is finished", finished, resume=True)
+    refused("is finished; nothing is left", finished, resume=True)
+    refused("is finished; nothing is left", finished, resume=True, recipe={"grpo__max_steps": 9})
     refused("does not exist", tmp_path / "nothing", resume=True)
     refused("num_generations", tmp_path / "run", recipe={"grpo__num_generations": 3})
     refused("grpo: ", tmp_path / "run", recipe={"grpo__lr_scheduler_type": "sometimes"})

@@ -137,7 +137,6 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("nodes", f"{facts['num_nodes']:,} (each is {facts['node_meaning']}; median {facts['median_words']:,} words)"),
         ("edges", f"{facts['num_edges']:,} as the source counts them; {facts['num_pairs']:,} linked pairs of nodes"),
         ("an edge means", f"{facts['edge_meaning']} ({'directed' if facts['directed'] else 'undirected'})"),
-        ("dropped", f"{facts['self_loops']:,} self-loops, {facts['duplicates']:,} repeated or reversed edges"),
         ("without text", f"{facts['empty_texts']:,} nodes"),
         *([("same texts", _of_repeated(facts["repeated_texts"]))] if facts["repeated_texts"]["nodes"] else []),
         ("without edges", f"{facts['isolated_nodes']:,} nodes"),
