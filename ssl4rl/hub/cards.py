@@ -21,7 +21,7 @@ from ssl4rl.report.sections import sections_of
 from ssl4rl.runs import Run
 from ssl4rl.settings import dump_yaml
 from ssl4rl.training.controls import RESULT as CONTROLS
-from ssl4rl.training.recipe import CONTROLS as CONTROL_REWARDS
+from ssl4rl.training.recipe import control_of
 from ssl4rl.training.summary import describe_difference
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def model_card(
         f"{plain_text(_short(base))}, trained {method} on the task {plain_text(summary['task'])} with the data "
         f"{plain_text(summary['dataset'])}. What is right is known from the data itself, without labels or a judge."
     )
-    reward, corrupt = config.get("reward", {}).get("kind"), config.get("corrupt")
-    if reward in CONTROL_REWARDS or corrupt is not None:
-        setting = f"corrupt: {corrupt}" if corrupt is not None else f"reward.kind: {reward}"
+    if setting := control_of(config):
         about += f" It is a control ({setting}), from which the task cannot be learned."
     if licence is None:
         about += f" The licence of {plain_text(_short(base))} applies to it."

@@ -15,7 +15,7 @@ from ssl4rl.files import whole
 from ssl4rl.records import HeldoutAnswer
 from ssl4rl.runs import CONFIG, Run, open_run
 from ssl4rl.statistics import Estimate, PairedDifference
-from ssl4rl.training.recipe import CONTROLS, Recipe
+from ssl4rl.training.recipe import CONTROLS, Recipe, control_of
 from ssl4rl.training.recipe_file import validate
 from ssl4rl.training.run import run_recipe
 from ssl4rl.training.tasks import build_tasks
@@ -56,9 +56,8 @@ def check_controls(recipe: Recipe, controls: Sequence[str]) -> None:
     for control in controls:
         if control not in (*CONTROLS, *CORRUPTIONS):
             raise unknown("control", control, [*CONTROLS, *CORRUPTIONS])
-    if recipe.reward.kind in CONTROLS or recipe.corrupt is not None:
-        what = f"reward.kind={recipe.reward.kind}" if recipe.corrupt is None else f"corrupt={recipe.corrupt}"
-        raise UserError(f"{what}: the recipe is a control already; give the one that it is to be compared with")
+    if setting := control_of(recipe.model_dump()):
+        raise UserError(f"the recipe is a control already ({setting}); give the one that it is to be compared with")
     if not recipe.heldout.examples:
         raise UserError("heldout.examples=0: controls are compared on held-out examples")
 

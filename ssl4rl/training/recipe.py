@@ -6,6 +6,7 @@ The defaults are the quickstart (configs/quickstart.yaml spells them out). What 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -233,6 +234,14 @@ class Recipe(Section):
     def _known(cls, engine: str) -> str:
         check_engine_name(engine)
         return engine
+
+
+def control_of(config: Mapping[str, Any]) -> str | None:
+    """The setting that makes a recipe, as it is written in a file, a control."""
+    kind, corrupt = config.get("reward", {}).get("kind"), config.get("corrupt")
+    if corrupt is not None:
+        return f"corrupt: {corrupt}"
+    return f"reward.kind: {kind}" if kind in CONTROLS else None
 
 
 def default_grpo(model: str, *, lora: bool) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def test_an_arm_differs_in_its_reward_or_its_prompts_only(cheap: Any) -> None:
     ("settings", "control", "problem"),
     [
         ({}, "nothing", "unknown control 'nothing'"),
-        ({"reward": {"kind": "random"}}, "format", "reward.kind=random: the recipe is a control already"),
-        ({"corrupt": "text"}, "format", "corrupt=text: the recipe is a control already"),
+        ({"reward": {"kind": "random"}}, "format", r"the recipe is a control already \(reward.kind: random\)"),
+        ({"corrupt": "text"}, "format", r"the recipe is a control already \(corrupt: text\)"),
         ({"heldout": {"examples": 0}}, "format", "heldout.examples=0"),
     ],
 )
