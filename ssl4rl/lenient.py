@@ -13,12 +13,12 @@ from ssl4rl.mentions import MENTION, Mentions, plain
 
 # Patterns over text in which each mention of an option is one character. Every repetition has a bound or ends where
 # the next begins: time stays linear in the reply's length.
-_OTHER = rf"[^.!?。\n{MENTION[1:-1]}]"
+_OTHER = rf"[^.!?\n{MENTION[1:-1]}]"
 _AND = r"(?:\band\b|\bor\b|\bnor\b|[/&和或与]|还是)"
-_GROUP = rf"{MENTION}(?:[)\]]?(?:\s?[,、]\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\s?{_AND}\s?[(\[]?{MENTION}){{0,8}}+"
+_GROUP = rf"{MENTION}(?:[)\]]?(?:\s?,\s?[(\[]?{MENTION}[)\]]?){{0,8}}\s?,?\s?{_AND}\s?[(\[]?{MENTION}){{0,8}}+"
 
 # Where a sentence ends: not after the mark behind a label that begins a line ("B. It ..."), nor after a colon.
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|(?<![:：\s])\s*\n\s*")
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<![:\s])\s*\n\s*")
 # Where a sentence takes a turn: what is said before "but" and after it is read apart.
 _TURN = re.compile(
     r"(?:,|(?<![\s,]))\s+(?=(?:but|however|yet)\b)|,\s+(?=(?:so|therefore|thus|hence)\b)|,(?=[但所因故而])",
@@ -59,13 +59,13 @@ _ASIDE = re.compile(
 )
 # Options that are only listed: "A, B, C and D", "(A or B)".
 _ENUMERATION = re.compile(
-    rf"{MENTION}(?:[)\]]?\s?(?:[,/&、]\s?)?(?:\band\b|\bor\b|[和或与])?\s?[(\[]?{MENTION}){{2,40}}+", re.IGNORECASE
+    rf"{MENTION}(?:[)\]]?\s?(?:[,/&]\s?)?(?:\band\b|\bor\b|[和或与])?\s?[(\[]?{MENTION}){{2,40}}+", re.IGNORECASE
 )
 _ALTERNATIVES = re.compile(rf"\(\s*{MENTION}\s*(?:,|/|\bor\b|\band\b)\s*{_GROUP}\s*\)")
 
 # "The answer is ...", "I choose ...", "\\boxed{...}"; and "... is the best choice".
 _NOUN = r"(?:answers?|choice|option|solution|selection|conclusion|verdict|prediction|decision)"
-_IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→：]|->)"
+_IS = r"(?:\b(?:is|are|be|becomes|remains|seems|appears|as)\b|[:=→]|->)"
 _ANNOUNCED = re.compile(
     rf"\b{_NOUN}\b(?:{_OTHER}{{0,100}}?{_IS}|(?=\s*[(\[{{]*{MENTION}\W*$))|"
     r"\b(?:choos(?:e|ing)|chose|select(?:ed|ing)?|pick(?:ed|ing)?|go(?:ing)? with|went with|opt(?:ed|ing)? for|"
@@ -171,7 +171,7 @@ def _sentences(marked: str) -> list[str]:
         if not item or not (item["bullet"] or item["open"] or item["mark"] is not None):
             continue
         option = item["option"]
-        after_colon = i and lines[i - 1].rstrip().endswith((":", "："))
+        after_colon = i and lines[i - 1].rstrip().endswith(":")
         if runs and ord(option) == ord(previous) + 1 and not after_colon:
             runs[-1].append(i)
         else:
@@ -191,7 +191,7 @@ def _sentences(marked: str) -> list[str]:
 
 def _split(text: str) -> list[str]:
     """The sentences of a text that are no questions."""
-    return [part for part in _SENTENCE_END.split(text) if part and not part.endswith(("?", "？"))]
+    return [part for part in _SENTENCE_END.split(text) if part and not part.endswith("?")]
 
 
 def _asserted(clause: str, mentions: Mentions) -> set[str]:

@@ -18,6 +18,8 @@ MENTION = "[\U000f0000-\U000ffffd]"
 _PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
 _MARKUP = re.compile(r"</?s>|[*`\"“”‘$]|\\(?:text|textbf|mathbf|mathrm|boldsymbol)\b|(?<![^\W_])_+|_+(?![^\W_])")
 _BULLET = re.compile(r"^[ \t]{0,12}\* ", re.MULTILINE)
+# After these no space is written, and after the plain ones of other scripts a sentence ends only before a space.
+_STOP = re.compile("[。！？；]")
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _JOINED = re.compile(r"(?<=[^\W_\u3400-\u9fff])['’-](?=[^\W_\u3400-\u9fff])")
 # Names that are also words of any sentence; and what makes "A" an option rather than an article.
@@ -29,14 +31,14 @@ _VERB_NEXT = re.compile(
     r"contains?|depicts?|follows?|features?|by|for|but|if|instead|rather|not|correctly|accurately)\b"
 )
 _LOWER_NEXT = re.compile(r"\s+[a-z]")
-_OPEN, _CLOSE = re.compile(r"[(\[{<]\s*$"), re.compile(r"\s*[)\]}>]")
+_OPEN = re.compile(r"[(\[{<]\s*$")
 # What announces a label, so that a number or a lower-case letter after it counts.
 _NOUN_BEFORE = re.compile(
     r"\b(?:options?|choices?|answers?|letters?|labels?|class|category|candidates?|alternatives?|boxed)\W{0,3}$|"
     r"\b(?:answers?|choice|option)\b[^.\n]{0,20}?(?:\bis|\bbe|[:=])\W{0,4}$|答案[是为]?[:\s]*$|[选项择]\s*$",
     re.IGNORECASE,
 )
-_DELIMITED = re.compile(r"\s*[)\]}:.!,，。;：(–—]|\s+-\s|\s*$|[ \t]*\n")
+_DELIMITED = re.compile(r"\s*[)\]}:.!,;(–—]|\s+-\s|\s*$|[ \t]*\n")
 # No name goes on beyond one of these.
 _BREAK = re.compile(r"\n|[.!?:]\s|\(")
 # "(B) Theory", "Theory (option B)": one mention, not two.
@@ -45,7 +47,7 @@ _SAME_TWICE = re.compile(rf"[(\[]?({MENTION})(?:[ ).:,\]}}(\[{{|–-]|\b(?:the|i
 
 def plain(text: str) -> str:
     """Plain widths, no markup; nothing that looks like a mention."""
-    composed = unicodedata.normalize("NFC", text).translate(WIDTHS)
+    composed = unicodedata.normalize("NFC", _STOP.sub(r"\g<0> ", text)).translate(WIDTHS)
     return _MARKUP.sub("", _BULLET.sub("- ", _PRIVATE.sub(" ", composed)))
 
 
@@ -115,12 +117,10 @@ class Mentions:
             return bool(announced and _DELIMITED.match(text, end))
         if _JOINED.match(text, end) or (start and _JOINED.match(text, start - 1)):
             return False
-        before = text[max(0, start - 40) : start]
-        bracketed = bool(_CLOSE.match(text, end) and _OPEN.search(before))
-        noun = bool(_NOUN_BEFORE.search(_OPEN.sub("", before)))
+        noun = bool(_NOUN_BEFORE.search(_OPEN.sub("", text[max(0, start - 40) : start])))
         if token.isdigit():
             return is_answer or noun
-        if token in "AI" and not bracketed and _LOWER_NEXT.match(text, end):
+        if token in ("A", "I") and _LOWER_NEXT.match(text, end):
             return token == "A" and (noun or bool(_VERB_NEXT.match(text, end)))
         return True
 
@@ -130,7 +130,7 @@ class Mentions:
         if _NOUN_BEFORE.search(before):
             return True
         before = before.rstrip(" ([{\t-")
-        return (not before or before[-1] in "\n.!?:。)") and bool(_DELIMITED.match(text, word.end()))
+        return (not before or before[-1] in "\n.!?:)") and bool(_DELIMITED.match(text, word.end()))
 
 
 def _name_words(text: str) -> tuple[str, ...]:

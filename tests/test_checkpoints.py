@@ -81,6 +81,16 @@ def test_damage_of_any_kind_is_named_and_the_previous_one_is_used(run: Path) -> 
         assert last_whole(run) == ((4, run / "checkpoint-4"), [f"checkpoint-10 is passed over: {problem}"])
 
 
+def test_a_seal_may_name_any_file_and_says_when_it_cannot_be_read(run: Path) -> None:
+    staged = stage(run, 12)
+    (staged / "two  spaces").write_bytes(b"x")
+    place(staged, run / "checkpoint-12")
+    assert damage(run / "checkpoint-12") is None
+    (run / "checkpoint-12" / SUMS).unlink()
+    (run / "checkpoint-12" / SUMS).mkdir()
+    assert damage(run / "checkpoint-12").startswith("it cannot be read (")
+
+
 def test_what_is_there_is_replaced_at_once(run: Path) -> None:
     place(stage(run, 10, b"new"), run / "checkpoint-10")
     assert (run / "checkpoint-10" / "model.safetensors").read_bytes() == b"new"

@@ -91,6 +91,24 @@ def test_no_text_of_a_prompt_runs_into_another(name):
     assert written.count("<|image_pad|>") == len(example.images)
 
 
+def test_an_image_and_a_text_are_the_parts_that_templates_know():
+    example = ssl4rl.task("contrastive").example(0)
+    one, other = example.images
+    texts = [part for part in example.parts if isinstance(part, str)]
+    assert example.messages() == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": texts[0]},
+                {"type": "image", "image": one},
+                {"type": "text", "text": f"\n{texts[1]}"},
+                {"type": "image", "image": other},
+                {"type": "text", "text": "\n" + "\n".join(texts[2:])},
+            ],
+        }
+    ]
+
+
 def test_a_prompt_without_an_image_is_its_text():
     example = ssl4rl.task("link").example(0)
     assert example.messages() == [{"role": "user", "content": example.text}]

@@ -12,6 +12,8 @@ from ssl4rl.lenient import find_choice, lenient_score
 
 CLASSES = {"A": "Neural Networks", "B": "Theory", "C": "Case Based", "D": "Networks"}
 EDGE = {"yes": "yes", "no": "no"}
+PLACES = {"A": "The old mill", "B": "a river bank", "C": "An", "D": "old mill pond"}
+RUNS = {"1": "alpha", "2": "beta", "12": "the beta test"}
 RELATIONS = {"1": "_hypernym", "2": "instance hypernym", "12": "/film/film/genre"}
 
 
@@ -65,6 +67,29 @@ RELATIONS = {"1": "_hypernym", "2": "instance hypernym", "12": "/film/film/genre
         ("", CLASSES, None),
         # A name without a word is found by its label alone.
         ("The answer is A.", {"A": "?!", "B": "Theory"}, "A"),
+        # Which words are a mention: whole names, the longest, with or without an article; letters that stand alone.
+        ("old mill", PLACES, "A"),
+        ("beta test", RUNS, "12"),
+        ("a beta test", RUNS, "12"),
+        ("It says an", PLACES, "C"),
+        ("Down by the river", PLACES, None),
+        ("It is an old one, a mill.", {"A": "The mill", "B": "A river"}, "A"),
+        ("It is a goldfish.", {"goldfish": "a small fish", "shark": "a big fish"}, "goldfish"),
+        ("The answer is b.", {"a": "x1", "b": "y1"}, "b"),
+        ("I see a.", {"A": "x1", "I": "y1"}, None),
+        ("X fits", {"X": "one", "Y": "two"}, "X"),
+        ("vitamin-A", CLASSES, None),
+        ("A-levels", CLASSES, None),
+        ("(A paper of it", CLASSES, None),
+        ("* A D", CLASSES, None),
+        ("\U000f0000B", CLASSES, "B"),
+        ("B) Theory (B) is wrong.", CLASSES, None),
+        ("<answer>of 1</answer>", RUNS, "1"),
+        ("<answer>? <answer>a</answer> b", CLASSES, "A"),
+        ("I see No", EDGE, None),
+        ("Linked? - no", EDGE, "no"),
+        ("Linked? (no)", EDGE, "no"),
+        ("x no.", EDGE, None),
         # A name that two options share says neither.
         ("crane", {"A": "Crane", "B": "crane"}, None),
     ],
@@ -261,6 +286,32 @@ CHINESE = {"A": "左", "B": "右", "C": "神经网络"}
         ("A: Neural Networks\nB: Theory\nC: Case Based\nD: Networks", CLASSES, None),
         ("A: Neural Networks\nB: Theory\nC: Case Based\nD: Networks\nAnswer: C", CLASSES, "C"),
         ("A) Neural Networks is wrong.\nB) Theory is correct.\nC) Case Based is wrong.", CLASSES, "B"),
+        # Lists of the options say nothing, but what stands around them and what concludes in them does.
+        ("- Neural networks fit\n- Theory fits", CLASSES, None),
+        ("(A) Neural Networks\n(B) Theory", CLASSES, None),
+        ("alpha: fits.\nbeta: fits.\nthe beta test: fits.", RUNS, None),
+        ("A. Neural Networks\nThe answer is:\nB. Theory", CLASSES, "B"),
+        ("A. Neural Networks\nIs it that?\nAnswer: \nB. Theory", CLASSES, "B"),
+        ("The answer is C.\nA. Neural Networks\nB. Theory", CLASSES, "C"),
+        ("A or C.\nTherefore, B.\n(A) it is large\n(B) it is small", CLASSES, "B"),
+        ("A or C.\nTherefore, B.", CLASSES, "B"),
+        ("(A) It fits. Therefore, C.\n(B) It fits.", CLASSES, "C"),
+        # Questions and reasons assert nothing; what comes later only counts if it says so.
+        ("Is it A? It is about theory.", CLASSES, "B"),
+        ("Well, because it cites A, it is B", CLASSES, "B"),
+        ("Since it cites A, B fits, and it is old", CLASSES, "B"),
+        ("The answer is A. Therefore, it is B.", CLASSES, "B"),
+        ("The answer is A. So it is B or C.", CLASSES, "A"),
+        ("The answer is D. No, the answer is A or B.", CLASSES, None),
+        ("The answer is D. Actually the answer is A, B or C.", CLASSES, "D"),
+        ("A is old, but I choose B", CLASSES, "B"),
+        ("B fits. A fits.", CLASSES, "B"),
+        ("We look at it. B fits. A fits.", CLASSES, None),
+        ("B shows a tree. A fits.", CLASSES, None),
+        # No space follows a full stop of full width.
+        ("是A吗？是B。", CLASSES, "B"),
+        ("A描述树。因此B。", CLASSES, "B"),
+        ("A很好；B更好。", CLASSES, "A"),
     ],
 )
 def test_free_text_is_read_by_what_it_commits_to(reply, choices, label):

@@ -1,5 +1,7 @@
 """Run folders: lines are appended whole, a torn last one is dropped, and other files appear at once."""
 
+import dataclasses
+import errno
 import json
 import re
 from datetime import datetime
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+import ssl4rl
 from ssl4rl.answers import Outcome, Score, Scoring
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
@@ -60,7 +63,8 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 
 
 def test_whole_files_leave_no_temporary_ones(run: Run) -> None:
-    run.write_json("summary.json", {"a": 1})
+    run.write_json("summary.json", {"a": "ü"})
+    assert (run.path / "summary.json").read_text(encoding="utf-8") == '{\n  "a": "ü"\n}\n'
     assert sorted(path.name for path in run.path.iterdir()) == ["config.yaml", "summary.json"]
 
 
@@ -79,6 +83,11 @@ def test_a_run_is_made_once_and_opened_by_its_config(run: Run, tmp_path: Path) -
     assert open_run(str(run.path)).config == {"benchmark": "link"} and run.is_evaluation and not run.finished
     with pytest.raises(UserError, match="exists already; add --resume"):
         Run.create(run.path, {})
+    run.write_json("scores.json", {})
+    with pytest.raises(UserError, match=f"{run.path} exists already, and is finished; choose another --output"):
+        Run.create(run.path, {})
+    with pytest.raises(UserError, match=f"{tmp_path / 'none'} does not exist$"):
+        Run.open(tmp_path / "none")
     with pytest.raises(UserError, match=r"is not a run: it has no config\.yaml"):
         Run.open(tmp_path)
     for content in ("model: {", "- a list"):
@@ -109,6 +118,7 @@ def test_predictions_share_their_choices_and_ablations_have_a_file_of_their_own(
     assert run.answered("graph removed") == []
     run.append(predictions_file("graph removed"), prediction("b"))
     assert [record.item for record in run.answered("graph removed")] == ["b"]
+    assert [record.item for record in run.predictions("graph removed")] == ["b"]
     assert (run.path / "predictions.graph-removed.jsonl").is_file()
     assert [record.item for record in run.replies_to(EXAMPLE.id)] == ["b", "a"]
 
@@ -120,6 +130,8 @@ def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(run: Run) -> Non
     whole = file.read_bytes()
     file.write_bytes(whole[:-20])
     assert len(run.predictions()) == 2 and run.is_torn(file.name)
+    file.write_bytes(whole[:20])  # the first line, of which there is no end
+    assert run.is_torn(file.name)
     file.write_bytes(whole[:-1])  # whole, but for the line's end
     assert len(run.predictions()) == 3 and not run.is_torn(file.name)
     file.write_bytes(whole.replace(b'"reply"', b'"rply"', 1))
@@ -143,7 +155,30 @@ def test_the_environment_has_the_data_the_model_and_the_versions(run: Run) -> No
     used = UsedSource("graph", "shop/2024", "./shop", "abc")
     run.write_environment([used], "model by content", {"link": 1})
     assert run.used_sources == [used]
+    assert run.environment["recipe"] == run.config_hash
     assert (run.environment["model"], run.environment["task_versions"]) == ("model by content", {"link": 1})
+
+
+def test_the_source_of_a_task_is_what_it_was_loaded_by_and_what_was_read(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("id,text\n" + "".join(f"{i},text {i}\n" for i in range(20)))
+    (tmp_path / "edges.csv").write_text("source,target\n" + "".join(f"{i},{(i + 1) % 20}\n" for i in range(20)))
+    task = ssl4rl.task("link", str(tmp_path), level="easy")
+    used = UsedSource.of(task)
+    assert (used.kind, used.name, used.dataset) == ("graph", tmp_path.name, str(tmp_path))
+    assert used.fingerprint == task.source.fingerprint
+    assert {"what": "rows of nodes.csv", "found": 20, "read": 20, "skipped": {}} in used.reading
+    made = UsedSource.of(type(task)(dataclasses.replace(task.source, name="made"), level="easy"))
+    assert (made.name, made.dataset) == ("made", None)
+
+
+def test_heldout_answers_are_read_back(run: Run) -> None:
+    line = {"step": 5, "index": 0, "id": str(EXAMPLE.id), "items": ["a"], "reply": "no", "answer": "no"}
+    run.append("heldout.jsonl", {**line, "score": 0.0, "outcome": "wrong"})
+    (answer,) = run.heldout()
+    assert isinstance(answer, HeldoutAnswer) and answer.verdict == Score(0.0, "no", Outcome.WRONG)
+    run.append("heldout.jsonl", {"step": 6})
+    with pytest.raises(UserError, match="line 2: index, id, items, reply, answer, score, outcome cannot be read"):
+        run.heldout()
 
 
 def documented(file: str) -> set[str]:
@@ -183,8 +218,9 @@ def test_of_a_line_that_does_not_fit_on_the_disk_nothing_is_left(run: Run, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", lambda path, *mode, **more: Full(real(path, *mode, **more)))
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as raised:
             run.append("m.jsonl", {"step": 2})
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(run.path / "m.jsonl"))
     run.append("m.jsonl", {"step": 3})
     assert (run.path / "m.jsonl").read_text() == '{"step": 1}\n{"step": 3}\n'
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from ssl4rl.data.graphs.citations import citation_graph
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, node_split, pair_keys
+from ssl4rl.graph.splits import edge_split, full_adjacency, node_split, pair_keys, pair_numbers, text_split
 from ssl4rl.graph.view import edge_view
 
 
@@ -56,6 +56,64 @@ def test_node_splits_are_the_datas_own_or_twenty_a_class():
         "g", ["t"] * 3, np.array([[0], [1]]), node_splits={"train": [0], "val": [1], "test": [2]}
     )
     assert node_split(own) == {"train": [0], "val": [1], "test": [2]}
+
+
+EDGES_HELD_OUT = {"val": [20, 29], "test": [0, 6, 21, 38]}
+NODES_HELD_OUT = {"val": [1, 11], "test": [10, 25, 33, 39]}
+TEXTS_HELD_OUT = {"val": [3, 14], "test": [8, 19, 28, 34]}
+LABELLED = {
+    "train": [0, 4, 5, 8, 10, 11, 13, 15, 21, 22, 24, 26, 27, 28, 29, 31, 32, 33, 34, 39],
+    "val": [1, 2, 36, 37],
+}
+
+
+def labelled_ring(labels: list[int] | None = None) -> TextAttributedGraph:
+    ends = np.stack([np.arange(40), (np.arange(40) + 1) % 40])
+    given = {} if labels is None else {"labels": np.array(labels), "label_names": ["a", "b"]}
+    return TextAttributedGraph.from_edges("ring", [f"text {node}" for node in range(40)], ends, **given)
+
+
+def test_seeded_splits_are_the_same_everywhere_and_for_ever():
+    """They are the test sets of every dataset that has none: another seed would change all numbers unseen."""
+    graph = labelled_ring()
+    assert {split: part.tolist() for split, part in edge_split(graph).items() if split != "train"} == EDGES_HELD_OUT
+    assert {split: part.tolist() for split, part in node_split(graph).items() if split != "train"} == NODES_HELD_OUT
+    assert {split: part.tolist() for split, part in text_split(graph).items() if split != "train"} == TEXTS_HELD_OUT
+    for split in (edge_split(graph), node_split(graph), text_split(graph)):
+        assert sorted(np.concatenate(list(split.values())).tolist()) == list(range(40))
+    split = node_split(labelled_ring([node % 2 for node in range(40)]))
+    assert {name: part.tolist() for name, part in split.items() if name != "test"} == LABELLED
+
+
+def test_of_a_small_class_half_is_left_to_test_on():
+    labels = [0] * 33 + [1] * 7
+    split = node_split(labelled_ring(labels))
+    assert np.bincount(np.array(labels)[split["train"]]).tolist() == [17, 4]
+    assert (len(split["val"]), len(split["test"])) == (3, 16)
+
+
+def test_reserved_nodes_are_in_no_split():
+    reserved = list(range(0, 40, 3))
+    own = TextAttributedGraph.from_edges(
+        "own",
+        ["t"] * 40,
+        np.array([[0], [1]]),
+        node_splits={"train": np.arange(10), "val": np.arange(10, 20), "test": np.arange(20, 40)},
+    )
+    for graph in (labelled_ring(), labelled_ring([node % 2 for node in range(40)]), own):
+        without = node_split(graph, reserved)
+        everyone = np.concatenate(list(without.values()))
+        assert sorted(everyone.tolist()) == [node for node in range(40) if node % 3]
+    assert without["val"].tolist() == [node for node in range(10, 20) if node % 3]
+
+
+def test_pairs_are_numbered_from_none_on_and_edges_of_one_pair_alike():
+    ends = np.array([[3, 0, 1, 1, 2], [1, 2, 0, 3, 0]])
+    graph = TextAttributedGraph.from_edges("g", ["t"] * 4, ends, directed=True)
+    numbers, count = pair_numbers(full_adjacency(graph))
+    assert (numbers.tolist(), count) == ([2, 1, 0, 2, 1], 3)
+    keys = pair_keys(graph)
+    assert len(set(keys.tolist())) == 3 and keys.dtype == np.int64
 
 
 def test_splits_of_a_graph_from_python_may_be_left_out():

@@ -9,8 +9,8 @@ from ssl4rl.data.graphs.splits import disjoint
 from ssl4rl.data.graphs.store import open_folder, write_graph
 from ssl4rl.errors import NotApplicable, UserError
 from ssl4rl.graph.graph import TextAttributedGraph
-from ssl4rl.graph.splits import edge_split, pair_keys
-from ssl4rl.graph.view import edge_view, inductive_view
+from ssl4rl.graph.splits import edge_split, pair_keys, text_split
+from ssl4rl.graph.view import edge_view, in_train_only, inductive_view
 
 
 def ring(nodes=60, **fields):
@@ -55,6 +55,18 @@ def test_an_inductive_view_shows_no_node_that_is_held_out():
     everything = {"train": np.zeros(0, dtype=int), "val": np.arange(60), "test": np.zeros(0, dtype=int)}
     with pytest.raises(NotApplicable, match=r"leaves no edge between two training nodes \(there are 0\)"):
         inductive_view(dataclasses.replace(graph, node_splits=everything))
+
+
+def test_a_node_is_held_out_by_its_text_or_by_its_label_and_so_are_all_its_edges():
+    ends = np.array([(node, (node + step) % 60) for node in range(60) for step in (1, 2)]).T
+    for turned in (ends, ends[::-1]):
+        graph = TextAttributedGraph.from_edges(
+            "ring", [f"text {node}" for node in range(60)], turned, directed=True, node_splits={"test": np.array([59])}
+        )
+        held_out = {59, *text_split(graph)["val"].tolist(), *text_split(graph)["test"].tolist()}
+        assert np.flatnonzero(~in_train_only(graph)).tolist() == sorted(held_out)
+        shown = graph.edge_index[:, inductive_view(graph).asked["train"]]
+        assert shown.size and not held_out & set(shown.ravel().tolist())
 
 
 def test_masks_are_of_one_length_and_share_no_node():

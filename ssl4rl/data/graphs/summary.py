@@ -132,6 +132,8 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         classes += f" ({facts['unlabelled_nodes']:,} nodes have none)"
     if facts["largest_class"] == 1:
         classes += " (each has a single node: are these the names of nodes?)"
+    rest = facts["num_nodes"] - sum(facts["node_splits"].values())
+    outside = f"; {rest:,} nodes are in none" if rest and facts["node_splits_from"] == "data" else ""
     return [
         ("name", facts["name"]),
         ("nodes", f"{facts['num_nodes']:,} (each is {facts['node_meaning']}; median {facts['median_words']:,} words)"),
@@ -142,7 +144,7 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("without edges", f"{facts['isolated_nodes']:,} nodes"),
         ("classes", classes),
         ("relations", f"{facts['num_relations']:,}"),
-        ("node splits", _sizes(facts["node_splits"], facts["node_splits_from"]) + _mask(facts["counts"])),
+        ("node splits", _sizes(facts["node_splits"], facts["node_splits_from"]) + _mask(facts["counts"]) + outside),
         ("edge splits", _sizes(facts["edge_splits"], facts["edge_splits_from"])),
         *(
             (noun, f"{facts['counts'][count]:,} {what}")

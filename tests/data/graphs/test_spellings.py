@@ -155,9 +155,18 @@ def test_masks_in_columns(tmp_path: Path) -> None:
     }
     graph = load_folder(folder(tmp_path / "g", numbered(**masks)))
     assert [graph.node_splits[split].tolist() for split in SPLITS] == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
-    assert "it has a column 'split' and masks" in problem(
-        folder(tmp_path / "g", numbered(**masks, split=lambda i: "train"))
+    both = numbered(**masks, split=lambda i: ("train", "test")[i % 2])
+    assert problem(folder(tmp_path / "g", both)).endswith(
+        "nodes.csv: it has a column 'split' and masks (train_mask, valid_mask, test_mask); keep one of them, or say "
+        "`split:` or `mask:` in dataset.yaml"
     )
+    by_word = load_folder(folder(tmp_path / "g", both, settings="split: split\n"))
+    assert [len(by_word.node_splits[split]) for split in SPLITS] == [6, 0, 6]
+    by_mask = load_folder(folder(tmp_path / "g", both, settings="mask: 0\n"))
+    assert [by_mask.node_splits[split].tolist() for split in SPLITS] == [
+        graph.node_splits[split].tolist() for split in SPLITS
+    ]
+    (tmp_path / "g" / "dataset.yaml").unlink()
     overlap = masks | {"test_mask": lambda i: 1}
     assert "nodes.csv, row 2: it is in train and test" in problem(folder(tmp_path / "g", numbered(**overlap)))
     unclear = masks | {"test_mask": lambda i: "maybe"}
@@ -178,8 +187,26 @@ def test_masks_by_number(tmp_path: Path) -> None:
     assert "mask 1 of 2" in dict(check_folder(path).summary.rows)["node splits"]
     (path / "dataset.yaml").write_text("mask: 7\n")
     assert "there is no mask 7; they are numbered 0 to 1" in problem(path)
+    # The first where none is named, whatever its number is; all of them are known columns.
+    later = numbered(**{name.replace("_0", "_2"): of for name, of in masks.items()})
+    graph = load_folder(folder(tmp_path / "later", later))
+    assert graph.node_splits["train"].tolist() == [2, 5, 8, 11]
+    assert (graph.counts["masks"], graph.counts["mask"]) == (2, 1)
+    assert all(not tally.skipped for tally in graph.reading)
+    named = folder(tmp_path / "named", numbered(), settings="split: fold\n")
+    assert "there is no column 'fold'" in problem(named) and "split" in problem(named)
     plain = folder(tmp_path / "plain", numbered(), settings="mask: 0\n")
     assert "there is no mask, so that `mask: 0` in dataset.yaml picks none; remove it" in problem(plain)
+
+
+def test_rows_of_json_may_lack_what_says_their_split(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text(RING)
+    for key, value in (("split", "val"), ("val_mask", True)):
+        rows = [{"id": i, "text": f"text {i}", **({key: value} if i < 3 else {})} for i in range(12)]
+        (tmp_path / "nodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        graph = load_folder(tmp_path)
+        assert [graph.node_splits[split].tolist() for split in SPLITS] == [[], [0, 1, 2], []]
+        assert dict(check_folder(tmp_path).summary.rows)["node splits"].endswith("given); 9 nodes are in none")
 
 
 def test_a_split_of_edges(tmp_path: Path) -> None:
