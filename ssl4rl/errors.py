@@ -11,8 +11,17 @@ LONGEST_NAME, MOST_NAMES = 60, 30
 """Characters of a name, and names, that a message lists."""
 
 
+LONGEST_MESSAGE, KEPT_OF_ITS_END = 4_000, 1_000
+"""Characters of a message, whatever it quotes; and of what it says last, which is what to do."""
+
+
 class UserError(Exception):
     """Something the user can fix; the message says what was wrong, where, and what to do."""
+
+    def __init__(self, message: str) -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE - KEPT_OF_ITS_END]} … {message[-KEPT_OF_ITS_END:]}"
+        super().__init__(message)
 
 
 class NotApplicable(UserError):

@@ -20,6 +20,12 @@ def test_registry_is_lazy_names_the_nearest_and_refuses_collisions():
         registry.register("one")(1)
 
 
+def test_a_message_fits_on_a_screen_whatever_it_quotes_and_its_end_is_kept():
+    message = str(UserError(f"there is no column {'x' * 10**6}; set another in dataset.yaml"))
+    assert len(message) < 4100 and message.startswith("there is no column x")
+    assert message.endswith("; set another in dataset.yaml")
+
+
 def test_a_deferred_attribute_is_looked_up_when_it_is_read():
     registry: Registry[object] = Registry("thing", "ssl4rl.nothing", {})
 

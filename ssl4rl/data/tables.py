@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.data.text import cell_text
-from ssl4rl.errors import FirstProblem, UserError, listed
+from ssl4rl.errors import FirstProblem, UserError, listed, quoted
 from ssl4rl.tally import Tally
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -140,9 +140,9 @@ class Table:
             return found
         by_lower = {name.lower(): name for name in self.columns}
         near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.7)
-        hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
+        hint = f"did you mean {quoted(by_lower[near[0]])}? " if near else ""
         raise UserError(
-            f"{self.path}: there is no column {column!r}; {hint}its columns are {listed(self.columns)}"
+            f"{self.path}: there is no column {quoted(column)}; {hint}its columns are {listed(self.columns)}"
             + (f" (set `{key}:` in dataset.yaml to the right one)" if key else "")
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ssl4rl.example import Example
 from ssl4rl.inference.model import unfamiliar
 from ssl4rl.mixture import parts_of
+from ssl4rl.progress import progress
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.preparation import Prepared, shared_out
 from ssl4rl.training.tasks import reads_images, scored
@@ -75,7 +76,7 @@ def probe_prepared(prepared: Prepared) -> Probe:
     Raises:
         UserError: if the model cannot be loaded.
     """
-    from ssl4rl.inference.engines import Sampling, generate, open_engine
+    from ssl4rl.inference.engines import Sampling, open_engine
 
     grpo, files = prepared.recipe.grpo, prepared.files
     engine = open_engine("transformers", files, dtype=prepared.recipe.model.dtype, batch_size=REPLIES)
@@ -89,6 +90,11 @@ def probe_prepared(prepared: Prepared) -> Probe:
 
     def answer(examples: list[Example]) -> list[str]:
         conversations = [files.messages(example) for example in examples]
-        return [reply.text for reply in generate(engine, conversations, sampling)]
+        with progress("replies to examine", len(conversations)) as advance:
+            replies = {}
+            for index, reply in engine.stream(conversations, sampling):
+                replies[index] = reply.text
+                advance(1)
+        return [replies[index] for index in range(len(conversations))]
 
     return probe(prepared.tasks.train, answer, prepared.recipe.model.path)
