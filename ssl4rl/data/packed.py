@@ -7,13 +7,15 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, quoted
 
 FREE = 64 << 20
 """Bytes that any file may unpack to."""
 MOST_TIMES = 100
 """How many times its own size a file may unpack to beyond that: tables of text and numbers stay below 20."""
 BLOCK = 1 << 20
+FOLDER = 0x10
+"""What marks a folder in a zip file's attributes, as in DOS."""
 
 
 def read_gzip(path: Path) -> bytes:
@@ -36,7 +38,7 @@ def read_gzip(path: Path) -> bytes:
 
 
 def check_zip(path: Path) -> None:
-    """Refuses a zip file that unpacks to far more than its size; any other file passes.
+    """Refuses a zip file that unpacks to far more than its size, or has content in a folder; any other file passes.
 
     Raises:
         UserError: if it does.
@@ -45,9 +47,14 @@ def check_zip(path: Path) -> None:
         if not zipfile.is_zipfile(path):
             return
         with zipfile.ZipFile(path) as file:
-            stated = sum(entry.file_size for entry in file.infolist())
+            entries = file.infolist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+    # torch reads such an entry as whatever its memory held before, without an error.
+    for entry in entries:
+        if entry.file_size and (entry.external_attr & FOLDER or entry.is_dir()):
+            raise UserError(f"{path} is damaged: {quoted(entry.filename)} is marked as a folder, and has content")
+    stated = sum(entry.file_size for entry in entries)
     most = max(FREE, MOST_TIMES * path.stat().st_size)
     if stated > most:
         raise UserError(f"{path} unpacks to {stated:,} bytes, which no file of its size does")

@@ -329,6 +329,22 @@ def test_a_cell_of_another_kind_in_a_column_of_texts_is_refused(column, cell, tm
         ssl4rl.load(str(tmp_path / "questions.parquet"), kind="questions")
 
 
+@pytest.mark.parametrize("mark", [b"\x10", b"\x72"])
+def test_tensors_that_a_zip_marks_as_folders_are_refused(tmp_path, mark):
+    """torch does not fill them: their numbers would be what was in memory, and others at every reading."""
+    path = tmp_path / "g.pt"
+    torch.save({"edge_index": torch.tensor([[0, 1, 2], [1, 2, 0]]), "raw_texts": ["a", "b", "c"]}, path)
+    assert ssl4rl.load(str(path)).num_edges == 3
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        name = next(entry.filename for entry in file.infolist() if entry.filename.endswith("/data/0"))
+    attributes = content.rindex(name.encode(), 0, len(content)) - 8
+    content[attributes : attributes + 1] = mark
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged: '.*/data/0' is marked as a folder, and has content"):
+        ssl4rl.load(str(path))
+
+
 def test_zip_files_that_python_does_not_read_are_refused(tmp_path):
     path = tmp_path / "graph.pt"
     with zipfile.ZipFile(path, "w") as file:
