@@ -149,6 +149,11 @@ def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(run: Run) -> Non
     file.unlink()
     with pytest.raises(UserError, match=r"has no predictions\.jsonl"):
         run.predictions()
+    with pytest.raises(UserError, match=r"has no predictions\.edges-rewired\.jsonl"):
+        run.predictions("edges rewired")
+    training = Run.create(run.path.parent / "training", {"tasks": []})
+    with pytest.raises(UserError, match=f"is a training run; evaluate its model first: {training.path / 'model'}$"):
+        training.predictions()
 
 
 def test_the_environment_has_the_data_the_model_and_the_versions(run: Run) -> None:

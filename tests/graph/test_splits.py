@@ -81,6 +81,10 @@ def test_seeded_splits_are_the_same_everywhere_and_for_ever():
     assert {split: part.tolist() for split, part in text_split(graph).items() if split != "train"} == TEXTS_HELD_OUT
     for split in (edge_split(graph), node_split(graph), text_split(graph)):
         assert sorted(np.concatenate(list(split.values())).tolist()) == list(range(40))
+    nobody = TextAttributedGraph.from_edges(
+        "ring", graph.texts, graph.edge_index, labels=np.full(40, -1), label_names=[]
+    )
+    assert [len(part) for part in node_split(nobody).values()] == [34, 2, 4]
     split = node_split(labelled_ring([node % 2 for node in range(40)]))
     assert {name: part.tolist() for name, part in split.items() if name != "test"} == LABELLED
 

@@ -58,12 +58,13 @@ def test_an_inductive_view_shows_no_node_that_is_held_out():
 
 
 def test_a_node_is_held_out_by_its_text_or_by_its_label_and_so_are_all_its_edges():
-    ends = np.array([(node, (node + step) % 60) for node in range(60) for step in (1, 2)]).T
+    ends = np.array([(node, (node + step) % 61) for node in range(61) for step in (1, 2)]).T
     for turned in (ends, ends[::-1]):
         graph = TextAttributedGraph.from_edges(
-            "ring", [f"text {node}" for node in range(60)], turned, directed=True, node_splits={"test": np.array([59])}
+            "ring", [f"text {node}" for node in range(61)], turned, directed=True, node_splits={"test": np.array([60])}
         )
-        held_out = {59, *text_split(graph)["val"].tolist(), *text_split(graph)["test"].tolist()}
+        held_out = {60, *text_split(graph)["val"].tolist(), *text_split(graph)["test"].tolist()}
+        assert 0 not in held_out
         assert np.flatnonzero(~in_train_only(graph)).tolist() == sorted(held_out)
         shown = graph.edge_index[:, inductive_view(graph).asked["train"]]
         assert shown.size and not held_out & set(shown.ravel().tolist())

@@ -33,7 +33,7 @@ def test_the_first_ids_are_kept_when_another_is_no_number() -> None:
 )
 def test_zeros_that_a_spreadsheet_dropped_are_found(node: str, hint: str) -> None:
     # The last one is longer than any that is tried.
-    made = ids("07", "007", "010", "0001", "0" * 63 + "5", "0" * 64 + "8")
+    made = ids("07", "007", "010", "0001", "0" * 63 + "5", "0" * 64 + "8", "0x")
     assert made.with_zeros(node) == hint
 
 

@@ -186,7 +186,7 @@ def test_masks_by_number(tmp_path: Path) -> None:
     assert graph.node_splits["train"].tolist() == [2, 5, 8, 11] and graph.counts["masks"] == 2
     assert "mask 1 of 2" in dict(check_folder(path).summary.rows)["node splits"]
     (path / "dataset.yaml").write_text("mask: 7\n")
-    assert "there is no mask 7; they are numbered 0 to 1" in problem(path)
+    assert problem(path) == f"{path / 'nodes.csv'}: there is no mask 7; they are numbered 0 to 1"
     # The first where none is named, whatever its number is; all of them are known columns.
     later = numbered(**{name.replace("_0", "_2"): of for name, of in masks.items()})
     graph = load_folder(folder(tmp_path / "later", later))
@@ -194,7 +194,7 @@ def test_masks_by_number(tmp_path: Path) -> None:
     assert (graph.counts["masks"], graph.counts["mask"]) == (2, 1)
     assert all(not tally.skipped for tally in graph.reading)
     named = folder(tmp_path / "named", numbered(), settings="split: fold\n")
-    assert "there is no column 'fold'" in problem(named) and "split" in problem(named)
+    assert "there is no column 'fold'" in problem(named) and "(set `split:` in dataset.yaml" in problem(named)
     plain = folder(tmp_path / "plain", numbered(), settings="mask: 0\n")
     assert "there is no mask, so that `mask: 0` in dataset.yaml picks none; remove it" in problem(plain)
 
@@ -217,7 +217,7 @@ def test_a_split_of_edges(tmp_path: Path) -> None:
     path = folder(tmp_path / "g", numbered(), edges)
     graph = load_folder(path)
     assert [len(graph.edge_splits[split]) for split in SPLITS] == [6, 6, 6]
-    assert "6 edges are in no split" in dict(check_folder(path).summary.rows)["not used"]
+    assert dict(check_folder(path).summary.rows)["not used"].startswith("6 edges are in no split")
     assert "field split: 'never' is not train" in problem(
         folder(tmp_path / "g", numbered(), edges.replace("dev", "never"))
     )
