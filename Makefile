@@ -18,9 +18,9 @@ test: .venv/.installed-dev
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# Of these, what downloads nothing: contracts on larger graphs, weights that two processes share.
+# Of these, what downloads nothing: contracts and training on larger graphs, weights that two processes share, vLLM's server.
 test-slow-local: .venv/.installed-dev
-	$(BIN)/python -m pytest -m slow tests/audit tests/training
+	$(BIN)/python -m pytest -m slow tests/audit tests/inference tests/models tests/training
 
 # For the tests of reports in a browser, which are skipped without one.
 browser: .venv/.installed-dev

@@ -29,7 +29,9 @@ def command(monkeypatch, *arguments) -> None:
 
 
 @pytest.mark.parametrize("task", ["attribute", "neighbor", "link"])
-@pytest.mark.parametrize("dataset", ["citations", "cora", "wn18rr"])
+@pytest.mark.parametrize(
+    "dataset", ["citations", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cora", "wn18rr"))]
+)
 def test_every_task_trains(dataset, task, request, tmp_path, monkeypatch):
     if dataset != "citations":
         real = request.getfixturevalue("real_data")

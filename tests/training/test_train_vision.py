@@ -196,6 +196,7 @@ def test_nothing_given_is_the_tiny_model_on_drawn_scenes() -> None:
     assert build_tasks(recipe).train.source.name == "scenes"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MULTIMODAL.is_dir(), reason="vLLM's multimodal models need torchvision")
 def test_vllm_samples_from_what_is_trained(qwen: Path, tmp_path: Path) -> None:
     """Log-probabilities of vLLM in process are the trainer's while the weights move: the same images, as expanded."""

@@ -334,6 +334,7 @@ def test_a_template_that_writes_into_the_answer_is_refused(serve: Any, extra: li
     assert found == {0: [-2.0, -2.0], 1: [-3.0, -2.0]}
 
 
+@pytest.mark.slow
 def test_vllms_server_answers_and_scores_as_transformers_does(
     starting: Any, reference: Any, conversations: list[Messages], choices: list[list[str]]
 ) -> None:
