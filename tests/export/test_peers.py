@@ -218,7 +218,7 @@ def test_ray_train_runs_our_own_trainer_on_two_workers(peers, tmp_path, ray_fold
     assert resumed.returncode == 0, resumed.stderr[-4000:]
     run = ssl4rl.open_run(tmp_path / "run")
     assert run.finished and json.loads((run.path / "environment.json").read_text())["processes"] == 2
-    assert sum(each.selected for each in run.completions()) == 16 and len(run.heldout()) == 12
+    assert sum(each.selected for each in run.completions()) == 32 and len(run.heldout()) == 12
     assert (run.path / "model" / "model.safetensors").is_file()
     again = launch("--resume")
     assert again.returncode == 2
