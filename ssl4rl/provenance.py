@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ssl4rl.runs import CONFIG, Run, UsedSource
+from ssl4rl.runs import CONFIG, ENVIRONMENT, Run, UsedSource
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,10 @@ class Provenance:
     def changes(self, run: Run) -> list[str]:
         """What is no longer as the run has recorded it, in words; of a run that recorded nothing yet, nothing is."""
         before = run.environment
-        if not before:  # it was stopped before anything else was written
-            self.record(run)
+        if not before:
+            if run.has_records:
+                return [f"{ENVIRONMENT} (it is missing)"]
+            self.record(run)  # it was stopped before anything else was written
             return []
         changes = [*self._changed_sources(run)]
         if before["model"] != self.model:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ssl4rl.answers import Outcome, Score, Scoring
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, quoted
 from ssl4rl.example import Example, ExampleId
 
 RecordedId = Annotated[
@@ -205,5 +205,6 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             if number == len(lines):
                 return
             raise UserError(f"{path} line {number}: not JSON ({error})") from error
-        if isinstance(record, dict):
-            yield record
+        if not isinstance(record, dict):
+            raise UserError(f"{path} line {number}: it holds {quoted(record)}, where a record in braces should be")
+        yield record

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -164,9 +164,17 @@ class Run:
         return (self.path / (SCORES if self.is_evaluation else SUMMARY)).is_file()
 
     @property
+    def has_records(self) -> bool:
+        """Whether anything was replied or trained yet."""
+        files = (self.path / name for name in (METRICS, COMPLETIONS, HELDOUT, PREDICTIONS))
+        return any(file.is_file() and file.stat().st_size for file in files)
+
+    @property
     def used_sources(self) -> list[UsedSource]:
-        """The sources that it used, as they were."""
-        return [UsedSource(**source) for source in self.environment.get("sources", ())]
+        """The sources that it used, as they were; what a later version adds is left out."""
+        known = {each.name for each in fields(UsedSource)}
+        sources = self.environment.get("sources", ())
+        return [UsedSource(**{key: source[key] for key in known & source.keys()}) for source in sources]
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl, each of which has ``step``."""

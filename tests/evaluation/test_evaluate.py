@@ -113,6 +113,24 @@ def test_a_torn_last_line_is_dropped_and_asked_again(tmp_path):
     assert len({record["item"] for record in lines(run)}) == 12
 
 
+def test_what_cannot_be_compared_is_not_gone_on_with(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(UserError):
+        evaluate(RECIPE, output=run, model=parrot(lives=6))
+    environment = (run / "environment.json").read_text()
+    (run / "environment.json").unlink()
+    with pytest.raises(UserError, match=r"environment\.json \(it is missing\)"):
+        evaluate(RECIPE, output=run, resume=True, model=parrot())
+    # A later version may record more of a source.
+    content = json.loads(environment)
+    content["sources"][0]["colour"] = "blue"
+    (run / "environment.json").write_text(json.dumps(content))
+    with (run / "predictions.jsonl").open("a") as file:
+        file.write("[1, 2]\n")
+    with pytest.raises(UserError, match=r"predictions\.jsonl line 7: it holds \[1, 2\], where a record in braces"):
+        evaluate(RECIPE, output=run, resume=True, model=parrot())
+
+
 def test_a_broken_line_in_the_middle_is_named(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(UserError):

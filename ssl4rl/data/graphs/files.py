@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from ssl4rl.data.graphs.attributes import networkx_graph
 from ssl4rl.data.graphs.fields import Fields, graph_from_fields
@@ -17,7 +18,7 @@ from ssl4rl.data.graphs.rows import ID, graph_of
 from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
 from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import Problems, plain_column, table_of
-from ssl4rl.errors import UserError, listed
+from ssl4rl.errors import UserError, listed, quoted
 from ssl4rl.graph.graph import TextAttributedGraph
 
 NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
@@ -78,6 +79,8 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
     except Exception as error:  # each reader raises errors of its own and of the parser beneath it
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from error
+    if path.suffix.lower() != ".gml":
+        _check_xml(path)
     if not source.number_of_edges():
         raise UserError(f"{path} has no edges; every graph task needs edges between two nodes")
     if path.suffix.lower() == ".gexf":
@@ -87,6 +90,28 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
                 attributes.setdefault("title", attributes.pop("label"))
     # GraphML and GEXF number their edges, and NetworkX takes that for keys once two are parallel.
     return networkx_graph(source, name, settings, str(path), keyed=path.suffix.lower() == ".gml")
+
+
+def _check_xml(path: Path) -> None:
+    """Refuses what NetworkX passes over or makes up in GraphML and GEXF that it has read.
+
+    Raises:
+        UserError: for several graphs, of which it reads one, and for edges of nodes that are not there, which it adds.
+    """
+    graphs, nodes, ends = 0, set(), set()
+    for _, element in ElementTree.iterparse(path, events=("start",)):
+        match element.tag.rpartition("}")[2]:
+            case "graph":
+                graphs += 1
+            case "node":
+                nodes.add(element.get("id"))
+            case "edge":
+                ends |= {element.get("source"), element.get("target")}
+        element.clear()
+    if graphs > 1:
+        raise UserError(f"{path} holds {graphs:,} graphs, one beside or within another; keep one in a file")
+    if unknown := sorted(map(str, ends - nodes)):
+        raise UserError(f"{path}: an edge joins {quoted(unknown[0])}, and no node has that id")
 
 
 def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:

@@ -86,7 +86,7 @@ def write_graph(graph: TextAttributedGraph, origin: Mapping[str, Any], folder: P
         UserError: if the folder cannot be written, or holds anything but a converted graph.
     """
     target = graph_folder(graph.name) if folder is None else folder
-    if folder is not None and not is_converted(folder) and (folder.is_file() or any(folder.glob("*"))):
+    if folder is not None and not is_converted(folder) and (folder.is_file() or not _only_versions(folder)):
         raise UserError(f"{folder} exists and is not a converted graph; give a new folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +125,11 @@ def is_converted(folder: Path) -> bool:
     except ValueError:
         return True  # whatever wrote it, `open_folder` says that it is damaged
     return isinstance(manifest, dict) and {"fingerprint", "files"} <= manifest.keys()
+
+
+def _only_versions(folder: Path) -> bool:
+    """Whether all that is visible in a folder are converted graphs by number, as a killed process leaves them."""
+    return all(path.name.isdecimal() and is_converted(path) for path in folder.glob("*"))
 
 
 def _version(folder: Path) -> str:

@@ -6,8 +6,10 @@ that changed is read again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from ssl4rl.data.images.cells import existing
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
 from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
-from ssl4rl.data.text import class_names
+from ssl4rl.data.text import class_names, clean
 from ssl4rl.errors import UserError, listed
 from ssl4rl.vision.decode import read_image
 from ssl4rl.vision.image_set import IntArray
@@ -28,7 +30,7 @@ from ssl4rl.vision.image_set import IntArray
 PATH_COLUMNS = ("path", "image", "file", "file_name")
 """Columns of an index csv that name the image files; the first one that exists is used."""
 
-HIDDEN, LINKED = "hidden files", "linked folders"
+HIDDEN, LINKED, CLOSED = "hidden files", "linked folders", "folders that cannot be read"
 """Why files below a folder are passed over; a linked folder, because its files are read under another name."""
 
 
@@ -52,8 +54,9 @@ class Files:
 def walk(root: Path) -> tuple[list[str], Counter[str]]:
     """The visible files below ``root``, as sorted paths relative to it, and how much else there is, by reason."""
     visible: list[str] = []
+    closed: list[OSError] = []
     passed_over: Counter[str] = Counter()
-    for folder, folders, files in _walk(root):
+    for folder, folders, files in _walk(root, closed):
         base = Path(folder).relative_to(root)
         passed_over[LINKED] += sum(folders.values())
         if any(part.startswith(".") for part in base.parts):
@@ -62,18 +65,19 @@ def walk(root: Path) -> tuple[list[str], Counter[str]]:
         names = [name for name in files if not name.startswith(".")]
         visible += [(base / name).as_posix() for name in names]
         passed_over[HIDDEN] += len(files) - len(names)
+    passed_over[CLOSED] = len(closed)
     return sorted(visible), +passed_over
 
 
-def _walk(root: Path) -> Iterator[tuple[str, dict[str, bool], list[str]]]:
-    """As ``os.walk``: each folder below ``root`` with its folders and its files.
+def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[str, dict[str, bool], list[str]]]:
+    """As ``os.walk``: each folder below ``root`` with its folders and its files; ``closed`` gets what cannot be read.
 
     Links to folders are followed, but for those to a folder that is read anyway or was followed before, or that holds
     ``root``; of each folder it is said whether it is such a link.
     """
     top = root.resolve()
     followed: set[Path] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
         passed: dict[str, bool] = {}
         for name in sorted(folders):
             path = Path(folder, name)
@@ -88,7 +92,7 @@ def _walk(root: Path) -> Iterator[tuple[str, dict[str, bool], list[str]]]:
 
 def visible_files(root: Path) -> Iterator[str]:
     """The names of the visible files below ``root``, as they are come upon."""
-    for folder, _, files in _walk(root):
+    for folder, _, files in _walk(root, []):
         if not any(part.startswith(".") for part in Path(folder).relative_to(root).parts):
             yield from (name for name in files if not name.startswith("."))
 
@@ -112,11 +116,20 @@ def list_folder(root: Path, paths: Sequence[str]) -> Listing:
         name=root.resolve().name,
         store=Files(root, paths),
         hashes=hashes,
-        labels=[parts[level] if len(parts) > level else "" for parts in folders],
+        labels=[_as_text(parts[level]) if len(parts) > level else "" for parts in folders],
         splits=[parts[0] if split_first and parts else "" for parts in folders],
         problems=problems,
         found=len(paths),
     )
+
+
+def _as_text(name: str) -> str:
+    """The name of a folder; of one that is no UTF-8, as old archives have them, in Latin-1."""
+    written = os.fsencode(name)
+    try:
+        return clean(written.decode("utf-8"))
+    except UnicodeDecodeError:
+        return clean(written.decode("latin-1"))
 
 
 def _as_posix(folder: Path, name: str) -> str:
@@ -191,6 +204,9 @@ def _file_hashes(root: Path, paths: Sequence[str], place: Callable[[int], str]) 
 def _hashed(path: Path, known: Any) -> list[Any]:
     """A file's size, time of change and SHA-256; ``known`` itself if size and time are as they were."""
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        # A pipe would be waited for.
+        raise OSError(errno.EINVAL, "not a regular file")
     if known and known[:2] == [status.st_size, status.st_mtime_ns]:
         return list(known)
     with path.open("rb") as file:

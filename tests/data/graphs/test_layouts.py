@@ -434,3 +434,32 @@ def test_ids_of_edges_are_no_relations(write, tmp_path):
     write(source, path)
     read = GRAPH.load(str(path))
     assert not read.relation_names and read.num_edges == 3
+
+
+GRAPHML = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+<key id="t" for="node" attr.name="text" attr.type="string"/>
+<graph edgedefault="undirected">
+<node id="a"><data key="t">one</data></node><node id="b"><data key="t">two</data></node>
+<edge source="a" target="b"/>
+</graph>
+</graphml>
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("</graph>", '</graph><graph edgedefault="directed"><node id="c"/></graph>', "holds 2 graphs, one beside"),
+        ('<node id="a">', '<node id="a"><graph edgedefault="directed"><node id="c"/></graph>', "holds 2 graphs"),
+        ('target="b"', 'target="zzz"', "an edge joins 'zzz', and no node has that id"),
+    ],
+)
+def test_what_networkx_passes_over_or_makes_up_is_refused(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    path = tmp_path / "g.graphml"
+    path.write_text(GRAPHML)
+    assert ssl4rl.load(str(path)).num_nodes == 2
+    path.write_text(GRAPHML.replace(before, after, 1))
+    with pytest.raises(UserError, match=message):
+        ssl4rl.load(str(path))

@@ -220,6 +220,14 @@ def test_a_home_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.M
         store.write_graph(small(), {})
 
 
+def test_a_conversion_that_was_killed_before_its_last_file_does_not_block_the_next(tmp_path):
+    folder = tmp_path / "g"
+    store.convert("citations", folder)
+    (folder / "graph.json").unlink()
+    store.convert("citations", folder)
+    assert store.is_converted(folder) and store.open_folder(folder).num_nodes > 0
+
+
 def test_a_graph_json_of_something_else_is_no_converted_graph(tmp_path):
     mine = tmp_path / "mine"
     (mine / "2023").mkdir(parents=True)

@@ -338,3 +338,29 @@ def test_words_that_are_no_split_are_refused_in_a_table_too(tmp_path):
         pq.write_table(table, tmp_path / f"{word}.parquet")
         with pytest.raises(UserError, match=rf"row 6, field split: '{word}' is not train, val or test \(or empty\)"):
             load_images(str(tmp_path / f"{word}.parquet"))
+
+
+def test_what_is_no_file_or_cannot_be_opened_is_counted_and_not_waited_for(tmp_path, monkeypatch):
+    folder = write(tmp_path / "pets", {f"cat/{number}.png": png(number) for number in range(200)})
+    os.mkfifo(folder / "cat" / "pipe.png")
+    write(folder, {"closed/1.png": png(201)})
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("closed"):  # as for anyone who is not root
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    images = load_images(str(folder))
+    assert len(images) == 200 and len(images.skipped) == 1 and "not a regular file" in images.skipped[0]
+    # A closed folder stands for however many files it holds.
+    assert images.passed_over == {"folders that cannot be read": 1}
+    assert all(tally.found == tally.read + sum(tally.skipped.values()) for tally in images.reading)
+
+
+def test_names_of_folders_that_are_no_utf8_are_latin(tmp_path):
+    names = (b"caf\xe9", b"caf\xe8", "thé".encode(), b"two\nlines")
+    write(tmp_path / "drinks", {f"{os.fsdecode(name)}/1.png": png(shade) for shade, name in enumerate(names)})
+    images = load_images(str(tmp_path / "drinks"))
+    assert sorted(images.label_of(index) for index in range(4)) == ["cafè", "café", "thé", "two lines"]
