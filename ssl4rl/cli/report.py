@@ -43,7 +43,7 @@ def write(runs: Sequence[Path], output: Path | None, form: Form = Form.HTML, rep
     """Writes the report and returns where.
 
     Raises:
-        UserError: if a folder is not a run, is given twice, or the file cannot be written.
+        UserError: if a folder is not a run, cannot be read or is given twice, or the file cannot be written.
     """
     from ssl4rl.report.page import make_report, write_report
     from ssl4rl.runs import Run
@@ -54,5 +54,12 @@ def write(runs: Sequence[Path], output: Path | None, form: Form = Form.HTML, rep
     if target.is_dir():
         raise UserError(f"{target} is a folder; --output names the file")
     opened = [Run.open(path) for path in runs]
-    write_report(make_report(opened, replies), target, form)
+    try:
+        report = make_report(opened, replies)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # Files of runs that another version wrote, or that were edited, may lack or hold anything.
+        what = f"{type(error).__name__}: {error}"
+        named = " or ".join(map(str, runs))
+        raise UserError(f"{named} cannot be reported ({what}); was it written by another version?") from error
+    write_report(report, target, form)
     return target

@@ -21,6 +21,15 @@ def test_log_opens_the_report(run, monkeypatch, tmp_path):
     assert code == 0 and out == f"wrote {path / 'report.html'}\n" and opened == [(path / "report.html").as_uri()]
 
 
+def test_runs_that_lack_what_a_report_shows_are_refused_in_one_line(refused, tmp_path):
+    evaluation = Run.create(tmp_path / "eval", {"benchmark": "node"})
+    evaluation.write_json("scores.json", {})
+    training = Run.create(tmp_path / "training", {"tasks": []})
+    training.write_json("summary.json", {"steps": 1})
+    for path in (evaluation.path, training.path):
+        assert "was it written by another version?" in refused("report", path)
+
+
 def test_mistakes(run, refused, tmp_path):
     path = Run.create(tmp_path / "run", {"tasks": []}).path
     assert "is not a run" in refused("report", tmp_path)

@@ -28,6 +28,8 @@ def read_settings(path: Path, keys: Sequence[str] = KEYS) -> dict[str, Any]:
         UserError: if it is not valid YAML, or a key is none of ``keys`` or has a value of the wrong type.
     """
     if not path.is_file():
+        if path.with_suffix(".yml").is_file():
+            raise UserError(f"{path.with_suffix('.yml')} is not read under this name; call it {path.name}")
         return {}
     try:
         settings = parse_yaml(path.read_text(encoding="utf-8"), str(path))

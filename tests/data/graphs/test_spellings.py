@@ -199,6 +199,12 @@ def test_masks_by_number(tmp_path: Path) -> None:
     assert "there is no mask, so that `mask: 0` in dataset.yaml picks none; remove it" in problem(plain)
 
 
+def test_settings_under_another_name_are_not_passed_over(tmp_path: Path) -> None:
+    path = folder(tmp_path / "g", numbered())
+    (path / "dataset.yml").write_text("directed: true\n")
+    assert "dataset.yml is not read under this name; call it dataset.yaml" in problem(path)
+
+
 def test_rows_of_json_may_lack_what_says_their_split(tmp_path: Path) -> None:
     (tmp_path / "edges.csv").write_text(RING)
     for key, value in (("split", "val"), ("val_mask", True)):
