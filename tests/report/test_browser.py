@@ -66,7 +66,8 @@ def test_the_keyboard_is_enough(opened, write_training, tmp_path):
 @pytest.mark.parametrize("width", [390, 1200])
 def test_axe_finds_nothing(opened, write_training, write_evaluation, write_attention, tmp_path, scheme, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    runs = [write_training("citations"), write_evaluation("a", ["yes"] * 8), write_evaluation("b", ["no"] * 8)]
+    long = "a" * 120  # a name without a place to break it
+    runs = [write_training("citations"), write_evaluation(long, ["yes"] * 8), write_evaluation("b", ["no"] * 8)]
     write_attention(runs[0])
     page = opened(make_report(runs), tmp_path / "report.html", scheme, width)
     for summary in page.locator("main > section > details > summary, figure details > summary").all():
