@@ -45,7 +45,8 @@ class Files:
         return read_image(self.root / self.paths[index], side)
 
     def describe(self, index: int) -> str:
-        return self.paths[index]
+        # Messages are one line, whatever a file is called.
+        return " ".join(self.paths[index].splitlines())
 
     def take(self, indices: IntArray) -> Files:
         return Files(self.root, [self.paths[index] for index in indices])

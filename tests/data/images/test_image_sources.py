@@ -363,4 +363,5 @@ def test_names_of_folders_that_are_no_utf8_are_latin(tmp_path):
     names = (b"caf\xe9", b"caf\xe8", "thé".encode(), b"two\nlines")
     write(tmp_path / "drinks", {f"{os.fsdecode(name)}/1.png": png(shade) for shade, name in enumerate(names)})
     images = load_images(str(tmp_path / "drinks"))
+    assert "two lines/1.png" in map(images.describe, range(4))
     assert sorted(images.label_of(index) for index in range(4)) == ["cafè", "café", "thé", "two lines"]
