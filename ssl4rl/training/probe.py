@@ -76,7 +76,7 @@ def probe_prepared(prepared: Prepared) -> Probe:
     Raises:
         UserError: if the model cannot be loaded.
     """
-    from ssl4rl.inference.engines import Sampling, open_engine
+    from ssl4rl.inference.engines import Sampling, generate, open_engine
 
     grpo, files = prepared.recipe.grpo, prepared.files
     engine = open_engine("transformers", files, dtype=prepared.recipe.model.dtype, batch_size=REPLIES)
@@ -91,10 +91,6 @@ def probe_prepared(prepared: Prepared) -> Probe:
     def answer(examples: list[Example]) -> list[str]:
         conversations = [files.messages(example) for example in examples]
         with progress("replies to examine", len(conversations)) as advance:
-            replies = {}
-            for index, reply in engine.stream(conversations, sampling):
-                replies[index] = reply.text
-                advance(1)
-        return [replies[index] for index in range(len(conversations))]
+            return [reply.text for reply in generate(engine, conversations, sampling, advance)]
 
     return probe(prepared.tasks.train, answer, prepared.recipe.model.path)

@@ -6,7 +6,7 @@ record it immediately. It is free to batch and to reorder: every reply comes wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -105,9 +105,17 @@ class EngineFactory(Protocol):
     def __call__(self, files: ModelFiles, *, dtype: str, context_length: int | None, batch_size: int) -> Engine: ...
 
 
-def generate(engine: Engine, conversations: Sequence[Messages], sampling: Sampling) -> list[Reply]:
-    """The reply to each conversation, in their order."""
-    replies = dict(engine.stream(conversations, sampling))
+def generate(
+    engine: Engine,
+    conversations: Sequence[Messages],
+    sampling: Sampling,
+    advance: Callable[[int], None] = lambda more: None,
+) -> list[Reply]:
+    """The reply to each conversation, in their order; ``advance`` is called with 1 after each."""
+    replies: dict[int, Reply] = {}
+    for index, reply in engine.stream(conversations, sampling):
+        replies[index] = reply
+        advance(1)
     return [replies[index] for index in range(len(conversations))]
 
 
