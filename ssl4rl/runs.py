@@ -129,8 +129,8 @@ class Run:
             content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path} cannot be read ({type(error).__name__}); is {self.path} a run?") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path} holds no settings; is {self.path} a run?")
+        if not isinstance(content, dict) or not content.keys() & {"tasks", "benchmark"}:
+            raise UserError(f"{path} holds no settings of a run: neither tasks nor a benchmark; is {self.path} one?")
         return content
 
     @property

@@ -248,6 +248,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         (b"\xff", "cannot be read"),
         (b"- 1", "holds no settings"),
         (b"", "holds no settings"),
+        (b"defaults: [model]", "holds no settings of a run: neither tasks nor a benchmark"),
     ],
 )
 def test_settings_that_cannot_be_read_are_named(run: Run, content: bytes, message: str) -> None:
@@ -265,7 +266,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_says_what_it_is_and_whether_it_is_finished(tmp_path: Path) -> None:
     trained = Run.create(tmp_path / "trained", {"tasks": []})
-    warm = Run.create(tmp_path / "warm", {"warmup": {}})
+    warm = Run.create(tmp_path / "warm", {"tasks": [], "warmup": {}})
     assert (trained.is_evaluation, trained.is_warmup, warm.is_warmup) == (False, False, True)
     assert (trained.finished, trained.summary, trained.scores, trained.environment) == (False, None, None, {})
     trained.write_json("summary.json", {"steps": 1})

@@ -112,7 +112,7 @@ def evaluate(
             raise UserError("--max-time stops one evaluation; leave it out with --suite")
         _run_suite(suite, settings, side_of(context), output, resume=resume, as_json=as_json)
     else:
-        recipe = _resumed(benchmark, settings, output) if resume else _recipe(context, benchmark, settings)
+        recipe = _resumed(context, benchmark, settings, output) if resume else _recipe(context, benchmark, settings)
         _run(context, recipe, output, resume=resume, max_time=max_time, as_json=as_json)
 
 
@@ -130,9 +130,12 @@ def _recipe(context: typer.Context, benchmark: str | None, settings: Mapping[str
     return EvalRecipe.build({"benchmark": benchmark, **settings})
 
 
-def _resumed(benchmark: str | None, settings: Mapping[str, Any], output: Path | None) -> EvalRecipe:
+def _resumed(
+    context: typer.Context, benchmark: str | None, settings: Mapping[str, Any], output: Path | None
+) -> EvalRecipe:
     """The recipe of the evaluation that ``output`` holds, with the settings that may change."""
     from ssl4rl.evaluation.recipe import EvalRecipe
+    from ssl4rl.registry import BENCHMARKS
     from ssl4rl.runs import Run
 
     if output is None:
@@ -142,6 +145,7 @@ def _resumed(benchmark: str | None, settings: Mapping[str, Any], output: Path | 
             "--resume uses the run's own settings; only --engine, --encoder and --no-baselines can be given with it"
         )
     recipe = EvalRecipe.of(Run.open(output))
+    of_side(BENCHMARKS.get(recipe.benchmark), context)
     # The flag is on unless it is switched off: what the run was started without stays off.
     return recipe.model_copy(update={**settings, "baselines": recipe.baselines and settings["baselines"]})
 

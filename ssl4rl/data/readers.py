@@ -53,7 +53,7 @@ def _some(table: Table, rows: Iterator[Row], problems: Problems, before: int) ->
         empty = False
         yield row
     if empty and len(problems.messages) == before:
-        of_edges = ", so the graph has no edges" if Path(table.path).stem == "edges" else ""
+        of_edges = ", so the graph has no edges" if Path(table.path).stem.lower() == "edges" else ""
         raise UserError(f"{table.path} has no rows{of_edges}")
 
 
@@ -61,12 +61,13 @@ def _is_utf8(path: Path) -> bool:
     """Whether all of a file is UTF-8; where it is not, each wrong byte is read as a lone surrogate and reported.
 
     Raises:
-        UserError: if it is UTF-16.
+        UserError: if it is UTF-16 or UTF-32.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise UserError(f"{path} is UTF-16; save it as UTF-8")
+        # Without a mark they are valid UTF-8, but one of two or more bytes of each plain letter is zero.
+        if (start := file.read(4)).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
+            raise UserError(f"{path} is not UTF-8 but looks like UTF-16; save it as UTF-8")
         file.seek(0)
         try:
             while content := file.read(1 << 20):
@@ -139,7 +140,7 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
             f"{where(path, row)}: {columns[0]!r} is not a header; remove such lines, and name the columns in the first"
         )
     if len(columns) == 1:
-        for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             if separator in columns[0]:
                 raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
     repeated = first_repeated(columns)

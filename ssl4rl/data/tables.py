@@ -152,16 +152,22 @@ def where(path: Path | str, row: int, field: str = "") -> str:
     return f"{path}, row {row}" + (f", field {field}" if field else "")
 
 
+def tables_named(folder: Path, stem: str) -> list[Path]:
+    """The files in a folder that are called ``stem``, in capitals or not, whatever their format."""
+    return sorted(path for path in folder.iterdir() if path.name.lower().startswith(f"{stem}."))
+
+
 def find_table(folder: Path, stem: str) -> Path:
     """The one file ``stem.csv|jsonl|parquet`` in the folder.
 
     Raises:
         UserError: if there is none, several, or an empty one.
     """
-    paths = sorted(path for path in folder.glob(f"{stem}.*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    named = tables_named(folder, stem)
+    paths = [path for path in named if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not paths:
-        others = sorted(path.name for path in folder.glob(f"{stem}.*"))
-        hint = f" (found {', '.join(others)}, which is not one of these formats)" if others else ""
+        others = ", ".join(path.name for path in named)
+        hint = f" (found {others}, which is not one of these formats)" if others else ""
         raise UserError(f"{folder} holds no {stem}.csv, {stem}.jsonl or {stem}.parquet{hint}")
     if len(paths) > 1:
         raise UserError(f"{folder} holds {' and '.join(path.name for path in paths)}; keep one of them")

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from ssl4rl.runs import Run
+
 EVAL = ("graph", "eval", "--max-new-tokens", "48")
 
 
@@ -95,6 +97,18 @@ def test_show_a_benchmark(run):
 def test_mistakes(refused, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused("graph", "eval", *arguments).lower()
+
+
+def test_a_run_is_resumed_by_its_own_side_and_verb(refused, tmp_path):
+    evaluation, training = (Run.create(tmp_path / name, {}) for name in ("evaluation", "training"))
+    evaluation.write_config({"benchmark": "node", "model": "tiny"})
+    training.write_config({"tasks": [{"name": "link"}]})
+    resume = ("eval", "--resume", "--output")
+    assert "node is for ssl4rl graph, not for ssl4rl vision" in refused("vision", *resume, evaluation.path)
+    assert f"{training.path} is a training run, not an evaluation" in refused("graph", *resume, training.path)
+    resume = ("train", "--resume", "--output")
+    assert "is an evaluation; continue it with ssl4rl graph eval" in refused("graph", *resume, evaluation.path)
+    assert "link is for ssl4rl graph, not for ssl4rl vision" in refused("vision", *resume, training.path)
 
 
 def test_an_id_of_a_task_that_shares_name_and_level_with_a_benchmark(run, refused):

@@ -182,6 +182,9 @@ def test_the_trained_model_of_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(UserError, match=r"config\.yaml holds no settings of a run"):
+        ModelFiles(str(run))
+    (run / "config.yaml").write_text("tasks: []\n")
     with pytest.raises(UserError, match=r"has no trained model .* finish it with --resume"):
         ModelFiles(str(run))
     (run / "config.yaml").write_text("benchmark: link\nmodel: tiny\n")

@@ -9,7 +9,7 @@ from ssl4rl.data.graphs.files import FORMATS, is_graph_file, read_file
 from ssl4rl.data.graphs.folder import read_folder
 from ssl4rl.data.graphs.ogb import is_ogb, read_ogb
 from ssl4rl.data.graphs.triples import holds_triples, read_triples
-from ssl4rl.data.tables import Problems
+from ssl4rl.data.tables import Problems, tables_named
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.registry import SOURCE_KINDS
@@ -25,7 +25,7 @@ def has_layout(place: Path) -> bool:
 
 def has_tables(folder: Path) -> bool:
     """Whether a folder holds a table of nodes or edges."""
-    return folder.is_dir() and any(any(folder.glob(f"{stem}.*")) for stem in ("nodes", "edges"))
+    return folder.is_dir() and any(tables_named(folder, stem) for stem in ("nodes", "edges"))
 
 
 def graph_files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssl4rl.data.graphs import GRAPH
 from ssl4rl.data.graphs.folder import check_folder, load_folder
 from ssl4rl.errors import UserError
 
@@ -137,7 +138,12 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ({"nodes_csv": "id,text,split\na,x,trian\n"}, "row 2, field split: 'trian' is not train, val or test"),
         ({"nodes_csv": b"id,text\na,x\nb,caf\xe9\n"}, "nodes.csv, row 3, field text: byte 0xe9 is not UTF-8"),
         ({"nodes_csv": b"id,t\xe9xt\na,x\n"}, "nodes.csv, row 1: byte 0xe9 is not UTF-8"),
-        ({"nodes_csv": "id,text\na,x\n".encode("utf-16")}, "nodes.csv is UTF-16; save it as UTF-8"),
+        ({"nodes_csv": "id,text\na,x\n".encode("utf-16")}, "is not UTF-8 but looks like UTF-16; save it as UTF-8"),
+        (
+            {"nodes_csv": "id,text\na,x\n".encode("utf-16-le")},
+            "nodes.csv is not UTF-8 but looks like UTF-16; save it as",
+        ),
+        ({"nodes_csv": "id|text\na|x\n"}, "the columns are separated by vertical bars; separate them with commas"),
         ({"nodes_jsonl": '{"id": "a", "text": "x"}\n{"id": \n'}, "nodes.jsonl, row 2: not valid JSON"),
         ({"nodes_jsonl": "[1]\n"}, "nodes.jsonl, row 1: expected a JSON object"),
         (
@@ -213,3 +219,12 @@ def test_real_folder(real_data: Path) -> None:
     assert (graph.num_nodes, graph.num_edges, len(graph.label_names)) == (969, 911, 25)
     assert "&quot;" not in "".join(graph.texts)
     assert graph.labels is not None and np.all(graph.labels >= 0)
+
+
+def test_names_of_files_may_be_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "Nodes.CSV").write_text(NODES)
+    (tmp_path / "EDGES.csv").write_text(EDGES)
+    assert load_folder(tmp_path).num_edges == 2
+    assert GRAPH.load(str(tmp_path)).num_nodes == 3
+    (tmp_path / "nodes.jsonl").write_text("{}")
+    assert "holds Nodes.CSV and nodes.jsonl; keep one" in problem(tmp_path)
