@@ -61,7 +61,8 @@ def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run |
         metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
         content |= {"recipe": deepcopy(dict(run.config)), "summary": deepcopy(run.summary or {}), "metrics": metrics}
         # The untrained weights and the data that was trained on; of what was asked, each id has a hash.
-        content["sha256"] = {"model": run.environment["model"]} | {use.name: use.fingerprint for use in run.used_sources}
+        data = {source.name: source.fingerprint for source in run.used_sources}
+        content["sha256"] = {"model": run.environment["model"], **data}
         recipe, datasets = content["recipe"], ((entry, "dataset") for entry in content["recipe"]["tasks"])
         for section, key in ((recipe["model"], "path"), (content["summary"], "model"), *datasets):
             section[key] = section.get(key) and Path(section[key]).name

@@ -47,10 +47,9 @@ class Answers:
         every = [[each for part in parts for each in getattr(part, name)] for name in ("ids", "items", "scores")]
         return cls(*every, [each for part in parts for each in part.valid])
 
-    def estimate(self) -> str:
-        """The mean score with its 95 % interval."""
-        low, high = Clusters(self.items).interval(self.scores)
-        return f"{sum(self.scores) / len(self.scores):.3f} [{low:.3f}, {high:.3f}]"
+    def estimate(self) -> tuple[float, float, float]:
+        """The mean score and the ends of its 95 % interval."""
+        return (sum(self.scores) / len(self.scores), *Clusters(self.items).interval(self.scores))
 
     def against(self, other: Answers) -> PairedDifference:
         """How much better these are than another model's answers to the same questions."""
@@ -92,7 +91,7 @@ def rows_of(arms: Arms) -> Iterator[dict[str, Any]]:
         for model, asked in next(iter(seeds.values())):
             own = Answers.joined([answers[model, asked] for answers in seeds.values()])
             row: dict[str, Any] = {"arm": kind, "seeds": len(seeds), "model": model, "asked": asked}
-            row |= {"score": own.estimate(), "valid": sum(own.valid) / len(own.valid)}
+            row |= {"estimate": own.estimate(), "valid": sum(own.valid) / len(own.valid)}
             if kind != BASE:
                 row["from base"] = asdict(own.against(Answers.joined([base[BASE, asked]] * len(seeds))))
             shared = sorted(seeds.keys() & arms.get(TASK, {}).keys())
@@ -124,7 +123,8 @@ def main() -> None:
         for row in rows:
             if row["asked"] == asked:
                 differences = [shown(row.get(key)) for key in ("from base", "task ahead by")]
-                cells = [row["arm"], str(row["seeds"]), row["model"], row["score"], f"{row['valid']:.2f}", *differences]
+                score = "{:.3f} [{:.3f}, {:.3f}]".format(*row["estimate"])
+                cells = [row["arm"], str(row["seeds"]), row["model"], score, f"{row['valid']:.2f}", *differences]
                 print(f"| {' | '.join(cells)} |")
     print("\n| arm | reward, last 10 steps | KL from the base: answers | unrelated texts | minutes | commit |")
     print("|---|---|---|---|---|---|")
