@@ -1,7 +1,7 @@
 """What a self-supervised reward on a text graph teaches a real language model, beside its controls.
 
     python experiments/make_qwen.py --output QWEN
-    python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS]
+    python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS] [--results FOLDER]
     python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
 
 An arm is configs/laptop-graph.yaml for 80 steps, or a control (another reward, or prompts that lost what the answer
@@ -9,7 +9,7 @@ rests on), or another task or graph, or a reference: `sft` trains on the same go
 `labels` is rewarded for the labels of the node benchmark's train split.
 Every model, before training and after its last step, is asked the same questions: the held-out ones of seed 0,
 the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
-Every answer is stored in experiments/results/evidence/ARM.jsonl, and what else is known of the arm in ARM.json.
+Every answer is stored in FOLDER/ARM.jsonl (experiments/results/evidence), and what else is known of the arm in ARM.json.
 
 Arms that are stored are not run again, and unfinished runs are resumed. Weights are dequantised from Q4_K_M.
 """
@@ -166,14 +166,14 @@ def answers(path: str, which: str, base: str, data: Path) -> list[dict[str, Any]
     return lines
 
 
-def measure(arm: str, model: str, runs: Path, data: Path) -> None:
+def measure(arm: str, model: str, runs: Path, data: Path, results: Path) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
-        return store(RESULTS, arm, answers(model, BASE, model, data))
+        return store(results, arm, answers(model, BASE, model, data))
     run = train(arm, model, runs, data)
     trained = str(run.path / MODEL)
     moved = divergence(trained, model, data)
-    store(RESULTS, arm, answers(trained, BEST, model, data), run, divergence=moved)
+    store(results, arm, answers(trained, BEST, model, data), run, divergence=moved)
 
 
 def main() -> None:
@@ -181,13 +181,14 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="of another model, a folder of its own")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     options = parser.parse_args()
     if not graph_folder("cora").is_dir():
         fetch("cora", options.data / "taglas")
     for arm in (BASE, *options.arms):
-        if not is_stored(RESULTS, arm):
-            measure(arm, options.model, options.runs, options.data)
+        if not is_stored(options.results, arm):
+            measure(arm, options.model, options.runs, options.data, options.results)
 
 
 if __name__ == "__main__":
