@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from ssl4rl.checkpoints import PREFIX, STAGING, place, writing
+from ssl4rl.errors import UserError, listed
 
 
 def _read_to_numbered_cpus() -> None:
@@ -44,6 +46,30 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
             return own
         said = self.accelerator.reduce(torch.tensor(float(own), device=self.accelerator.device), "sum")
         return bool(said.item())
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Writes the model: into a checkpoint by the names of its modules, by which transformers (5.17) reads it.
+
+        In the files of vision-language models and mixtures of experts, weights have other names.
+        """
+        model = self.accelerator.unwrap_model(self.model)
+        if not self._staging or hasattr(model, "peft_config"):
+            return super()._save(output_dir, state_dict)
+        model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            del model.save_pretrained
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Refuses a checkpoint of which weights were not found, of which transformers would only warn."""
+        model, unknown = self.accelerator.unwrap_model(self.model), list(load_result.unexpected_keys)
+        lost = [name for name in load_result.missing_keys if name not in model.all_tied_weights_keys]
+        if lost or unknown:
+            raise UserError(
+                f"a checkpoint does not fit the model: it lacks {listed(lost)} and has besides {listed(unknown)}; "
+                "begin again with --from-start"
+            )
 
     def _get_output_dir(self, trial: Any) -> str:
         folder: str = super()._get_output_dir(trial)

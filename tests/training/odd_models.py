@@ -35,6 +35,21 @@ def change_weights(folder: Path, change: Callable[[dict[str, Any]], None]) -> Pa
     return folder
 
 
+def build_experts(folder: Path) -> Path:
+    """A mixture of experts, whose files hold each expert by itself, and whose modules hold all of them in one."""
+    import torch
+    from toys import build_model
+    from transformers import AutoConfig, Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    dense = AutoConfig.from_pretrained(build_model(folder)).to_dict()
+    shape = {name: value for name, value in dense.items() if name not in ("model_type", "architectures")}
+    torch.manual_seed(0)
+    model = Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, moe_intermediate_size=16, num_experts=4, num_experts_per_tok=2))
+    model.generation_config.eos_token_id = dense["eos_token_id"]
+    model.save_pretrained(folder)
+    return folder
+
+
 def with_special_tags(folder: Path) -> Path:
     """The tags of the reply are special tokens."""
     copy_tiny(folder)
