@@ -227,15 +227,28 @@ class Task(ABC, Generic[S, K]):
         """
         if index < 0:
             raise IndexError(index)
+        return self._finish(index, self._drafted(index)[1])
+
+    @property
+    def original(self) -> Task[S, K] | None:
+        """The task that decides which drafts are drawn again; None if it is this one.
+
+        Of a corrupted task it is the one that shows everything, so that both ask the same questions.
+        """
+        return None
+
+    def _drafted(self, index: int) -> tuple[int, Draft]:
+        """The first usable draft of an example, and which of its draws that is."""
         passed_over = Counter[str]()
-        for draw in range(MAX_DRAWS):
+        first = 0 if self.original is None else self.original._drafted(index)[0]
+        for draw in range(first, first + MAX_DRAWS):
             try:
                 draft = self.draft(index, seeded_rng(*self._key, index, draw))
             except Redraw as reason:
                 passed_over[str(reason)] += 1
                 continue
             self.redrawn += passed_over
-            return self._finish(index, draft)
+            return draw, draft
         raise NotApplicable(
             f"task {self.label} found no usable example on {self.source.name}/{self.split} in {MAX_DRAWS} drafts: "
             f"{_reasons(passed_over)}; try an easier level or smaller knobs"

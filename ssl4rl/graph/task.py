@@ -86,6 +86,10 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         self.view = inductive_view(self.source) if inductive else edge_view(self.source)
 
     @cached_property
+    def original(self) -> Task[TextAttributedGraph, CK] | None:
+        return None if self.knobs.corrupt is None else self.changed({"corrupt": None})
+
+    @cached_property
     def shown(self) -> tuple[TextAttributedGraph, Adjacency]:
         """What prompts are cut from: the graph and its visible edges, or these rewired or reversed."""
         visible = self.view.visible

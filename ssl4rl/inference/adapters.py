@@ -68,6 +68,7 @@ def merged(files: ModelFiles, dtype: str, adapter: Path | None = None) -> Any:
     # PEFT only warns of weights that are not there, and leaves them as they were initialised.
     if any("missing adapter keys" in str(warning.message) for warning in caught):
         raise UserError(f"adapter {files.name!r} lacks weights; copy its folder again")
+    checks.make_savable(whole)
     return whole
 
 

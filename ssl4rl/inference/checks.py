@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MARK = "tangerine"
 """A word to look for in what a template writes."""
 
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+
 LISTED = 3
 """Weights that are named where more are wrong."""
 
@@ -169,6 +171,25 @@ def _check_quantisation(files: ModelFiles, quantised: Any) -> None:
         quantizer.validate_environment(device_map=None, weights_only=True, dtype=None)
     except (ImportError, ValueError, RuntimeError) as error:
         raise UserError(f"the weights of model {files.name!r} are quantised: {_first_line(error)}") from error
+
+
+def make_savable(model: Any) -> None:
+    """Corrects generation settings with which transformers reads a model and does not save it.
+
+    Values for sampling without ``do_sample``, as older models have them, mean that it samples; where others contradict
+    each other, only the tokens that begin, end and pad are kept.
+    """
+    from transformers import GenerationConfig
+
+    config = model.generation_config
+    for change in (
+        {"do_sample": True},
+        vars(GenerationConfig(**{name: getattr(config, name) for name in TOKENS})),
+    ):
+        try:
+            config.validate(strict=True)
+        except ValueError:
+            vars(config).update(change)
 
 
 def auto_class(files: ModelFiles) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl4rl.inference import adapters
+from ssl4rl.inference.checks import make_savable
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.preparation import is_main_process
 
@@ -27,6 +28,7 @@ def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)  # what a process that was killed has left there
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
+    make_savable(model)
     if trainer.is_fsdp_enabled:
         _save_sharded(model, files, folder, unfinished)
     elif not hasattr(model, "peft_config"):

@@ -13,6 +13,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from ssl4rl.checkpoints import PREFIX, STAGING, place, writing
 from ssl4rl.errors import UserError, listed
+from ssl4rl.inference.checks import make_savable
 
 
 def _read_to_numbered_cpus() -> None:
@@ -53,8 +54,10 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
         In the files of vision-language models and mixtures of experts, weights have other names.
         """
         model = self.accelerator.unwrap_model(self.model)
+        make_savable(model)
         if not self._staging or hasattr(model, "peft_config"):
-            return super()._save(output_dir, state_dict)
+            super()._save(output_dir, state_dict)
+            return
         model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
         try:
             super()._save(output_dir, state_dict)

@@ -56,6 +56,23 @@ def test_without_support_the_question_and_its_answer_are_the_same(name: str) -> 
     assert all(one.meta.get("candidates") == other.meta.get("candidates") for one, other in pairs)
 
 
+@pytest.mark.parametrize("corrupt", ["edges", "text"])
+@pytest.mark.parametrize("name", ["citations", "peps", "umls", "webkb-texas"])
+def test_a_corrupted_task_asks_the_same_at_every_level(name: str, corrupt: str, request: pytest.FixtureRequest) -> None:
+    """Also where texts quote each other, and where what is shown decides whether a draw can be used."""
+    path = name if name == "citations" else str(request.getfixturevalue("real_data") / "graphs" / name)
+    graph = ssl4rl.load(path)
+    kinds = [kind for kind in map(TASKS.get, TASKS.names()) if "corrupt" in kind.knobs_type.model_fields]
+    tasks = [task for kind in kinds if kind.source_kind.name == "graph" for task in kind.at_every_level(graph)]
+    assert len(tasks) > 3
+    for task in tasks:
+        other = task.changed({"corrupt": corrupt})
+        pairs = [(task.example(index), other.example(index)) for index in range(24)]
+        # Several hidden nodes are named in the order of their numbers, which the rewired part may have otherwise.
+        assert all({*one.source_items} == {*two.source_items} for one, two in pairs), task
+        assert all(one.meta.get("candidates") == two.meta.get("candidates") for one, two in pairs), task
+
+
 def test_each_task_of_a_mixture_loses_its_own_support() -> None:
     mixed = Mixture([ssl4rl.task("link"), ssl4rl.task("rotation")])
     knobs = [part.knobs.corrupt for part, _ in map(without_support(mixed).place, (0, 1, 2, 3))]

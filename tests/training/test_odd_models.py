@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd_models import change_weights, copy_tiny, with_other_eos, with_special_tags, with_template
+from odd_models import change_json, change_weights, copy_tiny, with_other_eos, with_special_tags, with_template
 from qwen_vl import build_llava, build_qwen_vl
 from toys import ONE_STEP, build_model, make_trainer, toy_recipe, train_toys
 
@@ -36,6 +36,24 @@ def test_special_tags_and_another_end_train_as_the_embedded_model(tmp_path: Path
     # Whoever loads the model learns where its turns end.
     saved = json.loads((tmp_path / "run-2" / "model" / "generation_config.json").read_text())
     assert saved["eos_token_id"] == [0, 2]
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "sampled"),
+    [({"temperature": 0.9, "top_p": 0.6}, True), ({"temperature": 0.9, "length_penalty": 2.0}, None)],
+)
+def test_contradictory_generation_settings_are_saved_as_what_they_mean(
+    settings: dict[str, float], sampled: bool | None, lora: bool, tmp_path: Path
+) -> None:
+    """With which transformers loads a model, and does not save it."""
+    base = build_model(tmp_path / "base")
+    change_json(base / "generation_config.json", **settings)
+    recipe = toy_recipe(base, model={"path": str(base), "lora": {"r": 4} if lora else None}, grpo__max_steps=2)
+    run = train_toys(recipe, tmp_path / "run").path
+    saved = json.loads((run / "model" / "generation_config.json").read_text())
+    assert saved.get("do_sample") == sampled and saved.get("temperature") == (0.9 if sampled else None)
+    assert saved["eos_token_id"] == [1]
 
 
 def test_variables_of_the_template_reach_every_prompt(tmp_path: Path) -> None:

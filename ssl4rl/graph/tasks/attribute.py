@@ -122,7 +122,9 @@ class Attribute(CandidateTask[AttributeKnobs]):
             raise Redraw("what is shown of a hidden node holds of another candidate, too")
         shown = self.shown_texts(written, {*masked, *candidates})
         heads = heads_of(self.source)
-        if any(is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked):
+        if self.original is None and any(
+            is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked
+        ):
             raise Redraw("the hidden text is quoted")
         meta = self.meta(subgraph, written, masked=masked, candidates=candidates)
         return self._matching(masked, written, meta) if choose else self._generation(masked[0], written, meta)
@@ -159,8 +161,11 @@ class Attribute(CandidateTask[AttributeKnobs]):
         return subgraph
 
     def _tells(self, edges: Sequence[int], masked: Sequence[int], candidates: Sequence[int]) -> bool:
-        """Whether of each masked node a neighbour is shown that is not also each of the other candidates'."""
-        if not candidates:
+        """Whether of each masked node a neighbour is shown that is not also each of the other candidates'.
+
+        Edges that were rewired tell nothing.
+        """
+        if not candidates or self.knobs.corrupt == "edges":
             return True
         ends = self.shown[0].edge_index[:, list(edges)]
         for node in masked:

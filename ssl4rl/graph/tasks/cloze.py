@@ -86,7 +86,7 @@ class Cloze(AlikeTask[ClozeKnobs]):
         left = max(self.knobs.text_budget - count_pieces(passage), self.knobs.text_budget // 4)
         subgraph = self.cut([target], rng)
         written = self.write(subgraph, rng, left, masked={target: blanked})
-        if is_quoted(passage, self.shown_texts(written)):
+        if self.original is None and is_quoted(passage, self.shown_texts(written)):
             raise Redraw("the text is quoted")
         question = f"Which word is left out of the text of node [{written.number[target]}]?"
         options = write_options([other for _, other in drawn])

@@ -88,7 +88,7 @@ class Order(GraphTask[OrderKnobs]):
         subgraph = self.cut([target], rng)
         left = max(self.knobs.text_budget - sum(map(count_pieces, pieces)), self.knobs.text_budget // 4)
         written = self.write(subgraph, rng, left, masked=[target])
-        if is_quoted(self.source.texts[target], self.shown_texts(written)):
+        if self.original is None and is_quoted(self.source.texts[target], self.shown_texts(written)):
             raise Redraw("the hidden text is quoted")
         node = f"node [{written.number[target]}]"
         listed = write_options(shown, [str(number + 1) for number in range(count)])
