@@ -115,9 +115,10 @@ def main() -> None:
     for seed in options.seeds:
         for number, condition in enumerate((STOCK, *PARTS)):
             if (condition, seed) not in there:
-                rows.append(row_of(condition, seed, options.runs / f"{number}-{seed}"))
-                print(json.dumps(rows[-1]), flush=True)
-                options.output.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n")
+                row = row_of(condition, seed, options.runs / f"{number}-{seed}")
+                rows.append({**row, "environment": environment()})
+                print(json.dumps(row), flush=True)
+                options.output.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     print("| condition | held out, after | points | processor minutes | points per hour | of stock |")
     print("|---|---|---|---|---|---|")
     for condition in (STOCK, *PARTS):

@@ -14,7 +14,7 @@ from ssl4rl.example import Example, ExampleId
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import BENCHMARKS, SOURCE_KINDS, TASKS
 from ssl4rl.source import Source, SourceKind, unknown_dataset
-from ssl4rl.tasks import AnyTask, is_paper_level
+from ssl4rl.tasks import TRIED, AnyTask, is_paper_level
 
 if TYPE_CHECKING:
     from ssl4rl.runs import Run
@@ -146,7 +146,8 @@ def uses_of_benchmarks(dataset: str, kind: SourceKind[Any]) -> dict[str, Use]:
 def _use_of_benchmark(benchmark_type: type[AnyBenchmark], dataset: str) -> Use:
     try:
         asked = benchmark_type(_source(benchmark_type, dataset), split="test", level=None, knobs={}, seed=0)
-        asked.example(0)
+        for index in {*range(min(TRIED, asked.size)), asked.size - 1}:
+            asked.example(index)
     except UserError as error:
         return Use(f"test: {error}")
     return Use(distinct={"test": asked.num_questions})

@@ -163,6 +163,11 @@ class HeldoutAnswer(BaseModel):
         """The score as it was recorded."""
         return Score(self.score, self.answer, self.outcome)
 
+    @property
+    def own_items(self) -> list[str]:
+        """Its items with the name of their source: nodes of two graphs may have the same number."""
+        return [f"{self.id.source}/{item}" for item in self.items]
+
 
 def encode_line(record: Mapping[str, Any]) -> bytes:
     """A record as one line of a JSON-lines file; what is not valid Unicode becomes a question mark.

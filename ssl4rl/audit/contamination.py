@@ -31,8 +31,9 @@ SHINGLE, SIMILAR, PERMUTATIONS = 5, 0.8, 64
 """Words of a run, the least share of runs that near copies have in common, and the length of a MinHash."""
 BITS_APART = 10
 """Bits of 64 by which the difference hashes of near copies may differ; their pixels decide."""
-MOST_TEXTS, MOST_IMAGES = 50_000, 1_000
-"""So many texts of the trained side, and images of either, are compared for near copies. (Exact ones: among all.)"""
+MOST_TEXTS, MOST_IMAGES = 50_000, 5_000
+"""So many texts of the trained side, and images of either, are compared for near copies: of more, some of all parts.
+(Exact copies: among all.)"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Overlap:
     near: int
     first: str
     """Which of them is a copy of what; empty if none is."""
+    compared: str
+    """How many were compared for near copies, where that was not all; else empty."""
 
     @property
     def share(self) -> float:
@@ -83,10 +86,19 @@ def find_overlap(task: AnyTask, count: int, trained_on: Source | None = None) ->
     by_hash = {item.hash: item.name for item in trained}
     exact = {item.name: by_hash[item.hash] for item in held_out if item.hash in by_hash}
     rest = [item for item in held_out if item.name not in exact]
-    near = _near_texts(rest, trained) if held_out[0].open is None else _near_images(rest, trained)
+    of_texts = held_out[0].open is None
+    asked = rest if of_texts else _spread(rest, MOST_IMAGES)
+    known = _spread(trained, MOST_TEXTS if of_texts else MOST_IMAGES)
+    near = _near_texts(asked, known) if of_texts else _near_images(asked, known)
     copies = exact | near
     first = next((f"{item} is a copy of {other}" for item, other in copies.items()), "")
-    return Overlap(name, len(held_out), len(exact), len(near), first)
+    compared = "" if len(asked) + len(known) == len(rest) + len(trained) else f"{len(asked):,} with {len(known):,}"
+    return Overlap(name, len(held_out), len(exact), len(near), first, compared)
+
+
+def _spread(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """All items, or that many at equal distances: a folder may be sorted by class."""
+    return items if len(items) <= most else [items[place * len(items) // most] for place in range(most)]
 
 
 def _held_out(task: AnyTask, count: int) -> list[Item]:
@@ -130,7 +142,7 @@ def _near_texts(held_out: Sequence[Item], trained: Sequence[Item]) -> dict[str, 
 
     index = MinHashLSH(threshold=SIMILAR, num_perm=PERMUTATIONS)
     runs = {}
-    for item in trained[:MOST_TEXTS]:
+    for item in trained:
         runs[item.name] = _runs(item.text)
         if runs[item.name]:
             index.insert(item.name, _min_hash(runs[item.name]), check_duplication=False)
@@ -161,7 +173,6 @@ def _min_hash(runs: set[bytes]) -> Any:
 
 
 def _near_images(held_out: Sequence[Item], trained: Sequence[Item]) -> dict[str, str]:
-    held_out, trained = held_out[:MOST_IMAGES], trained[:MOST_IMAGES]
     if not held_out:
         return {}
     (bits, pixels), (known_bits, known_pixels) = _thumbnails(held_out), _thumbnails(trained)

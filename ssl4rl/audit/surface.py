@@ -76,6 +76,8 @@ def _by_option(fitted: Sequence[Offer], features: Callable[[Offer], Array]) -> d
 
 def _by_question(fitted: Sequence[Offer], features: Callable[[Offer], Array]) -> dict[str, Rule]:
     """Rules that weigh each answer by its probability for such a question."""
+    if not fitted:
+        return {}
     seen = np.stack([features(offer) for offer in fitted])
     golds = np.array([right_texts(offer)[0] for offer in fitted])
     if len(set(golds.tolist())) < 2:

@@ -122,7 +122,11 @@ def _of_images(task: AnyTask, count: int) -> Iterator[Line]:
         except NotApplicable as error:
             yield Line(asked.source.name, asked.label, "traits", "val", "not testable", f"{of}: {error}")
             continue
-        for found in find_shortcuts([asked], [tried], count, views):
+        rows = find_shortcuts([asked], [tried], count, views)
+        if not rows:
+            found_out = f"{of}: all {count} right answers are the same"
+            yield Line(asked.source.name, asked.label, "traits", "val", "not testable", found_out)
+        for found in rows:
             score = max(found.forest, found.logistic)
             verdict: Verdict = "passed"
             if found.errors_above_chance > ERRORS and score - found.chance > EXCESS:
@@ -145,12 +149,12 @@ def _of_overlap(task: AnyTask, count: int, trained_on: Source | None) -> Iterato
     found = find_overlap(task, count, trained_on)
     if found is None:
         return
-    verdict: Verdict = "passed"
+    verdict: Verdict = "not testable" if found.compared else "passed"
     if found.exact + found.near:
         verdict = "failed" if trained_on is not None and found.share > EXCESS else "reported"
     described = (
         f"{found.exact} of {found.held_out:,} held-out items occur in {found.trained}, and {found.near} nearly do"
-        f"{': ' if found.first else ''}{found.first}"
+        f"{f' ({found.compared} were compared)' if found.compared else ''}{': ' if found.first else ''}{found.first}"
     )
     split = task.split if isinstance(task, Benchmark) else "val"
     yield Line(task.source.name, task.label, "overlap", split, verdict, described)

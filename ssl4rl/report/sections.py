@@ -85,15 +85,17 @@ def _result_of_training(run: Run, records: Sequence[Completion]) -> Section:
             section.lines.append(
                 f"best after step {best['step']}: {interval_text(best)}, {gain}; chosen by this very score"
             )
-        section.tables.append(_heldout_table(records, heldout))
+        section.tables.append(_heldout_table(run, records, heldout))
     return section
 
 
-def _heldout_table(records: Sequence[Completion], heldout: Mapping[str, Any]) -> Table:
+def _heldout_table(run: Run, records: Sequence[Completion], heldout: Mapping[str, Any]) -> Table:
     """Of each task, the score before and after and the paired difference, beside chance."""
     before, after, paired = heldout["before"], heldout["after"], heldout["paired"]
-    chances = _chances(records)
-    alone = ALL if after.get("tasks") or len(chances) != 1 else next(iter(chances))
+    # What was held out may be another task or level than what was trained on, and a control's is not corrupted.
+    labels = {answer.id.label for answer in run.heldout()}
+    alone = next(iter(labels)) if len(labels) == 1 else ALL
+    chances = _chances(records) | ({alone: heldout["chance"]} if "chance" in heldout else {})
     rows = []
     for name in (alone, *after.get("tasks", {})):
         old, new, gain = (part if name == alone else part["tasks"][name] for part in (before, after, paired))

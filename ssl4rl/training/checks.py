@@ -178,7 +178,7 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
             f"grpo.eval_strategy={grpo['eval_strategy']}: held-out scores come from the recipe's own `heldout` "
             "(heldout.every); leave it out"
         )
-    for name in ("save_only_model", "ignore_data_skip"):
+    for name in ("save_only_model", "ignore_data_skip", "sync_ref_model"):
         if grpo.get(name):
             raise UserError(f"grpo.{name}: a run could not be resumed exactly; leave it out")
     if grpo.get("shuffle_dataset") and (recipe.difficulty != "fixed" or recipe.mixing != "weights"):

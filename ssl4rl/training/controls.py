@@ -131,7 +131,7 @@ def _answers(runs: Sequence[Run], step: int | None) -> list[HeldoutAnswer]:
 
 def _arm(name: str, runs: Sequence[Run], reference: Sequence[Run]) -> Arm:
     before, after, best = _answers(runs, 0), _answers(runs, None), _answers(reference, None)
-    items = [each.items for each in after]
+    items = [each.own_items for each in after]
 
     def scores(answers: Sequence[HeldoutAnswer]) -> list[float]:
         return [each.score for each in answers]

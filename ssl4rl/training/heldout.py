@@ -130,7 +130,7 @@ class Heldout:
         """The recorded score after ``step`` steps, as JSON."""
 
         def estimate(answers: Sequence[HeldoutAnswer]) -> dict[str, Any]:
-            return Estimate.of([each.verdict for each in answers], [each.items for each in answers]).as_dict()
+            return Estimate.of([each.verdict for each in answers], [each.own_items for each in answers]).as_dict()
 
         return self._with_tasks([self._answers[step]], estimate)
 
@@ -138,7 +138,7 @@ class Heldout:
         """How much better the model was after step ``second`` than after ``first``, on the same examples, as JSON."""
 
         def difference(old: Sequence[HeldoutAnswer], new: Sequence[HeldoutAnswer]) -> dict[str, Any]:
-            items = [each.items for each in old]
+            items = [each.own_items for each in old]
             return PairedDifference.of([each.score for each in old], [each.score for each in new], items).as_dict()
 
         return self._with_tasks([self._answers[first], self._answers[second]], difference)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import torch
 
+from ssl4rl.errors import UserError, listed
+from ssl4rl.inference.checks import auto_class
+from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.recipe import ModelSettings
 from ssl4rl.training.shared_images import bare
 
@@ -33,6 +37,34 @@ def adapters(model: ModelSettings) -> Any:
         exclude_modules=VISION_TOWER.pattern if model.freeze_vision else None,
         task_type="CAUSAL_LM",
     )
+
+
+def check_adapters(files: ModelFiles, model: ModelSettings) -> None:
+    """Checks, without weights in memory, that the recipe's adapters fit the model's layers.
+
+    Raises:
+        UserError: if no layer is among ``model.lora.target_modules``, or the head is, of which TRL trains no adapter.
+    """
+    if model.lora is None:
+        return
+    from peft import get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    place = f"model.lora.target_modules={model.lora.target_modules!r}"
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = auto_class(files).from_config(files.config)
+        try:
+            adapted = get_peft_model(whole, adapters(model))
+        except ValueError as error:
+            layers = {
+                name.rpartition(".")[2] for name, each in whole.named_modules() if isinstance(each, torch.nn.Linear)
+            }
+            raise UserError(
+                f"{place}: no such layer can have an adapter; the model has {listed(sorted(layers))}"
+            ) from error
+    if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
+        raise UserError(f"{place}: the head cannot have an adapter; leave it out")
 
 
 def freeze_vision(model: Any) -> None:

@@ -131,10 +131,7 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
             vllm_sync.forget_images_after_sync(self.vllm_generation)
 
     def answer(self, examples: Sequence[Example], batch_size: int, *, sampled: bool = False) -> list[str]:
-        """The reply to each example, from the vLLM that training samples from or from the model itself.
-
-        It is the greedy one, unless it is to be ``sampled`` as in training.
-        """
+        """The reply to each example, greedy or ``sampled`` as in training, from its vLLM or the model itself."""
         conversations = [self._files.messages(example) for example in examples]
         if not self.use_vllm:
             model = self.accelerator.unwrap_model(self.model)
@@ -242,6 +239,8 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL does; a step that uses a generation batch again repeats its reward, which TRL leaves out."""
+        metrics = self._metrics["train"]
+        metrics.update({name: [sum(metrics[name])] for name in COUNTS if metrics.get(name)})  # TRL takes means
         super().log({**self._repeated, **logs} if "loss" in logs else logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

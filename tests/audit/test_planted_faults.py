@@ -9,6 +9,7 @@ from PIL import Image
 from planted import AMBIGUOUS, LEAKS, UNCHANGED, View, picks, small_graph
 
 from ssl4rl.answers import Scoring
+from ssl4rl.audit import contamination
 from ssl4rl.audit.ambiguous import find_ambiguous
 from ssl4rl.audit.blind import excess
 from ssl4rl.audit.contract import check_contract
@@ -316,6 +317,13 @@ def test_images_that_were_trained_on_are_found(same_hash, first, found):
     copies = ImageSet("copies", Copies(noise(200), first), hashes, given_splits=np.array([0] * 60 + [1, 2]))
     lines = failed(View(own), 8, trained_on=copies)
     assert was_found(lines, "overlap", found) if found else not was_found(lines, "overlap", "")
+
+
+def test_of_many_images_those_that_are_compared_are_from_all_parts(monkeypatch):
+    monkeypatch.setattr(contamination, "MOST_IMAGES", 40)
+    copies = ImageSet("copies", Copies(noise(200), 0), [f"{index + 10**6:064x}" for index in range(62)])
+    [line] = [line for line in audit([View(noise(60))], 8, trained_on=copies) if line.check == "overlap"]
+    assert line.verdict != "passed" and "were compared)" in line.found
 
 
 def test_a_description_that_is_to_be_written_is_no_option_beside_an_equal_one():

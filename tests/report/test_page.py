@@ -15,7 +15,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.groups import of_training, spread
 from ssl4rl.report.page import as_html, make_report, write_report
-from ssl4rl.report.sections import _first_and_last
+from ssl4rl.report.sections import _first_and_last, sections_of
 from ssl4rl.report.shown import Rebuilt, drawing_of
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate
@@ -208,3 +208,19 @@ def test_a_metric_that_only_the_first_step_has_is_listed(write_training):
     table = _first_and_last([{"reward": 1, "sampled": 8}, {"reward": 2, "loss": 0.5}])
     assert table is not None
     assert table.rows == [["reward", "1", "2"], ["sampled", "8", ""], ["loss", "", "0.5"]]
+
+
+def test_what_was_held_out_has_its_own_name_and_chance(write_training):
+    """Another task than was trained on, or the same without what a control took away."""
+    run = write_training("citations", name="link", folder="trained")
+    other = write_training("citations", name="neighbor", folder="other")
+    (run.path / "heldout.jsonl").write_bytes((other.path / "heldout.jsonl").read_bytes())
+    score = {"score": 0.5, "low": 0.4, "high": 0.6, "n": 4, "distinct": 4, "parsed": 1.0, "valid": 1.0}
+    paired = {"difference": 0.1, "low": 0.0, "high": 0.2, "p": 0.04, "test": "McNemar", "won": 1, "lost": 0}
+    heldout = {"before": score, "after": score, "best": {"step": 6, **score}, "paired": paired, "chance": 0.2}
+    about = {"task": "link@medium", "dataset": "citations", "steps": 6, "seconds": 1.0, "model": "tiny"}
+    run.write_json("summary.json", {**about, "heldout": heldout})
+    tables = [table for section in sections_of(run) for table in section.tables]
+    [table] = [table for table in tables if table.title.startswith("Held-out")]
+    [row] = table.rows
+    assert row[0] == "neighbor@medium" and "0.200" in row

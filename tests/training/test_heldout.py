@@ -123,6 +123,12 @@ def test_a_mixture_pairs_each_task(run: Run) -> None:
     assert summary["paired"]["difference"] == summary["after"]["tasks"]["toy@hard"]["n"] / 40
 
 
+def test_equal_numbers_in_two_sources_are_not_one_item(run: Run) -> None:
+    task = Mixture([FourToys(ToySource(name, name), split="val") for name in ("here", "there")])
+    score = heldout(run, task, 40).at(0, wrong)
+    assert score is not None and score["distinct"] == 8
+
+
 def test_no_examples_no_scores(run: Run) -> None:
     scores = heldout(run, examples=0)
     assert scores.at(0, failing) is None and scores.at(4, failing) is None

@@ -272,6 +272,7 @@ def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypa
         ("model.attn_implementation=flash_attention_2", "needs the package flash_attn,"),
         ("model.attn_implementation=kernels-community/flash-attn", "needs the package kernels,"),
         ("grpo.save_only_model=true", "grpo.save_only_model: a run could not be resumed exactly"),
+        ("grpo.sync_ref_model=true", "grpo.sync_ref_model: a run could not be resumed exactly"),
         ("grpo.ignore_data_skip=true", "grpo.ignore_data_skip: a run could not be resumed exactly"),
         ("grpo.eval_strategy=steps", "held-out scores come from the recipe's own `heldout`"),
     ):

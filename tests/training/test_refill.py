@@ -290,6 +290,17 @@ def test_a_resumed_run_draws_the_same_fresh_examples(model_folder: Path, tmp_pat
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
+def test_what_is_counted_is_summed_over_the_generations_of_a_step(model_folder: Path, tmp_path: Path) -> None:
+    settings = {"grpo__per_device_train_batch_size": 4, "grpo__gradient_accumulation_steps": 4, "refill": 1}
+    settings |= {"grpo__steps_per_generation": 1, "log_completions_every": 1, "heldout": {"examples": 0}}
+    run = train_toys(toy_recipe(model_folder, **settings), tmp_path / "run", toy_tasks(Has))
+    records = list(read_lines(run.path / "completions.jsonl"))
+    for step in run.metrics():
+        own = [record for record in records if record["step"] == step["step"]]
+        assert (step["sampled"], step["selected"]) == (len(own), sum(record["selected"] for record in own))
+        assert step["selected"] == 16 and 1 <= step["refill/rounds"] <= 4
+
+
 def test_every_step_has_the_reward_of_its_generation(model_folder: Path, tmp_path: Path) -> None:
     """Two optimiser steps on each generation batch, each seeing half of its groups."""
     settings = {"grpo__per_device_train_batch_size": 8, "grpo__steps_per_generation": 2, "refill": 1}

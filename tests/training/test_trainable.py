@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from toys import make_trainer, toy_recipe
+from toys import make_trainer, toy_recipe, train_toys
 
+from ssl4rl.errors import UserError
 from ssl4rl.training import trainable
 
 LORA = {"lora": {"r": 4, "target_modules": "all-linear"}, "dtype": "bfloat16"}
@@ -69,6 +70,19 @@ def test_without_the_hooks_both_copies_are_made(model_folder: Path, tmp_path: Pa
     vocabulary, width = model.get_output_embeddings().weight.shape
     assert [shape for shape in watch.shapes if len(shape) == 3 and {*shape[1:]} == {vocabulary, width}]
     assert (5, 12, model.config.intermediate_size) in watch.cast
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [(["foo"], "no such layer can have an adapter; the model has .*q_proj"), (["lm_head"], "the head cannot have")],
+)
+def test_adapters_that_cannot_be_are_refused_before_there_is_a_run(
+    layers: list[str], message: str, model_folder: Path, tmp_path: Path
+) -> None:
+    model = {"path": str(model_folder), "lora": {"r": 4, "target_modules": layers}}
+    with pytest.raises(UserError, match=message):
+        train_toys(toy_recipe(model_folder, model=model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_reads_images_is_known_by_name() -> None:

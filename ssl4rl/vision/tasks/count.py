@@ -30,7 +30,7 @@ class CountKnobs(VisionKnobs):
 
     size: int = Field(336, ge=64, le=2048)
     """Side of the image as shown, in pixels; with ``shape=own`` the most that its shorter side may have."""
-    num_places: int = Field(6, ge=2, le=10)
+    num_places: int = Field(6, ge=3, le=10)
     """Places that are pasted over; the answer is at least 1, and less than that."""
     num_pieces: int = Field(3, ge=2, le=6)
     """Different pieces that are pasted, the one that is asked about included."""
