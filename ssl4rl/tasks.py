@@ -106,7 +106,7 @@ class Task(ABC, Generic[S, K]):
         changed = self.knobs.model_dump(mode="json", exclude_defaults=True)
         shown = {key: changed.pop(key) for key in self.knobs.unseeded & changed.keys()}
         drawn, undrawn = (json.dumps(each, sort_keys=True, ensure_ascii=False) for each in (changed, shown))
-        self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.version, drawn, split, seed)
+        self._key: tuple[Any, ...] = (source.fingerprint, self.name, self.unchanged_since, drawn, split, seed)
         """What seeds its draws."""
         self._undrawn: tuple[Any, ...] = (undrawn,)
         """What else decides its examples."""
@@ -116,6 +116,11 @@ class Task(ABC, Generic[S, K]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}('{self.source.name}/{self.split}/{self.label}')"
+
+    @property
+    def unchanged_since(self) -> int:
+        """The version whose examples it still has: the task's, or an earlier one if others were changed alone."""
+        return self.version
 
     @property
     def key(self) -> tuple[Any, ...]:

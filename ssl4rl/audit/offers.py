@@ -65,6 +65,11 @@ class Offer:
         """
         return self.nodes or self.texts
 
+    def edges_shown(self, node: int) -> tuple[int, int]:
+        """How many edges the prompt shows into a node, and out of it."""
+        edges = self.example.meta.get("edges", ())
+        return sum(target == node for _, target in edges), sum(source == node for source, _ in edges)
+
     @property
     def picks(self) -> int:
         """How many labels make an answer."""

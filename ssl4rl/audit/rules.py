@@ -204,15 +204,33 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
     about_texts = any(offer.has_texts for offer in train)
     for name, number in numbers.items():
 
-        def value(offer: Offer, number: Callable[[int, int], float] = number) -> float:
+        def of_all(offer: Offer, number: Callable[[int, int], float] = number) -> float:
             return number(*(int(degrees[node]) for node in offer.asked))
 
-        rules[name] = _of_other_nodes(graph, train, value) if about_texts else by_part(train, value)
+        def of_shown(offer: Offer, number: Callable[[int, int], float] = number) -> float:
+            first, second = map(sum, shown_of(offer))
+            return number(first, second)
+
+        # What is shown, too: what a prompt hides may be missing at one kind of pair only.
+        for which, value in ((name, of_all), (f"{name}, as shown", of_shown)):
+            rules[which] = _of_other_nodes(graph, train, value) if about_texts else by_part(train, value)
+    if graph.directed and not about_texts:
+        rules["arrows shown of the two"] = _by(train, lambda offer: tuple(sorted(map(_leaning, shown_of(offer)))))
     groups = node_groups(graph)
     if groups is not None:
         rules["kinds of the two"] = _by(train, lambda offer: tuple(sorted(int(groups[node]) for node in offer.asked)))
         rules["same kind"] = _by(train, lambda offer: len({int(groups[node]) for node in offer.asked}))
     return rules
+
+
+def shown_of(offer: Offer) -> list[tuple[int, int]]:
+    """How many edges are shown into each asked node, and out of it."""
+    return [offer.edges_shown(node) for node in offer.asked]
+
+
+def _leaning(shown: tuple[int, int]) -> int:
+    into, out = shown
+    return (into > out) - (into < out)
 
 
 def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:

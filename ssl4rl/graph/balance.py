@@ -12,6 +12,9 @@ ROUNDS, STEP = 400, 0.4
 PARTS = 2
 """Bins of degrees in a factor of two; edges between the same bins are also told apart by which end has more edges."""
 
+MOST_BINS = 128
+"""More than the bins of any number of edges, in either direction."""
+
 Array = NDArray[np.float64]
 
 
@@ -57,19 +60,22 @@ def _on_cycles(ends: IntArray, num_nodes: int) -> NDArray[np.bool_]:
     return np.asarray(component[ends[0]] == component[ends[1]])
 
 
-def _classes(degrees: IntArray) -> tuple[IntArray, IntArray]:
-    """One number for the degrees at the two ends of each edge, and the one that its reverse would have."""
-    low, high = (PARTS * np.log2(1 + degrees)).astype(np.int64)
-    more = np.sign(degrees[0] - degrees[1])
-    return (low * 1000 + high) * 3 + more + 1, (high * 1000 + low) * 3 - more + 1
+def _classes(numbers: IntArray, parts: int = PARTS) -> tuple[IntArray, IntArray]:
+    """One number for those of the two ends of each edge, and the one that its reverse would have."""
+    first, second = (np.sign(numbers) * parts * np.log2(1 + np.abs(numbers))).astype(np.int64) + MOST_BINS
+    more = np.sign(numbers[0] - numbers[1])
+    width = 2 * MOST_BINS
+    return (first * width + second) * 3 + more + 1, (second * width + first) * 3 - more + 1
 
 
-def evened(ends: IntArray, degrees: IntArray) -> tuple[IntArray, Array]:
-    """Edges with weights under which the end of more edges is as often a source as a target: where more is not asked.
+def evened(into: IntArray, out: IntArray) -> tuple[IntArray, Array]:
+    """Edges with weights under which nothing that can be counted at their ends is more often at a source.
 
-    Returns their columns as well.
+    Neither how many edges an end has, nor how many more lead ``into`` it than ``out`` of it, both [2, E]. Returns their
+    columns as well.
     """
-    own, mirrored = _classes(degrees[ends])
+    of_all, of_lean = _classes(into + out), _classes(into - out, 1)
+    own, mirrored = (one * (12 * MOST_BINS**2) + other for one, other in zip(of_all, of_lean, strict=True))
     columns = np.flatnonzero(np.isin(own, mirrored))
     names, place, counts = np.unique(own[columns], return_inverse=True, return_counts=True)
     other = counts[np.searchsorted(names, mirrored[columns])]

@@ -68,16 +68,27 @@ class PairTask(GraphTask[PK]):
             remedy = f"its data put none into {self.split}" if self.source.edge_splits else "it needs about 20 edges"
             raise NotApplicable(f"graph {self.source.name} has no {self.split} edges to ask about: {remedy}")
 
-    def ask_edge(self, pair: tuple[int, int], negatives: Negatives, rng: np.random.Generator) -> Question:
-        """Is there an edge between the two: yes or no?"""
+    def ask_edge(
+        self,
+        pair: tuple[int, int],
+        negatives: Negatives,
+        rng: np.random.Generator,
+        other: tuple[int, int] | None = None,
+    ) -> Question:
+        """Is there an edge between the two: yes or no?
+
+        ``other`` is the pair that was drawn with it, one of the two being linked: each end shows as many edges less as
+        if that were asked about.
+        """
         linked = len(self.view.full.between(*pair)) > 0
         first, second = (pair[i] for i in rng.permutation(2))
-        common: set[int] = set()
+        # In train each end of a linked pair lacks one edge, which is the asked one.
+        common, spared = set[int](), int(not linked and self.split == "train")
         if negatives == "distance_two":
             # Every unlinked pair shares a neighbour, so one that is shown would mean "no": it is shown for none.
-            of_first, of_second = self.view.visible.around(first), self.view.visible.around(second)
-            common = set(np.intersect1d(of_first, of_second, assume_unique=True).tolist())
-        hidden = [frozenset(pair), *(self._spare_pairs(pair, common, rng) if not linked else ())]
+            common = self._common(pair)
+            spared += max(0, len(self._common(other or pair)) - len(common))
+        hidden = [frozenset(pair), *self._spare_pairs(pair, common, spared, rng)]
         subgraph = self.cut([first, second], rng, hidden, common)
         written = self.write(subgraph, rng, keep=(first, second))
         named = [written.number[node] for node in ((second, first) if self.restated == "ends" else (first, second))]
@@ -91,15 +102,22 @@ class PairTask(GraphTask[PK]):
             meta=self.meta(subgraph, written, asked=[first, second]),
         )
 
+    def _common(self, pair: tuple[int, int]) -> set[int]:
+        """The visible neighbours that both have."""
+        first, second = (self.view.visible.around(node) for node in pair)
+        return set(np.intersect1d(first, second, assume_unique=True).tolist())
+
     def _spare_pairs(
-        self, pair: tuple[int, int], common: set[int], rng: np.random.Generator
+        self, pair: tuple[int, int], common: set[int], count: int, rng: np.random.Generator
     ) -> Iterator[frozenset[int]]:
-        """In train, one edge of each unlinked node: each end of a linked pair lacks one, which is the asked one."""
-        for node in pair if self.split == "train" else ():
+        """So many edges of either node, or as many as it has to others than the two and what they share."""
+        for node in pair if count else ():
             around = self.view.visible.around(node)
-            others = around[~np.isin(around, list(common))] if common else around
-            if len(others):
-                yield frozenset((node, int(others[rng.integers(len(others))])))
+            others = around[~np.isin(around, [*pair, *common])]
+            for _ in range(min(count, len(others))):
+                place = int(rng.integers(len(others)))
+                yield frozenset((node, int(others[place])))
+                others = np.delete(others, place)
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""
@@ -177,7 +195,8 @@ class PairTask(GraphTask[PK]):
         return (a, b), (c, d)
 
     def _turned(self, edge: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-        return edge if rng.integers(2) else (edge[1], edge[0])
+        """The edge in either order; of a directed graph as it is, so that others are of a source and a target, too."""
+        return edge if self.source.directed or rng.integers(2) else (edge[1], edge[0])
 
     def _alike(self, node: int, other: int, negatives: Negatives, by_length: bool) -> bool:
         """Whether two nodes are of a kind, and unless negatives are random have about as many edges and words."""

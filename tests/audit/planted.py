@@ -14,6 +14,7 @@ from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import ContextKnobs, GraphTask
 from ssl4rl.graph.tasks.attribute import Attribute
+from ssl4rl.graph.tasks.direction import Direction
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.prompts import write_options
@@ -43,6 +44,28 @@ def small_graph(*, two_sides: bool = False, relations: bool = False) -> TextAttr
         named = {"relations": rng.integers(6, size=ends.shape[1]), "directed": True}
         named["relation_names"] = [f"relation {word}" for word in WORDS[:6]]
     return TextAttributedGraph.from_edges("small", texts, ends, **named)
+
+
+def even_graph(*, directed: bool) -> TextAttributedGraph:
+    """A random graph with texts of random words; two edges start at every node, and two end there."""
+    rng, nodes = np.random.default_rng(3), 5 * NODES
+    ends = np.concatenate([np.stack([np.arange(nodes), rng.permutation(nodes)]) for _ in range(2)], axis=1)
+    texts = [new_text(rng) for _ in range(nodes)]
+    return TextAttributedGraph.from_edges("even", texts, ends[:, ends[0] != ends[1]], directed=directed)
+
+
+class UnsparedLink(Link):
+    """Hides what an unlinked pair shares, and as many edges of no linked one."""
+
+    def ask_edge(self, pair, negatives, rng, other=None):
+        return super().ask_edge(pair, negatives, rng)
+
+
+class UnsparedDirection(Direction):
+    """Hides the asked edge alone: its source lacks an edge out, its target one in."""
+
+    def _spare_pairs_of(self, source, target, rng):
+        return iter(())
 
 
 class Pick(GraphTask[ContextKnobs]):

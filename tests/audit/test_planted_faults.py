@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from PIL import Image
-from planted import AMBIGUOUS, LEAKS, UNCHANGED, View, picks, small_graph
+from planted import (
+    AMBIGUOUS,
+    LEAKS,
+    UNCHANGED,
+    UnsparedDirection,
+    UnsparedLink,
+    View,
+    even_graph,
+    picks,
+    small_graph,
+)
 
 from ssl4rl.answers import Scoring
 from ssl4rl.audit import contamination
@@ -19,6 +29,7 @@ from ssl4rl.data.graphs.citations import default_graph
 from ssl4rl.drafts import Draft, ShownImage
 from ssl4rl.errors import UserError
 from ssl4rl.graph.tasks.attribute import Attribute
+from ssl4rl.graph.tasks.direction import FEWEST
 from ssl4rl.graph.tasks.link import Link
 from ssl4rl.graph.tasks.neighbor import Neighbor
 from ssl4rl.tasks import Knobs, Task
@@ -268,6 +279,17 @@ def test_traits_of_images_that_tell_the_answer_are_found(fault, sees):
 
 def test_the_same_images_without_such_traits_are_clean():
     assert failed(view("none"), SOME) == []
+
+
+def test_edges_that_one_kind_of_pair_lacks_are_found(monkeypatch):
+    monkeypatch.setitem(FEWEST, "train", 1000)
+    for task, found in (
+        (UnsparedLink(even_graph(directed=False), level="hard"), "larger degree, as shown"),
+        (UnsparedDirection(even_graph(directed=True), level="easy"), "on surface features"),
+    ):
+        assert was_found(failed(task, MANY), "rule", found, "train")
+        kind = type(task).__base__
+        assert not was_found(failed(kind(task.source, level=task.level), MANY), "rule", "", "train")
 
 
 def other_graph(change):

@@ -25,12 +25,17 @@ class LinkPrediction(GraphBenchmark[LinkKnobs], PairTask[LinkKnobs]):
     """Are two nodes joined by an edge? Even items are pairs of the split that are, odd items pairs that are not."""
 
     name: ClassVar[str] = "link"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = LinkKnobs
     levels = LEVELS
     default_level = "one-hop"
     asks_options = False
     asks_pairs = True
+
+    @property
+    def unchanged_since(self) -> int:
+        # Version 3: edges of directed graphs keep their direction when their ends are exchanged.
+        return self.version if self.source.directed else self.version - 1
 
     def prepare(self) -> None:
         super().prepare()

@@ -56,8 +56,8 @@ class Cloze(AlikeTask[ClozeKnobs]):
         count = len(self._content.frequency)
         if count < self.knobs.num_candidates:
             raise NotApplicable(
-                f"graph {self.source.name} has {count} word(s) that linked texts share more often than others do; "
-                "longer texts or more of them are needed"
+                f"graph {self.source.name} has too few words that linked texts share more often than others do "
+                f"({count}); longer texts or more of them are needed"
             )
 
         def find() -> IntArray:

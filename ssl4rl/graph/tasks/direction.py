@@ -6,7 +6,7 @@ Link direction prediction, as in Salha et al. (Gravity-Inspired Graph Autoencode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +32,7 @@ class Direction(PairTask[ContextKnobs]):
     """Which of two linked nodes points at the other? Scored 0 or 1."""
 
     name: ClassVar[str] = "direction"
+    version: ClassVar[int] = 2
     knobs_type = ContextKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_hops": 2, "fanout": 3},
@@ -53,7 +54,7 @@ class Direction(PairTask[ContextKnobs]):
             columns, weights, unbalanced = balanced(ends, degrees)
         else:
             # What train tells of the nodes, which is nothing, cannot help here; how many edges they have could.
-            columns, weights = evened(ends, degrees)
+            columns, weights = evened(*self._arrows(ends))
         spread = 1 / np.square(weights).sum() if len(weights) else 0
         if unbalanced > UNBALANCED or spread < FEWEST[self.split]:
             raise NotApplicable(
@@ -61,6 +62,23 @@ class Direction(PairTask[ContextKnobs]):
                 "comes first could be known without its text; ask about link instead"
             )
         self.edges, self._until = one_way[columns], np.cumsum(weights)
+
+    def _arrows(self, ends: IntArray) -> tuple[IntArray, IntArray]:
+        """How many visible edges lead into either end, [2, E], and out of it, without those that are spared."""
+        known = self.source.edge_index[:, np.unique(self.view.visible.edges)]
+        out, into = (np.bincount(each, minlength=self.source.num_nodes)[ends] for each in known)
+        into[0], out[1] = np.maximum(into[0] - 1, 0), np.maximum(out[1] - 1, 0)
+        return into, out
+
+    def _spare_pairs_of(self, source: int, target: int, rng: np.random.Generator) -> Iterator[frozenset[int]]:
+        """An edge into the source and one out of the target: of the other kind, each lacks the asked one."""
+        visible, ends = self.view.visible, self.source.edge_index
+        for node, end in ((source, 1), (target, 0)):
+            row = slice(visible.indptr[node], visible.indptr[node + 1])
+            others = visible.neighbors[row][ends[end, visible.edges[row]] == node]
+            others = others[(others != source) & (others != target)]
+            if len(others):
+                yield frozenset((node, int(others[rng.integers(len(others))])))
 
     def _one_way(self) -> IntArray:
         """The edges of the split between nodes with a text that no edge joins the other way."""
@@ -81,7 +99,7 @@ class Direction(PairTask[ContextKnobs]):
         source, target = self.source.edge_index[:, edge].tolist()
         slot = self.slot(index, 2)
         candidates = [source, target] if slot == 0 else [target, source]
-        subgraph = self.cut(candidates, rng, [frozenset(candidates)])
+        subgraph = self.cut(candidates, rng, [frozenset(candidates), *self._spare_pairs_of(source, target, rng)])
         written = self.write(subgraph, rng, keep=candidates)
         # The texts themselves: where `corrupt` takes them away, what is shown of both is the same.
         heads = heads_of(self.source)

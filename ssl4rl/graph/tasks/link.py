@@ -38,7 +38,7 @@ class Link(PairTask[LinkKnobs]):
     """Yes or no for a pair of nodes, half of them linked; or the relation from one to the other, by letter."""
 
     name: ClassVar[str] = "link"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = LinkKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"fanout": 1},
@@ -49,6 +49,12 @@ class Link(PairTask[LinkKnobs]):
         "paper": PAPER_CONTEXT,
     }
     ladder: ClassVar[Sequence[Mapping[str, Any]]] = ({"level": "easy"}, {"level": "medium"}, {"level": "hard"})
+
+    @property
+    def unchanged_since(self) -> int:
+        # Version 3: either kind of pair shows as many edges (distance_two), and edges of directed graphs keep their way.
+        changed = self.knobs.negatives == "distance_two" or self.source.directed
+        return self.version if changed and self.knobs.answer == "edge" else self.version - 1
 
     def prepare(self) -> None:
         super().prepare()
@@ -81,7 +87,8 @@ class Link(PairTask[LinkKnobs]):
 
     def _edge_question(self, slot: int, rng: np.random.Generator) -> Question:
         linked, unlinked = self.couple(self.knobs.negatives, rng)
-        return self.ask_edge(linked if slot == 0 else unlinked, self.knobs.negatives, rng)
+        asked, other = (linked, unlinked) if slot == 0 else (unlinked, linked)
+        return self.ask_edge(asked, self.knobs.negatives, rng, other)
 
     def _relation_question(self, slot: int, rng: np.random.Generator) -> Question:
         # The options come first and the right one is any of them, so that none is right more often than another. They
