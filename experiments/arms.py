@@ -49,9 +49,22 @@ def ask(engine: Engine, which: str, questions: Iterable[Asked], most_tokens: int
             yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
 
 
+def check_model(folder: Path, fingerprint: str) -> None:
+    """Refuses to add arms of a model to those of another."""
+    for path in sorted(folder.glob("*.json")):
+        known = json.loads(path.read_text(encoding="utf-8")).get("sha256", {}).get("model", fingerprint)
+        if known != fingerprint:
+            raise SystemExit(f"{path} is of another model ({known[:12]}, not {fingerprint[:12]}); give other --results")
+
+
 def is_stored(folder: Path, arm: str) -> bool:
     """Whether an arm need not be run again."""
     return (folder / f"{arm}.json").is_file()
+
+
+def steps_of(folder: Path, arm: str) -> int:
+    """The steps that a stored arm was trained for."""
+    return int(json.loads((folder / f"{arm}.json").read_text(encoding="utf-8"))["recipe"]["grpo"]["max_steps"])
 
 
 def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run | None = None, **about: Any) -> None:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import ssl4rl
-from experiments.arms import BASE, BEST, Asked, ask, is_stored, store
+from experiments.arms import BASE, BEST, Asked, ask, check_model, is_stored, store
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.drafts import Draft
@@ -34,6 +34,7 @@ from ssl4rl.graph.benchmarks.base import LEVELS
 from ssl4rl.graph.benchmarks.node import NodeClassification, NodeKnobs
 from ssl4rl.graph.task import GraphTask
 from ssl4rl.inference.engines import open_engine
+from ssl4rl.inference.model import ModelFiles
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run, open_run
 from ssl4rl.training.controls import TASK, arm_recipe, arm_run, check_controls
@@ -169,7 +170,8 @@ def answers(path: str, which: str, base: str, data: Path) -> list[dict[str, Any]
 def measure(arm: str, model: str, runs: Path, data: Path, results: Path) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
-        return store(results, arm, answers(model, BASE, model, data))
+        hashes = {"model": ModelFiles(model).fingerprint}
+        return store(results, arm, answers(model, BASE, model, data), sha256=hashes)
     run = train(arm, model, runs, data)
     trained = str(run.path / MODEL)
     moved = divergence(trained, model, data)
@@ -186,6 +188,7 @@ def main() -> None:
     options = parser.parse_args()
     if not graph_folder("cora").is_dir():
         fetch("cora", options.data / "taglas")
+    check_model(options.results, ModelFiles(options.model).fingerprint)
     for arm in (BASE, *options.arms):
         if not is_stored(options.results, arm):
             measure(arm, options.model, options.runs, options.data, options.results)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import ssl4rl
-from experiments.arms import BASE, MODELS, Asked, ask, is_stored, store
+from experiments.arms import BASE, MODELS, Asked, ask, is_stored, steps_of, store
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.engines import open_engine
@@ -98,7 +98,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     options = parser.parse_args()
     for arm in (BASE, *options.arms):
-        if not is_stored(RESULTS, arm):
+        if is_stored(RESULTS, arm):
+            if arm != BASE and (steps := steps_of(RESULTS, arm)) != options.steps:
+                raise SystemExit(f"{arm} is stored with {steps} steps: give --steps {steps}, or remove it")
+        else:
             measure(arm, options.runs, options.data, options.steps)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, islice, pairwise, product
 
 from ssl4rl.answers import normalise
@@ -68,6 +68,15 @@ def write_options(texts: Sequence[str], labels: Sequence[str] | None = None) -> 
     """Labelled lines: "A: first", "B: second"."""
     labels = option_labels(len(texts)) if labels is None else labels
     return "\n".join(f"{label}: {text}" for label, text in zip(labels, texts, strict=True))
+
+
+def listed_texts(texts: Iterable[str]) -> str:
+    """Texts in one line, with bars between them and none in them.
+
+    >>> listed_texts(["Python | Wiki", "Snake"])
+    'Python / Wiki | Snake'
+    """
+    return " | ".join(text.replace("|", "/") for text in texts)
 
 
 def read_alike(texts: Sequence[str]) -> bool:

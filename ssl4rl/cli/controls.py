@@ -50,6 +50,10 @@ def controls(
     typer.secho(HEADING, bold=True)
     for arm in found:
         typer.echo(_row(arm))
+    if seeds > 1:
+        typer.echo(
+            "intervals and p are over held-out examples, for the models of these seeds; other seeds may differ more"
+        )
 
 
 def _row(arm: Arm) -> str:

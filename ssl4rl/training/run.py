@@ -209,7 +209,7 @@ class Training:
             None once all is done, or why it was stopped after a checkpoint: a signal, or 0 for the time limit.
         """
         from ssl4rl.training.heldout import Heldout, HeldoutCallback
-        from ssl4rl.training.saving import save_best_and_last
+        from ssl4rl.training.saving import MODEL, describe_rounding, save_best_and_last
         from ssl4rl.training.stopping import Stop
 
         trainer = self.make_trainer()
@@ -249,6 +249,8 @@ class Training:
         with writing(self.run.path):
             save_best_and_last(trainer, self.files, self.run.path, best, last)
         if self.main:
+            if (rounding := describe_rounding(trainer, self.run.path / MODEL)) is not None:
+                self.say(rounding)
             self.run.write_json(SUMMARY, self._summary(heldout.summary(last)))
         return None
 

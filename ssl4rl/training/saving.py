@@ -12,6 +12,9 @@ from ssl4rl.inference.checks import make_savable
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.training.preparation import is_main_process
 
+WORTH_SAYING = 0.1
+"""Share of what adapters add that is rounded away when they are merged."""
+
 MODEL, LAST = "model", "last"
 """The folders of a run: of the model that it made, and of the last one where that is another."""
 
@@ -43,6 +46,20 @@ def save_model(trainer: Any, files: ModelFiles, folder: Path) -> None:
         # There is one already if the run was stopped between this and its summary.
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
+
+
+def describe_rounding(trainer: Any, folder: Path) -> str | None:
+    """What merging adapters rounded away in the model in ``folder``, a line if it is worth one."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or not hasattr(model, "peft_config"):
+        return None
+    lost = adapters.rounded_away(model)
+    if lost < WORTH_SAYING:
+        return None
+    return (
+        f"{lost:.0%} of what was learned is rounded away in {folder} ({str(model.dtype).removeprefix('torch.')}): give "
+        f"{adapter_folder(folder)} as the model instead, or train with model.dtype=float32"
+    )
 
 
 def _save_sharded(model: Any, files: ModelFiles, folder: Path, unfinished: Path) -> None:

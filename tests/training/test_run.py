@@ -249,6 +249,15 @@ def test_a_run_that_was_stopped_at_its_end_asks_nothing_again(fading, tmp_path: 
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(run).items())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_merging_rounds_away_is_said(dtype: str, model_folder: Path, tmp_path: Path, capsys) -> None:
+    model = {"path": str(model_folder), "lora": {"r": 4}, "dtype": dtype}
+    run = train_toys(toy_recipe(model_folder, model=model, grpo__max_steps=2), tmp_path / "run").path
+    out = capsys.readouterr().out
+    assert ("of what was learned is rounded away" in out) is (dtype == "bfloat16")
+    assert (f"give {run / 'adapter'} as the model" in out) is (dtype == "bfloat16")
+
+
 def test_the_adapters_of_both_models_are_saved_beside_them(fading, tmp_path: Path) -> None:
     from ssl4rl.inference.engines.transformers import load
     from ssl4rl.inference.model import ModelFiles

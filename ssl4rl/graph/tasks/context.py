@@ -16,7 +16,7 @@ from ssl4rl.drafts import Draft
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
-from ssl4rl.prompts import OPTION_LETTERS, label_noun, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, listed_texts, write_options
 
 
 class ContextPredictionKnobs(CandidateKnobs):
@@ -62,7 +62,7 @@ class ContextPrediction(AlikeTask[ContextPredictionKnobs]):
         subgraph = self.cut([target], rng, hidden_nodes=offered)
         shown, left = self.cut_options(sorted(offered))
         written = self.write(subgraph, rng, left, keep=[target])
-        options = [" | ".join(shown[node] for node in group) for _, group in groups]
+        options = [listed_texts([shown[node] for node in group]) for _, group in groups]
         self.check_options(options, "group")
         question = (
             f"Some neighbours of node [{written.number[target]}] are not shown. "

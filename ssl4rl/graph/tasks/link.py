@@ -52,7 +52,7 @@ class Link(PairTask[LinkKnobs]):
 
     @property
     def unchanged_since(self) -> int:
-        # Version 3: either kind of pair shows as many edges (distance_two), and edges of directed graphs keep their way.
+        # Version 3: either kind of pair shows as many edges (distance_two); in directed graphs, edges are not turned.
         changed = self.knobs.negatives == "distance_two" or self.source.directed
         return self.version if changed and self.knobs.answer == "edge" else self.version - 1
 

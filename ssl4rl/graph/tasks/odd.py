@@ -22,7 +22,7 @@ from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.task import DENSE, node_item
 from ssl4rl.graph.tasks.alike import AlikeTask, Group, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
-from ssl4rl.prompts import OPTION_LETTERS, label_noun, read_alike, write_options
+from ssl4rl.prompts import OPTION_LETTERS, label_noun, listed_texts, read_alike, write_options
 
 FEWEST_LISTED = 100
 """Nodes that training asks about: the neighbours of fewer are soon known by heart, and then what is none of them."""
@@ -84,7 +84,7 @@ class OddOneOut(AlikeTask[OddKnobs]):
         subgraph = self.cut(targets, rng, hidden_nodes=listed)
         written = self.write(subgraph, rng, left, keep=targets)
         options = [
-            f"neighbours of [{written.number[node]}]: {' | '.join(shown[each] for each in near)}"
+            f"neighbours of [{written.number[node]}]: {listed_texts([shown[each] for each in near])}"
             for node, near in zip(targets, lists, strict=True)
         ]
         if read_alike(options):

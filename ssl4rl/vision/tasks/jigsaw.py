@@ -57,7 +57,7 @@ class Jigsaw(VisionTask[JigsawKnobs]):
     """For every place of the original, row by row, the number of the piece that belongs there."""
 
     name: ClassVar[str] = "jigsaw"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     knobs_type = JigsawKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"gap": 0.0},
@@ -117,16 +117,25 @@ class Jigsaw(VisionTask[JigsawKnobs]):
             yield f"Piece {number}:"
             yield derive(whole, pieces[place], **how, piece=place)
 
+    @property
+    def unchanged_since(self) -> int:
+        # Version 3: the question names rows and columns where they are not as many.
+        return self.version if self.knobs.columns else self.version - 1
+
     def _question(self) -> str:
         rows, columns = self.knobs.grid
+        # Of "2×3", the width may come first or the height, and the answer goes row by row.
+        size = f"{rows}×{columns} pieces" if rows == columns else f"{rows} rows and {columns} columns of pieces"
         if self.knobs.layout == "mosaic":
             pieces = (
-                f"An image was cut into {rows}×{columns} pieces, and the pieces were put back in random places, none "
+                f"An image was cut into {size}, and the pieces were put back in random places, none "
                 f"of them turned. Number the pieces of the image shown from 1 to {rows * columns}, row by row from the "
                 "top left."
             )
         else:
-            pieces = f"These are the {rows}×{columns} pieces of one image in random order, none of them turned."
+            pieces = f"These are the {size} of one image in random order, none of them turned."
+            if rows != columns:
+                pieces = f"An image was cut into {size}. They follow in random order, none of them turned."
         if self.knobs.gap:
             pieces += " A strip was cut off at every edge of each piece."
         return (
