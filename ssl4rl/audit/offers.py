@@ -71,6 +71,16 @@ class Offer:
         return sum(target == node for _, target in edges), sum(source == node for source, _ in edges)
 
     @property
+    def shares_neighbors(self) -> bool:
+        """Whether the prompt shows a node that is joined with all those that the question is about."""
+        around: dict[int, set[int]] = {node: set() for node in self.asked}
+        for source, target in self.example.meta.get("edges", ()):
+            for node, other in ((source, target), (target, source)):
+                if node in around:
+                    around[node].add(other)
+        return bool(around) and bool(set.intersection(*around.values()))
+
+    @property
     def picks(self) -> int:
         """How many labels make an answer."""
         if self.keys:

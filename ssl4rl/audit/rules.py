@@ -28,6 +28,8 @@ Rule = Callable[[Sequence[Offer]], list[Sequence[float]]]
 
 BINS = 12
 """Into how many equally full parts a number is divided before answers are counted per part."""
+ERRORS_OF_EXCESS = 2
+"""Standard errors by which an answer is more frequent with some property before that is taken for more than chance."""
 FEWEST_FITTED = 30
 """Questions that a half must have for rules to be fitted on it."""
 
@@ -200,22 +202,25 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
         "larger degree": lambda a, b: float(max(a, b)),
         "difference of degrees": lambda a, b: float(abs(a - b)),
     }
-    rules = {}
+    rules: dict[str, Weights] = {}
     about_texts = any(offer.has_texts for offer in train)
+    apart = [offer for offer in train if not about_texts and not offer.shares_neighbors]
     for name, number in numbers.items():
 
         def of_all(offer: Offer, number: Callable[[int, int], float] = number) -> float:
             return number(*(int(degrees[node]) for node in offer.asked))
 
         def of_shown(offer: Offer, number: Callable[[int, int], float] = number) -> float:
-            first, second = map(sum, shown_of(offer))
+            first, second = (sum(offer.edges_shown(node)) for node in offer.asked)
             return number(first, second)
 
-        # What is shown, too: what a prompt hides may be missing at one kind of pair only.
-        for which, value in ((name, of_all), (f"{name}, as shown", of_shown)):
-            rules[which] = _of_other_nodes(graph, train, value) if about_texts else by_part(train, value)
-    if graph.directed and not about_texts:
-        rules["arrows shown of the two"] = _by(train, lambda offer: tuple(sorted(map(_leaning, shown_of(offer)))))
+        rules[name] = _of_other_nodes(graph, train, of_all) if about_texts else by_part(train, of_all)
+        if apart:
+            rules[f"{name}, as shown"] = _of_apart(apart, of_shown)
+    if apart and graph.directed:
+        rules["arrows shown of the two"] = _of_apart(
+            apart, lambda offer: tuple(sorted(map(_leaning, map(offer.edges_shown, offer.asked))))
+        )
     groups = node_groups(graph)
     if groups is not None:
         rules["kinds of the two"] = _by(train, lambda offer: tuple(sorted(int(groups[node]) for node in offer.asked)))
@@ -223,9 +228,24 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
     return rules
 
 
-def shown_of(offer: Offer) -> list[tuple[int, int]]:
-    """How many edges are shown into each asked node, and out of it."""
-    return [offer.edges_shown(node) for node in offer.asked]
+def _of_apart(apart: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
+    """The answer that is more frequent with the same key than without, of nodes that are shown no neighbour of both.
+
+    What a prompt hides may be missing at one kind of pair only. But the more neighbours two nodes share, the more edges
+    are shown, and the likelier is one between them: that is to be read, and so is that there is none.
+    """
+    every = Counter(text for offer in apart for text in right_texts(offer))
+    frequent = _by(apart, key)
+
+    def weights(offer: Offer) -> list[float]:
+        counts = frequent(offer)
+        expected = [sum(counts) * every[text] / max(every.total(), 1) for text in offer.texts]
+        excess = [count - usual for count, usual in zip(counts, expected, strict=True)]
+        # Where nearly all have one number of edges, its answers are as frequent as in all, up to chance.
+        by_chance = max(map(abs, excess)) <= ERRORS_OF_EXCESS * math.sqrt(sum(counts)) / 2
+        return [0.0] * len(counts) if offer.shares_neighbors or by_chance else excess
+
+    return weights
 
 
 def _leaning(shown: tuple[int, int]) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ssl4rl.answers import words
 from ssl4rl.audit.offers import Offer
-from ssl4rl.audit.rules import Rule, log_odds, right_texts, shown_of
+from ssl4rl.audit.rules import Rule, log_odds, right_texts
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.kinds import node_groups
 from ssl4rl.graph.population import Population
@@ -159,7 +159,7 @@ def _node_classes(graph: TextAttributedGraph) -> list[Population]:
 
 
 def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Callable[[Offer], Array]:
-    """[F] of an offer: degrees, lengths of texts, edges shown and kinds of its two nodes, and what was right of these.
+    """[F] of an offer: degrees, lengths of texts and kinds of its two nodes, and what was right of these kinds.
 
     Not what was right of the nodes elsewhere, which has a rule of its own: it names them, and with names a classifier
     remembers the edges of a small graph.
@@ -174,9 +174,6 @@ def _pair_features(graph: TextAttributedGraph, counted: Sequence[Offer]) -> Call
 
     def features(offer: Offer) -> Array:
         pair = np.array([[each.cell(node) for each in classes] for node in offer.asked], dtype=np.float64)
-        shown = np.array(shown_of(offer)).sum(axis=1)
-        return np.concatenate(
-            [pair.min(axis=0), pair.max(axis=0), pair.sum(axis=0), np.sort(shown), of_kinds(kinds(offer))]
-        )
+        return np.concatenate([pair.min(axis=0), pair.max(axis=0), pair.sum(axis=0), of_kinds(kinds(offer))])
 
     return features
