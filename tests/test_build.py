@@ -68,10 +68,10 @@ def test_an_id_that_no_longer_fits_is_explained():
 @pytest.mark.parametrize(
     ("fingerprint", "version", "packages", "reason"),
     [
-        ("0" * 64, 2, ssl4rl.__version__, "the content of citations .00000000 → "),
-        (None, 7, ssl4rl.__version__, "task link .version 7 → 2."),
-        (None, 2, "0.0.1", r"ssl4rl .0\.0\.1 → "),
-        (None, 2, ssl4rl.__version__, "nothing that was recorded"),
+        ("0" * 64, 3, ssl4rl.__version__, "the content of citations .00000000 → "),
+        (None, 7, ssl4rl.__version__, "task link .version 7 → 3."),
+        (None, 3, "0.0.1", r"ssl4rl .0\.0\.1 → "),
+        (None, 3, ssl4rl.__version__, "nothing that was recorded"),
     ],
 )
 def test_a_run_says_what_changed(tmp_path, fingerprint, version, packages, reason):

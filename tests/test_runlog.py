@@ -65,6 +65,7 @@ def test_progress_is_shown_without_a_terminal_and_while_nothing_comes(monkeypatc
             time.sleep(0.02)
             shown += capsys.readouterr().err
     assert "asking: 7 of 100 (the last one" in shown
+    shown = ""
     with progress("asking", 100_000) as advance:
         while "left)" not in shown and time.monotonic() < deadline:
             advance(1)

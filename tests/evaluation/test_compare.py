@@ -25,7 +25,7 @@ def runs(prediction, write_run):
             for i in [*range(10), own]
         ]
 
-    settings = {"model": {"path": "tiny"}, "shots": 0, "level": "one-hop"}
+    settings = {"benchmark": "link", "model": {"path": "tiny"}, "shots": 0, "level": "one-hop"}
     first = write_run("first", records(range(5), 10), settings)
     # Written in another order: pairing is by item.
     second = write_run("second", records(range(3, 9), 11)[::-1], {**settings, "shots": 4, "model": {"path": "big"}})

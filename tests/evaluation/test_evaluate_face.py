@@ -46,7 +46,7 @@ def test_by_name(tmp_path):
     (used,) = run.used_sources
     source = ssl4rl.load("citations")
     assert used == UsedSource("graph", "citations", "citations", source.fingerprint)
-    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"benchmark link": 2})
+    assert (run.environment["model"], run.environment["task_versions"]) == ("always yes", {"benchmark link": 3})
     # What was recorded rebuilds the example, and scores its reply alike.
     prediction = run.predictions()[0]
     benchmark, example = ssl4rl.rebuild(prediction.id, run=run)
