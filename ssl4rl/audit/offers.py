@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -70,7 +71,7 @@ class Offer:
         edges = self.example.meta.get("edges", ())
         return sum(target == node for _, target in edges), sum(source == node for source, _ in edges)
 
-    @property
+    @cached_property
     def shares_neighbors(self) -> bool:
         """Whether the prompt shows a node that is joined with all those that the question is about."""
         around: dict[int, set[int]] = {node: set() for node in self.asked}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +18,7 @@ from ssl4rl.graph.adjacency import Adjacency, IntArray
 from ssl4rl.graph.budget import fair_shares, heads_of, shown_part
 from ssl4rl.graph.formats import Form, GraphFormat, Restatement
 from ssl4rl.graph.graph import Computed, TextAttributedGraph
+from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.rewire import rewired
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import Blanked, GraphText, write_subgraph
@@ -221,11 +222,17 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         texts = self.source.texts
         return any(texts[near] == texts[node] for near in self.view.full.around(target)[:MOST_READ].tolist())
 
-    def shown_texts(self, written: GraphText, without: Collection[int] = ()) -> list[str]:
-        """The texts that a prompt shows of nodes, but for some, and of edges."""
-        nodes = [text for node, text in written.shown.items() if node not in without]
-        texts = self.source.edge_texts
-        return nodes if texts is None else [*nodes, *(texts[edge] for edge in written.edges)]
+    def is_told(self, hidden: Iterable[str], written: GraphText, without: Collection[int] = ()) -> bool:
+        """Whether a prompt quotes one of the hidden texts, in what it shows of edges and of nodes but for some.
+
+        Never of a corrupted task, whose drafts are those of the original.
+        """
+        if self.original is not None:
+            return False
+        shown = [text for node, text in written.shown.items() if node not in without]
+        if self.source.edge_texts is not None:
+            shown += [self.source.edge_texts[edge] for edge in written.edges]
+        return any(is_quoted(text, shown) for text in hidden)
 
     def is_joined(self, node: int, other: int) -> bool:
         """Whether an edge of the graph joins the two nodes."""

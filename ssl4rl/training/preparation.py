@@ -100,6 +100,8 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     Raises:
         UserError: for everything that the user can fix.
     """
+    from ssl4rl.training.trainable import check_adapters
+
     environment.prepare_environment()
     processes = processes or num_processes()
     plan, risks = check(recipe, processes)
@@ -127,10 +129,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     num_weights = check_weights(files)
     if getattr(files.config, "quantization_config", None) is not None and model.lora is None:
         raise UserError(f"the weights of model {model.path!r} are quantised and cannot be trained; set model.lora.r=16")
-    if model.lora is not None:
-        from ssl4rl.training.trainable import check_adapters
-
-        check_adapters(files, model)
+    check_adapters(files, model)
     longest = _longest_prompt(recipe, files, tasks)
     sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
     notes = [*broken, *(line for line in (*files.notes, unfamiliar(model.path, sources)) if line)]

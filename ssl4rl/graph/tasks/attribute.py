@@ -19,7 +19,6 @@ from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import heads_of, read_head
-from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.subgraph import Subgraph
 from ssl4rl.graph.task import PAPER_CONTEXT, node_item
@@ -120,11 +119,9 @@ class Attribute(CandidateTask[AttributeKnobs]):
         written = self.write_with(subgraph, candidates, rng, masked=masked)
         if not self._tells(written.edges, masked, candidates):
             raise Redraw("what is shown of a hidden node holds of another candidate, too")
-        shown = self.shown_texts(written, {*masked, *candidates})
         heads = heads_of(self.source)
-        if self.original is None and any(
-            is_quoted(heads.of(node, self.knobs.text_budget).text, shown) for node in masked
-        ):
+        texts = [heads.of(node, self.knobs.text_budget).text for node in masked]
+        if self.is_told(texts, written, {*masked, *candidates}):
             raise Redraw("the hidden text is quoted")
         meta = self.meta(subgraph, written, masked=masked, candidates=candidates)
         return self._matching(masked, written, meta) if choose else self._generation(masked[0], written, meta)

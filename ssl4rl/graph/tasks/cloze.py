@@ -18,7 +18,6 @@ from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import count_pieces
 from ssl4rl.graph.content import ContentWords
-from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
@@ -86,7 +85,7 @@ class Cloze(AlikeTask[ClozeKnobs]):
         left = max(self.knobs.text_budget - count_pieces(passage), self.knobs.text_budget // 4)
         subgraph = self.cut([target], rng)
         written = self.write(subgraph, rng, left, masked={target: blanked})
-        if self.original is None and is_quoted(passage, self.shown_texts(written)):
+        if self.is_told([passage], written):
             raise Redraw("the text is quoted")
         question = f"Which word is left out of the text of node [{written.number[target]}]?"
         options = write_options([other for _, other in drawn])

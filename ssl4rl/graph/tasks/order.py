@@ -19,7 +19,6 @@ from ssl4rl.answers import Scoring
 from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.budget import count_pieces
-from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.task import ContextKnobs, GraphTask, node_item
 from ssl4rl.graph.view import in_train_only
@@ -88,7 +87,7 @@ class Order(GraphTask[OrderKnobs]):
         subgraph = self.cut([target], rng)
         left = max(self.knobs.text_budget - sum(map(count_pieces, pieces)), self.knobs.text_budget // 4)
         written = self.write(subgraph, rng, left, masked=[target])
-        if self.original is None and is_quoted(self.source.texts[target], self.shown_texts(written)):
+        if self.is_told([self.source.texts[target]], written):
             raise Redraw("the hidden text is quoted")
         node = f"node [{written.number[target]}]"
         listed = write_options(shown, [str(number + 1) for number in range(count)])
