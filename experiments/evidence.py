@@ -1,7 +1,7 @@
 """What a self-supervised reward on a text graph teaches a real language model, beside its controls.
 
     python experiments/make_qwen.py --output QWEN
-    python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS] [--results FOLDER]
+    python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS] [--results FOLDER] [--dtype …]
     python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
 
 An arm is configs/laptop-graph.yaml for 80 steps, or a control (another reward, or prompts that lost what the answer
@@ -62,6 +62,7 @@ ARMS = (
 """In the order in which they are run."""
 ANSWER: dict[str, Any] = {"reasoning": False, "text_budget": 140}
 ANSWER_TOKENS = 4
+BFLOAT16 = "bfloat16"
 UNRELATED_TEXTS, UNRELATED_TOKENS, PROMPTS_COMPARED = 100, 64, 100
 
 
@@ -83,11 +84,12 @@ class Labels(GraphTask[NodeKnobs]):
         return self.items.draft(index % self.items.size, rng)
 
 
-def recipe_of(arm: str, model: str, data: Path) -> Recipe:
+def recipe_of(arm: str, model: str, data: Path, dtype: str) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
     values = load_recipe(RECIPE, model=model).model_dump()
-    values["grpo"]["max_steps"] = STEPS
+    values["grpo"] |= {"max_steps": STEPS, "bf16": dtype == BFLOAT16}
+    values["model"]["dtype"] = dtype
     values["heldout"] |= {"examples": 64, "every": 0}  # the last model is asked, so that none is chosen
     [entry] = values["tasks"]
     if kind in TASKS.names():
@@ -107,9 +109,9 @@ def recipe_of(arm: str, model: str, data: Path) -> Recipe:
     return arm_recipe(recipe, kind, int(seed))
 
 
-def train(arm: str, model: str, runs: Path, data: Path) -> Run:
+def train(arm: str, model: str, runs: Path, data: Path, dtype: str) -> Run:
     """The arm's run, trained as far as it is not."""
-    recipe, path = recipe_of(arm, model, data), runs / arm
+    recipe, path = recipe_of(arm, model, data, dtype), runs / arm
     if not arm.startswith(SFT):
         return arm_run(recipe, path)
     if path.is_dir() and open_run(path).finished:
@@ -127,7 +129,7 @@ def questions(model: str, data: Path) -> Iterator[Asked]:
         yield Asked.first(name, ssl4rl.benchmark(name, graph, **ANSWER), count)
 
 
-def divergence(model: str, base: str, data: Path) -> dict[str, float]:
+def divergence(model: str, base: str, data: Path, dtype: str) -> dict[str, float]:
     """How far a model has moved from its base: KL(model ‖ base) of the next token, in nats, the mean over tokens.
 
     Of the answer's first token on the held-out prompts, and of texts that have nothing to do with them: descriptions
@@ -142,7 +144,7 @@ def divergence(model: str, base: str, data: Path) -> dict[str, float]:
     prompts = [prompt["input_ids"] if isinstance(prompt, Mapping) else prompt for prompt in prompts]
     package_graph = ssl4rl.load(str(data / "graphs" / "spack"))
     texts = [tokenizer(text).input_ids[:UNRELATED_TOKENS] for text in package_graph.texts if len(text) > 200]
-    pair = [AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval() for path in (model, base)]
+    pair = [AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval() for path in (model, base)]
 
     def mean(sequences: list[list[int]], last: bool) -> float:
         total, count = 0.0, 0
@@ -158,24 +160,24 @@ def divergence(model: str, base: str, data: Path) -> dict[str, float]:
     return {"held out": mean(prompts, True), "unrelated texts": mean(texts[:UNRELATED_TEXTS], False)}
 
 
-def answers(path: str, which: str, base: str, data: Path) -> list[dict[str, Any]]:
+def answers(path: str, which: str, base: str, data: Path, dtype: str) -> list[dict[str, Any]]:
     """The answers of the model in a folder; ``base`` is what it was trained from."""
-    engine = open_engine("transformers", path, dtype="bfloat16", batch_size=16)
+    engine = open_engine("transformers", path, dtype=dtype, batch_size=16)
     lines = list(ask(engine, which, questions(base, data), ANSWER_TOKENS))
     del engine
     gc.collect()
     return lines
 
 
-def measure(arm: str, model: str, runs: Path, data: Path, results: Path) -> None:
+def measure(arm: str, model: str, runs: Path, data: Path, results: Path, dtype: str) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
         hashes = {"model": ModelFiles(model).fingerprint}
-        return store(results, arm, answers(model, BASE, model, data), sha256=hashes)
-    run = train(arm, model, runs, data)
+        return store(results, arm, answers(model, BASE, model, data, dtype), sha256=hashes)
+    run = train(arm, model, runs, data, dtype)
     trained = str(run.path / MODEL)
-    moved = divergence(trained, model, data)
-    store(results, arm, answers(trained, BEST, model, data), run, divergence=moved)
+    moved = divergence(trained, model, data, dtype)
+    store(results, arm, answers(trained, BEST, model, data, dtype), run, divergence=moved)
 
 
 def main() -> None:
@@ -185,13 +187,14 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--results", type=Path, default=RESULTS, help="of another model, a folder of its own")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
+    parser.add_argument("--dtype", choices=[BFLOAT16, "float32"], default=BFLOAT16, help="float32 without AVX-512")
     options = parser.parse_args()
     if not graph_folder("cora").is_dir():
         fetch("cora", options.data / "taglas")
     check_model(options.results, ModelFiles(options.model).fingerprint)
     for arm in (BASE, *options.arms):
         if not is_stored(options.results, arm):
-            measure(arm, options.model, options.runs, options.data, options.results)
+            measure(arm, options.model, options.runs, options.data, options.results, options.dtype)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from ssl4rl.cli.options import (
     SetOption,
     complete_benchmark,
     knobs_of,
+    model_settings,
     names_of_side,
     of_side,
     print_json,
     say_embedded,
     side_of,
-    template_variables,
 )
 from ssl4rl.errors import UserError
 
@@ -93,7 +93,7 @@ def evaluate(
     """Scores a model's answers on what people have labelled, with baselines on the same items."""
     from ssl4rl.evaluation.recipe import EvalRecipe
 
-    variables, settings_of_task = template_variables(set_ or [])
+    of_model, settings_of_task = model_settings(set_ or [])
     named = {"rotate": rotate or None, "protocol": protocol}
     knobs = knobs_of(settings_of_task) | {knob: value for knob, value in named.items() if value is not None}
     given = {
@@ -102,7 +102,7 @@ def evaluate(
         "ablate": [] if ablate == ["none"] else ablate or None,
         "consistent": consistent or None,
         "knobs": knobs or None,
-        "chat_template_kwargs": variables or None,
+        **of_model,
     }
     settings = {name: value for name, value in given.items() if value is not None}
     if suite is not None:

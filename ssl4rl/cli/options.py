@@ -37,20 +37,29 @@ def knobs_of(settings: list[str]) -> dict[str, Any]:
     return knobs
 
 
-def template_variables(settings: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """The variables of the chat template among ``--set model.chat_template_kwargs.NAME=VALUE``, and the other settings.
+def model_settings(settings: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """How the model is asked, by fields of an evaluation's recipe, and the other settings.
 
-    The key is the one that a recipe of training has.
+    Of ``--set model.chat_template_kwargs.NAME=VALUE`` and ``--set model.max_pixels=N``, the keys that a recipe of
+    training has.
     """
+    from ssl4rl.evaluation.recipe import MODEL_SETTINGS
     from ssl4rl.settings import parse_yaml
 
-    prefix = "model.chat_template_kwargs."
-    variables = {}
+    found: dict[str, Any] = {}
+    others = []
     for setting in settings:
         key, sign, text = setting.partition("=")
-        if sign and key.startswith(prefix):
-            variables[key.removeprefix(prefix)] = parse_yaml(text, f"--set {key}")
-    return variables, [setting for setting in settings if not setting.startswith(prefix)]
+        section, _, field = key.partition(".")
+        name, _, variable = field.partition(".")
+        if not sign or section != "model" or name not in MODEL_SETTINGS:
+            others.append(setting)
+        elif variable:
+            known = found.get(name)
+            found[name] = {**(known if isinstance(known, dict) else {}), variable: parse_yaml(text, f"--set {key}")}
+        else:
+            found[name] = parse_yaml(text, f"--set {key}")
+    return found, others
 
 
 def seconds_of(text: str) -> float:

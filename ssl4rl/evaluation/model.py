@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.cache import ReplyCache
-from ssl4rl.evaluation.recipe import EvalRecipe
+from ssl4rl.evaluation.recipe import MODEL_SETTINGS, EvalRecipe
 from ssl4rl.inference.engines import Engine
-from ssl4rl.inference.messages import Messages
+from ssl4rl.inference.environment import slow_in_16_bits
+from ssl4rl.inference.messages import Messages, with_scaled_images
+from ssl4rl.runs import CONFIG, open_run
 
 Answers = Mapping[str, str]
 """The whole reply that gives each of the possible answers, by label."""
@@ -46,6 +51,10 @@ class Model:
         engine = open_engine(
             recipe.engine, recipe.model, dtype=recipe.dtype, chat_template_kwargs=recipe.chat_template_kwargs
         )
+        if engine.files is not None:  # prompts are measured with them
+            engine.files.min_pixels, engine.files.max_pixels = recipe.min_pixels, recipe.max_pixels
+            if (recipe.min_pixels or recipe.max_pixels) and not engine.files.reads_images:
+                raise UserError(f"model.min_pixels, model.max_pixels: model {recipe.model!r} reads no images")
         return cls(engine, ReplyCache(engine.identity if engine.files is not None else None))
 
     @property
@@ -56,7 +65,12 @@ class Model:
     @property
     def notes(self) -> list[str]:
         """Lines to tell the user about where the model was found."""
-        return self.engine.files.notes if self.engine.files is not None else []
+        if self.engine.files is None:
+            return []
+        dtype = self.engine.identity.get("dtype")
+        slow = dtype in ("bfloat16", "float16") and slow_in_16_bits()
+        line = f"dtype={dtype}: without AVX-512, this processor is several times faster with --dtype float32"
+        return [*self.engine.files.notes, *([line] if slow else [])]
 
     @property
     def fingerprint(self) -> str:
@@ -83,6 +97,7 @@ class Model:
 
         ``draws`` says which of the replies to its conversation each is; None is the first for all.
         """
+        conversations = [with_scaled_images(one, recipe.min_pixels, recipe.max_pixels) for one in conversations]
         settings: list[dict[str, Any]]
         if recipe.scoring == "likelihood":
             settings = [{"answers": list(replies.values())} for replies in answers]
@@ -123,6 +138,25 @@ class Model:
             if reply.prompt_tokens is not None:
                 fields["prompt_tokens"] = reply.prompt_tokens
             yield index, fields
+
+
+def unlike_training(recipe: EvalRecipe) -> str | None:
+    """That a run's model is asked in another way than it was trained to be, a line if so."""
+    if recipe.model is None:
+        return None
+    path = Path(recipe.model).expanduser()
+    run = next((folder for folder in (path, path.parent) if (folder / CONFIG).is_file()), None)
+    trained: Any = None
+    with suppress(UserError):  # another program's config.yaml
+        trained = None if run is None else open_run(run).config.get("model")
+    if not isinstance(trained, Mapping):  # an evaluation names its model
+        return None
+    values = {name: (trained.get(name) or None, getattr(recipe, name) or None) for name in MODEL_SETTINGS}
+    differ = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    was, now = (
+        ", ".join(f"model.{name}={json.dumps(pair[place])}" for name, pair in differ.items()) for place in (0, 1)
+    )
+    return f"{run} was trained with {was}, and is asked with {now}; --set makes them the same" if differ else None
 
 
 def _check_comparable(replies: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from ssl4rl.benchmarks import AnyBenchmark
 from ssl4rl.errors import NotApplicable, UserError, unknown
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.example import Example
-from ssl4rl.inference.messages import Messages
+from ssl4rl.inference.messages import Messages, with_scaled_images
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import hyphened, predictions_file
 
@@ -198,4 +198,5 @@ def check_lengths(plan: Plan, engine: Engine) -> None:
         setting += f", merge some of the {listed:,} options that it lists, or take a model that reads more"
     for asked in plan.all:
         examples = (asked.benchmark.example(index) for index in range(asked.count))
-        measure(files, examples, reply_length, limit, before=asked.shots, reply_setting=setting)
+        before = with_scaled_images(asked.shots, files.min_pixels, files.max_pixels)
+        measure(files, examples, reply_length, limit, before=before, reply_setting=setting)

@@ -19,6 +19,9 @@ PAPER_LEVEL = "paper"
 MOST_SAMPLES = 512
 """Most replies to an item: subsets of a thousand or more can no longer be counted in floating point."""
 
+MODEL_SETTINGS = ("min_pixels", "max_pixels", "chat_template_kwargs")
+"""What decides how a model is asked, in training and here alike; a recipe of training has them under ``model``."""
+
 
 class EvalRecipe(BaseModel):
     """Everything that decides an evaluation's numbers."""
@@ -45,6 +48,10 @@ class EvalRecipe(BaseModel):
     installed and there is a GPU, else transformers."""
     chat_template_kwargs: dict[str, Any] = {}
     """Variables of the model's chat template, such as ``enable_thinking: false``."""
+    min_pixels: int | None = Field(None, ge=1)
+    """Images with fewer pixels are scaled up before the model gets them, as ``model.min_pixels`` does in training."""
+    max_pixels: int | None = Field(None, ge=1)
+    """Images with more pixels are scaled down before the model gets them, as ``model.max_pixels`` does in training."""
     scoring: Literal["generate", "likelihood"] = "generate"
     """Read the answer from a reply, or take the likeliest label, which ``ranking`` needs and does by default."""
     shots: int = Field(0, ge=0, le=64)
@@ -123,9 +130,13 @@ class EvalRecipe(BaseModel):
         except ValidationError as error:
             where, value, why = first_invalid(error)
             option = "--" + where.partition(".")[0].replace("_", "-")
+            if where in MODEL_SETTINGS:
+                option = f"--set model.{where}"
             raise UserError(f"{option} {quoted(value)}: {why}") from error
         if is_address(recipe.engine) and recipe.dtype != "auto":
             raise UserError(f"--dtype {recipe.dtype}: the server decides the type of the weights; leave it out")
+        if recipe.min_pixels is not None and recipe.max_pixels is not None and recipe.min_pixels > recipe.max_pixels:
+            raise UserError(f"model.min_pixels={recipe.min_pixels} is more than model.max_pixels={recipe.max_pixels}")
         if recipe.scoring == "likelihood" and recipe.max_new_tokens is not None:
             raise UserError("--max-new-tokens: nothing is generated with --scoring likelihood; leave it out")
         if recipe.scoring == "likelihood" and (recipe.samples > 1 or recipe.temperature is not None):

@@ -17,7 +17,7 @@ from ssl4rl.checkpoints import is_about_disk
 from ssl4rl.errors import UserError
 from ssl4rl.evaluation.beside import Say, baselines_beside, open_encoder
 from ssl4rl.evaluation.consistency import consistency
-from ssl4rl.evaluation.model import Model, ReplyFields
+from ssl4rl.evaluation.model import Model, ReplyFields, unlike_training
 from ssl4rl.evaluation.plan import Plan, Questions, build_benchmark, check_lengths, make_plan
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.samples import first_replies, sample_scores, token_counts
@@ -95,7 +95,7 @@ def evaluate(
         opened.check_likelihoods()
     check_lengths(plan, opened.engine)
     stranger = unfamiliar(recipe.model, [(built.source_kind, built.source.name)])
-    for line in [*opened.notes, stranger, *built.notes, *broken]:
+    for line in [*opened.notes, unlike_training(recipe), stranger, *built.notes, *broken]:
         if line:
             say(line)
     folder = folder or default_folder(built.name, built.source.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 
 VARIABLES = {
     # Threads that spin while they wait make a step eight times slower when another program wants a core.
@@ -26,6 +27,18 @@ def prepare_environment() -> None:
     """
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
+
+
+def slow_in_16_bits() -> bool:
+    """Whether models run on a processor that computes in bfloat16 and float16 several times slower than in float32.
+
+    So do those of PCs without AVX-512 instructions; of others (Arm's), torch does not tell.
+    """
+    import torch
+
+    if torch.accelerator.is_available() or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    return not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def quieten() -> None:

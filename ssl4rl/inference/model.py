@@ -14,8 +14,8 @@ from ssl4rl.errors import UserError
 from ssl4rl.example import Example
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.inference import adapters, checks
-from ssl4rl.inference.messages import TAGS, Messages, images_of
-from ssl4rl.inference.processor import load_processor, scaled
+from ssl4rl.inference.messages import TAGS, Messages, images_of, with_scaled_images
+from ssl4rl.inference.processor import load_processor
 from ssl4rl.inference.tokens import Encoder
 from ssl4rl.models import EMBEDDED, TINY_VISION, embedded_path
 from ssl4rl.runs import Run
@@ -182,13 +182,7 @@ class ModelFiles:
 
         (What the encoder does to texts is done here already for TRL, which applies the template to images itself.)
         """
-        return [
-            {**turn, "content": [self._scaled(part) for part in turn["content"]]} if images_of([turn]) else turn
-            for turn in self.encoder.plain(example.messages())
-        ]
-
-    def _scaled(self, part: dict[str, Any]) -> dict[str, Any]:
-        return {**part, "image": scaled(part["image"], self.min_pixels, self.max_pixels)} if "image" in part else part
+        return with_scaled_images(self.encoder.plain(example.messages()), self.min_pixels, self.max_pixels)
 
     def check_reads_images(self) -> None:
         """Refuses a language model where prompts show images.

@@ -132,7 +132,8 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     check_adapters(files, model)
     longest = _longest_prompt(recipe, files, tasks)
     sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
-    notes = [*broken, *(line for line in (*files.notes, unfamiliar(model.path, sources)) if line)]
+    lines = (*files.notes, unfamiliar(model.path, sources), _slow_dtype(recipe))
+    notes = [*broken, *(line for line in lines if line)]
     return Prepared(recipe, plan, tasks, files, risks, longest, notes, processes, num_weights)
 
 
@@ -152,6 +153,18 @@ def _longest_prompt(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured
         (tasks.heldout.example(index) for index in range(heldout)),
     )
     return max(measure(files, examples, reply_length, limit), key=lambda prompt: prompt.tokens)
+
+
+def _slow_dtype(recipe: Recipe) -> str | None:
+    """That the recipe asks for 16-bit numbers where they are slow, a line if so."""
+    settings = [f"model.dtype={recipe.model.dtype}"] * (recipe.model.dtype in ("bfloat16", "float16"))
+    settings += ["grpo.bf16=true"] * bool(recipe.grpo.get("bf16"))
+    if not (settings and environment.slow_in_16_bits()):
+        return None
+    return (
+        f"{' and '.join(settings)}: without AVX-512, this processor is several times faster in float32, whose weights "
+        "take twice the memory: --set model.dtype=float32 --set grpo.bf16=false"
+    )
 
 
 def quieten() -> None:
