@@ -1,11 +1,12 @@
 """Arms of an experiment: what each model answered to the same questions is stored, a file of answers an arm.
 
-An arm is ``KIND-SEED``; ``base`` is the untrained model. FOLDER/ARM.jsonl has the answers, and FOLDER/ARM.json, which
-is written last, what else is known of the arm.
+An arm is ``KIND-SEED``; ``base`` is the untrained model. FOLDER/ARM.jsonl.gz has the answers, a line each, and
+FOLDER/ARM.json, which is written last, what else is known of the arm.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -23,6 +24,7 @@ from ssl4rl.training.saving import LAST, MODEL
 BASE, BEST = "base", "best"
 MODELS = {BEST: MODEL, "last": LAST}
 """The folders of a run's models, by what they are called here; one folder where the best model is the last."""
+ANSWERS = ".jsonl.gz"
 METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
 """What is kept of each step's metrics."""
 
@@ -67,9 +69,17 @@ def steps_of(folder: Path, arm: str) -> int:
     return int(json.loads((folder / f"{arm}.json").read_text(encoding="utf-8"))["recipe"]["grpo"]["max_steps"])
 
 
+def stored(folder: Path, arm: str) -> list[dict[str, Any]]:
+    """The answers of an arm."""
+    lines = gzip.decompress((folder / f"{arm}{ANSWERS}").read_bytes()).decode()
+    return [json.loads(line) for line in lines.splitlines()]
+
+
 def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run | None = None, **about: Any) -> None:
     """Writes an arm's answers, and what is known of its run but for where that and its model were."""
     content: dict[str, Any] = {"arm": arm, "environment": environment()}
+    command = content["environment"]["command"]
+    content["environment"]["command"] = [Path(word).name if Path(word).is_absolute() else word for word in command]
     if run is not None:
         metrics = [{key: value for key, value in line.items() if key in METRICS} for line in run.metrics()]
         content |= {"recipe": deepcopy(dict(run.config)), "summary": deepcopy(run.summary or {}), "metrics": metrics}
@@ -80,6 +90,8 @@ def store(folder: Path, arm: str, lines: Iterable[Mapping[str, Any]], run: Run |
         for section, key in ((recipe["model"], "path"), (content["summary"], "model"), *datasets):
             section[key] = section.get(key) and Path(section[key]).name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{arm}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    # Without the time in it, equal answers are equal files.
+    (folder / f"{arm}{ANSWERS}").write_bytes(gzip.compress(text.encode(), mtime=0))
     (folder / f"{arm}.json").write_text(json.dumps({**content, **about}, indent=1) + "\n")
     print(f"{arm} is stored", flush=True)

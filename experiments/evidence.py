@@ -9,7 +9,7 @@ rests on), or another task or graph, or a reference: `sft` trains on the same go
 `labels` is rewarded for the labels of the node benchmark's train split.
 Every model, before training and after its last step, is asked the same questions: the held-out ones of seed 0,
 the same without the nodes' texts, both labelled benchmarks, and one of another kind on another graph.
-Every answer is stored in FOLDER/ARM.jsonl, and what else is known of the arm in ARM.json.
+Every answer is stored in FOLDER/ARM.jsonl.gz, and what else is known of the arm in ARM.json.
 
 Arms that are stored are not run again, and unfinished runs are resumed. Weights are dequantised from Q4_K_M.
 """

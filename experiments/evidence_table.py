@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evidence, vision_evidence
-from experiments.arms import BASE, BEST
+from experiments.arms import BASE, BEST, stored
 from experiments.transfer import holm
 from ssl4rl.statistics import Clusters, PairedDifference
 from ssl4rl.training.controls import TASK
@@ -69,12 +69,12 @@ def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
     order = (BASE, *evidence.ARMS, *vision_evidence.ARMS)
     for arm in sorted(about, key=lambda arm: (*order, arm).index(arm)):
         kind, _, seed = arm.partition("-")
-        lines = [json.loads(line) for line in (folder / f"{arm}.jsonl").read_text(encoding="utf-8").splitlines()]
+        lines = stored(folder, arm)
         keys = dict.fromkeys((line["model"], line["asked"]) for line in lines)
         found = {key: Answers.of([line for line in lines if (line["model"], line["asked"]) == key]) for key in keys}
         arms.setdefault(kind, {})[int(seed or 0)] = found
     if BASE not in arms:
-        raise SystemExit(f"{folder} has no {BASE}.jsonl: the experiment that makes it has not been run")
+        raise SystemExit(f"{folder} has no {BASE}.json: the experiment that makes it has not been run")
     models = dict.fromkeys(model for seeds in arms.values() for found in seeds.values() for model, _ in found)
     for found in (found for kind, seeds in arms.items() if kind != BASE for found in seeds.values()):
         # Where a run's best model is its last, that is stored once.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from ssl4rl.intervals import DIFFERENCE, FEWEST, bootstrap, interval, newcombe, 
 
 SIGN_FLIPS = 9999
 """With the observed assignment this makes 10,000, so the smallest possible p is 0.0001."""
+FINEST, MOST_COUNTED = 60, 10**8
+"""Differences of fractions with no greater denominator are counted rather than drawn, if it takes no more additions."""
 
 
 class Clusters:
@@ -157,10 +160,14 @@ def mcnemar(first: int, second: int) -> float:
 def sign_flip(differences: Sequence[float], seed: int = 0, draws: int = SIGN_FLIPS) -> float:
     """Two-sided p for a mean difference of 0: a permutation test that swaps the two scores of pairs.
 
-    Of at most 13 pairs that differ all assignments are counted, so that p is exact; of more, seeded random ones, the
-    observed assignment being one of them, so that p is never 0 (Phipson and Smyth 2010).
+    All assignments are counted, so that p is exact, of at most 13 pairs that differ and where differences are multiples
+    of a simple fraction; of others, seeded random ones, the observed assignment being one of them, so that p is never 0
+    (Phipson and Smyth 2010).
     """
     data = np.asarray([difference for difference in differences if difference], dtype=float)
+    steps = _steps(data.tolist())
+    if steps is not None:
+        return _counted(steps)
     # Sums that differ only by rounding count as equal.
     observed = abs(data.sum()) - 1e-9
     if 2 ** len(data) <= SIGN_FLIPS:
@@ -171,6 +178,27 @@ def sign_flip(differences: Sequence[float], seed: int = 0, draws: int = SIGN_FLI
     rng = np.random.default_rng(seed)
     as_far = sum(abs(data @ rng.choice((-1.0, 1.0), size=len(data))) >= observed for _ in range(draws))
     return float(as_far + 1) / (draws + 1)
+
+
+def _steps(differences: Sequence[float]) -> list[int] | None:
+    """The differences as multiples of one fraction; None where it is too fine for all of their sums to be counted."""
+    fractions = [Fraction(difference).limit_denominator(FINEST) for difference in differences]
+    if any(abs(fraction - difference) > 1e-9 for fraction, difference in zip(fractions, differences, strict=True)):
+        return None
+    unit = math.lcm(*(fraction.denominator for fraction in fractions))
+    steps = [int(fraction * unit) for fraction in fractions]
+    return steps if len(steps) * sum(map(abs, steps)) <= MOST_COUNTED else None
+
+
+def _counted(steps: Sequence[int]) -> float:
+    """The share of the sums of ``steps``, each with either sign, that are as far from 0 as theirs is."""
+    most = sum(map(abs, steps))
+    chance = np.zeros(2 * most + 1)  # of each sum, from -most to most
+    chance[most] = 1
+    for step in steps:
+        chance = (np.roll(chance, step) + np.roll(chance, -step)) / 2
+    far = abs(np.arange(-most, most + 1)) >= abs(sum(steps))
+    return min(1.0, max(float(chance[far].sum()), float(np.finfo(float).tiny)))
 
 
 @dataclass(frozen=True)

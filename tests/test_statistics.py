@@ -10,7 +10,7 @@ from scipy.stats import binom, binomtest, permutation_test
 from ssl4rl import statistics
 from ssl4rl.answers import Score
 from ssl4rl.intervals import newcombe, normal
-from ssl4rl.statistics import Clusters, Estimate, PairedDifference, mcnemar, sign_flip
+from ssl4rl.statistics import SIGN_FLIPS, Clusters, Estimate, PairedDifference, mcnemar, sign_flip
 
 
 def test_an_unparsed_reply_counts_0_and_is_counted() -> None:
@@ -67,6 +67,21 @@ def test_sign_flips_of_few_pairs_are_exact_and_of_many_near_it() -> None:
     assert sign_flip([0.0, 0.0]) == sign_flip([]) == 1
 
 
+def test_sign_flips_of_simple_fractions_are_exact_however_many() -> None:
+    rng = np.random.default_rng(1)
+    for values in ((-1, 0, 1), (-2, -1, 1, 3), (-0.5, 0.5, 1), (-1 / 3, 0.25, 1 / 6)):
+        differences = rng.choice(values, size=17)
+        flips = abs(np.array(list(itertools.product((1, -1), repeat=17))) @ differences)
+        exact = float((flips >= abs(differences.sum()) - 1e-9).mean())
+        assert sign_flip(differences.tolist()) == pytest.approx(exact, rel=1e-9)
+    ones = [1.0] * 12 + [-1.0] * 28
+    assert sign_flip(ones) == pytest.approx(binomtest(12, 40).pvalue, rel=1e-9)
+    assert 0 < sign_flip([1.0] * 2000) < 1e-300  # too small for a floating point number, and still not 0
+    # What is too fine, or too much to count, is drawn.
+    assert sign_flip(rng.normal(5, 1, size=40).tolist()) == 1 / (SIGN_FLIPS + 1)
+    assert sign_flip([1000.0] * 400) == 1 / (SIGN_FLIPS + 1)
+
+
 def test_of_no_item_there_is_neither_a_mean_nor_a_difference() -> None:
     with pytest.raises(ValueError, match="no score"):
         Estimate.of([])
@@ -97,7 +112,8 @@ def test_a_paired_difference_counts_what_was_won_and_lost() -> None:
     back = PairedDifference.of(new, old)
     assert (back.low, back.high, back.p) == pytest.approx((-found.high, -found.low, found.p))
     partial = PairedDifference.of([0.5, 0.0, 1.0, 0.2] * 20, [1.0, 0.5, 1.0, 0.2] * 20)
-    assert partial.test == "sign flips" and partial.p == 0.0001 and partial.low > 0 and partial.difference == 0.25
+    assert partial.test == "sign flips" and partial.low > 0 and partial.difference == 0.25
+    assert partial.p == pytest.approx(2.0**-39)  # of 40 that differ, all are better
 
 
 def test_clusters_are_what_examples_share() -> None:
