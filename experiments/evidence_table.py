@@ -24,6 +24,8 @@ from ssl4rl.statistics import Clusters, PairedDifference
 from ssl4rl.training.controls import TASK
 
 CONTROLS = {*evidence.CONTROLS, *vision_evidence.CONTROLS}
+FIRST = {BASE, TASK, *CONTROLS}
+"""Kinds of arms that come before all others."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,11 @@ Arms = dict[str, dict[int, dict[tuple[str, str], Answers]]]
 def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
     """All answers that a folder holds, and what else is known of each arm."""
     arms: Arms = {}
-    about = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
-    order = (BASE, *evidence.ARMS, *vision_evidence.ARMS)
-    for arm in sorted(about, key=lambda arm: (*order, arm).index(arm)):
+    every = (BASE, *evidence.ARMS, *vision_evidence.ARMS)
+    order = sorted(every, key=lambda arm: 2 if arm.partition("-")[0] not in FIRST else arm.startswith(tuple(CONTROLS)))
+    paths = sorted(folder.glob("*.json"), key=lambda path: (*order, path.stem).index(path.stem))
+    about = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    for arm in about:
         kind, _, seed = arm.partition("-")
         lines = stored(folder, arm)
         keys = dict.fromkeys((line["model"], line["asked"]) for line in lines)
