@@ -59,7 +59,7 @@ class Cell:
     """``reverse of …`` where the lightest answer is given instead of the heaviest."""
     examples: int
     clusters: int
-    """Different first source items: examples that share one are not independent."""
+    """As many equally large groups of examples that share their first source item, and so are not independent."""
     chance: float
     score: float
     excess: float
@@ -212,9 +212,13 @@ class _Part:
 
 
 def clustered_error(values: Sequence[float] | Array, clusters: Iterable[str]) -> tuple[float, int]:
-    """The standard error of a mean whose values come in clusters, and the number of these."""
+    """The standard error of a mean whose values come in clusters, and the effective number of these (Kish 1965).
+
+    A few large clusters among many small ones make an error that is itself uncertain, and mostly too small.
+    """
     grouped = Clusters([[cluster] for cluster in clusters])
-    return grouped.error(np.asarray(values, dtype=float).tolist()), len(grouped.groups)
+    sizes = np.array([len(group) for group in grouped.groups])
+    return grouped.error(np.asarray(values, dtype=float).tolist()), int(sizes.sum() ** 2 // (sizes**2).sum())
 
 
 def judge(cells: Sequence[Cell]) -> list[Cell]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -216,10 +216,17 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
 
         rules[name] = _of_other_nodes(graph, train, of_all) if about_texts else by_part(train, of_all)
         if apart:
-            rules[f"{name}, as shown"] = _of_apart(apart, of_shown)
+            rules[f"{name}, as shown"] = _of_apart(_by(apart, of_shown), by_part(apart, of_all))
     if apart and graph.directed:
+        columns = np.unique(edge_view(graph).visible.edges)
+        out, into = (np.bincount(ends, minlength=graph.num_nodes) for ends in graph.edge_index[:, columns])
+
+        def leanings(ends: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+            return tuple(sorted((entering > leaving) - (entering < leaving) for entering, leaving in ends))
+
         rules["arrows shown of the two"] = _of_apart(
-            apart, lambda offer: tuple(sorted(map(_leaning, map(offer.edges_shown, offer.asked))))
+            _by(apart, lambda offer: leanings(map(offer.edges_shown, offer.asked))),
+            _by(apart, lambda offer: leanings((int(into[node]), int(out[node])) for node in offer.asked)),
         )
     groups = node_groups(graph)
     if groups is not None:
@@ -228,29 +235,22 @@ def _pair_rules(graph: TextAttributedGraph, train: Sequence[Offer]) -> dict[str,
     return rules
 
 
-def _of_apart(apart: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:
-    """The answer that is more frequent with the same key than without, of nodes that are shown no neighbour of both.
+def _of_apart(as_shown: Weights, as_it_is: Weights) -> Weights:
+    """The answer that is more frequent after what is shown than after what the graph has, of nodes that are shown no
+    neighbour of both.
 
-    What a prompt hides may be missing at one kind of pair only. But the more neighbours two nodes share, the more edges
-    are shown, and the likelier is one between them: that is to be read, and so is that there is none.
+    What a prompt hides may be missing at one kind of pair only. But the more edges two nodes have, the more neighbours
+    they share if there is one between them: that none is shown is to be read, and says more the more edges there are.
     """
-    every = Counter(text for offer in apart for text in right_texts(offer))
-    frequent = _by(apart, key)
 
     def weights(offer: Offer) -> list[float]:
-        counts = frequent(offer)
-        expected = [sum(counts) * every[text] / max(every.total(), 1) for text in offer.texts]
-        excess = [count - usual for count, usual in zip(counts, expected, strict=True)]
-        # Where nearly all have one number of edges, its answers are as frequent as in all, up to chance.
+        counts, usual = as_shown(offer), as_it_is(offer)
+        expected = [sum(counts) * number / max(sum(usual), 1) for number in usual]
+        excess = [count - number for count, number in zip(counts, expected, strict=True)]
         by_chance = max(map(abs, excess)) <= ERRORS_OF_EXCESS * math.sqrt(sum(counts)) / 2
         return [0.0] * len(counts) if offer.shares_neighbors or by_chance else excess
 
     return weights
-
-
-def _leaning(shown: tuple[int, int]) -> int:
-    into, out = shown
-    return (into > out) - (into < out)
 
 
 def _by(train: Sequence[Offer], key: Callable[[Offer], Hashable]) -> Weights:

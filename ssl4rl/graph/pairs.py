@@ -6,7 +6,8 @@ forming an N×N matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -77,17 +78,22 @@ class PairTask(GraphTask[PK]):
     ) -> Question:
         """Is there an edge between the two: yes or no?
 
-        ``other`` is the pair that was drawn with it, one of the two being linked: each end shows as many edges less as
-        if that were asked about.
+        ``other`` is the pair that was drawn with it, one of the two being linked: each end shows as many edges less,
+        of directed graphs in either direction, as if that were asked about.
         """
         linked = len(self.view.full.between(*pair)) > 0
         first, second = (pair[i] for i in rng.permutation(2))
-        # In train each end of a linked pair lacks one edge, which is the asked one.
-        common, spared = set[int](), int(not linked and self.split == "train")
+        spared: list[list[int | None]] = [[], []]
+        if not linked and self.split == "train":
+            # Each end of a linked pair lacks one edge, which is the asked one.
+            spared = [[None], [None]] if other is None else [[*self._ways_to(*other)], [*self._ways_to(*other[::-1])]]
+        common: list[int] = []
         if negatives == "distance_two":
             # Every unlinked pair shares a neighbour, so one that is shown would mean "no": it is shown for none.
-            common = self._common(pair)
-            spared += max(0, len(self._common(other or pair)) - len(common))
+            common, others = self._common(pair), self._common(other or pair)
+            for place, lacks in enumerate(spared):
+                lost = Counter(self._ways_to((other or pair)[place], *others))
+                lacks += (lost - Counter(self._ways_to(pair[place], *common))).elements()
         hidden = [frozenset(pair), *self._spare_pairs(pair, common, spared, rng)]
         subgraph = self.cut([first, second], rng, hidden, common)
         written = self.write(subgraph, rng, keep=(first, second))
@@ -102,22 +108,48 @@ class PairTask(GraphTask[PK]):
             meta=self.meta(subgraph, written, asked=[first, second]),
         )
 
-    def _common(self, pair: tuple[int, int]) -> set[int]:
+    def _common(self, pair: tuple[int, int]) -> list[int]:
         """The visible neighbours that both have."""
         first, second = (self.view.visible.around(node) for node in pair)
-        return set(np.intersect1d(first, second, assume_unique=True).tolist())
+        common: list[int] = np.intersect1d(first, second, assume_unique=True).tolist()
+        return common
+
+    def _ways(self, node: int) -> tuple[IntArray, IntArray]:
+        """A node's visible neighbours, and how edges lead to each: 1 out of it, 2 into it, 3 both; 0 if undirected."""
+        visible = self.view.visible
+        around = np.asarray(visible.around(node), dtype=np.int64)
+        ways: IntArray = np.zeros(len(around), dtype=np.int64)
+        if self.source.directed:
+            row = slice(visible.indptr[node], visible.indptr[node + 1])
+            leads = np.where(self.source.edge_index[0, visible.edges[row]] == node, 1, 2)
+            np.bitwise_or.at(ways, np.searchsorted(around, visible.neighbors[row]), leads)
+        return around, ways
+
+    def _ways_to(self, node: int, *others: int) -> list[int]:
+        """How edges lead from a node to those of ``others`` that are its visible neighbours."""
+        around, ways = self._ways(node)
+        chosen: list[int] = ways[np.isin(around, others)].tolist()
+        return chosen
 
     def _spare_pairs(
-        self, pair: tuple[int, int], common: set[int], count: int, rng: np.random.Generator
-    ) -> Iterator[frozenset[int]]:
-        """So many edges of either node, or as many as it has to others than the two and what they share."""
-        for node in pair if count else ():
-            around = self.view.visible.around(node)
-            others = around[~np.isin(around, [*pair, *common])]
-            for _ in range(min(count, len(others))):
-                place = int(rng.integers(len(others)))
-                yield frozenset((node, int(others[place])))
-                others = np.delete(others, place)
+        self, pair: tuple[int, int], common: Sequence[int], spared: Sequence[Sequence[int | None]],
+        rng: np.random.Generator,
+    ) -> Iterator[frozenset[int]]:  # fmt: skip
+        """Edges of either node that lead as ``spared`` says (None: either way), or others, as many as there are.
+
+        None of them is to the other node or to what both share.
+        """
+        for node, lacks in zip(pair, spared, strict=True):
+            if not lacks:
+                continue
+            around, ways = self._ways(node)
+            left = np.flatnonzero(~np.isin(around, [*pair, *common]))
+            for way in lacks[: len(left)]:
+                alike = np.flatnonzero(ways[left] == way)
+                places = alike if len(alike) else np.arange(len(left))
+                place = int(places[rng.integers(len(places))])
+                yield frozenset((node, int(around[left[place]])))
+                left = np.delete(left, place)
 
     def positive(self, rng: np.random.Generator) -> tuple[int, int]:
         """The ends of a random edge of the split."""
@@ -186,13 +218,21 @@ class PairTask(GraphTask[PK]):
         if negatives == "distance_two":
             # Along a path a-b-d-c the ends of each exchanged pair share a neighbour.
             near = self._step(b, rng)
-            far = None if near is None else self._step(near, rng)
+            far = None if near is None else self._source_of(near, rng)
             return (a, b), ((a, b) if near is None or far is None else (far, near))
         for _ in range(TRIES):
             c, d = self._turned(self._ends_of(others, rng), rng)
             if self._alike(a, c, negatives, by_length) or self._alike(b, d, negatives, by_length):
                 break
         return (a, b), (c, d)
+
+    def _source_of(self, node: int, rng: np.random.Generator) -> int | None:
+        """A visible neighbour of a node; in a directed graph one that an edge leads from, so that ends stay ends."""
+        if not self.source.directed:
+            return self._step(node, rng)
+        around, ways = self._ways(node)
+        sources = around[(ways & 2) > 0]
+        return int(sources[rng.integers(len(sources))]) if len(sources) else None
 
     def _turned(self, edge: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """The edge in either order; of a directed graph as it is, so that others are of a source and a target, too."""

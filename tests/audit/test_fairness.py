@@ -44,6 +44,7 @@ def test_clusters_widen_the_error():
     independent, _ = clustered_error(values, map(str, range(8)))
     clustered, count = clustered_error(values, "aaaabbbb")
     assert count == 2 and clustered > 2 * independent
+    assert clustered_error(values, "aaaabcde")[1] == 3  # one large cluster is worth less than its examples
 
 
 def test_options_are_read_from_the_prompt():

@@ -205,7 +205,8 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
     def _ask_triple(self, pair: tuple[int, int], relation: int, holds: bool, rng: np.random.Generator) -> Question:
         """Does the relation hold from the first to the second: yes or no?"""
         head, tail = pair
-        hidden = [frozenset(pair), *self._spare_pairs(pair, set(), int(not holds and self.split == "train"), rng)]
+        spared = [None] if not holds and self.split == "train" else []
+        hidden = [frozenset(pair), *self._spare_pairs(pair, [], [spared, spared], rng)]
         subgraph = self.cut([head, tail], rng, hidden)
         written = self.write(subgraph, rng, keep=pair)
         question = (

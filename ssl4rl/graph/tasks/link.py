@@ -38,7 +38,7 @@ class Link(PairTask[LinkKnobs]):
     """Yes or no for a pair of nodes, half of them linked; or the relation from one to the other, by letter."""
 
     name: ClassVar[str] = "link"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     knobs_type = LinkKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"fanout": 1},
@@ -52,9 +52,10 @@ class Link(PairTask[LinkKnobs]):
 
     @property
     def unchanged_since(self) -> int:
-        # Version 3: either kind of pair shows as many edges (distance_two); in directed graphs, edges are not turned.
-        changed = self.knobs.negatives == "distance_two" or self.source.directed
-        return self.version if changed and self.knobs.answer == "edge" else self.version - 1
+        if self.knobs.answer == "relation":
+            return 2
+        # Version 3: either kind of pair shows as many edges; version 4: in directed graphs, in either direction.
+        return 4 if self.source.directed else 3 if self.knobs.negatives == "distance_two" else 2
 
     def prepare(self) -> None:
         super().prepare()
