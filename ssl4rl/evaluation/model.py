@@ -154,7 +154,8 @@ def unlike_training(recipe: EvalRecipe) -> str | None:
     values = {name: (trained.get(name) or None, getattr(recipe, name) or None) for name in MODEL_SETTINGS}
     differ = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
     was, now = (
-        ", ".join(f"model.{name}={json.dumps(pair[place])}" for name, pair in differ.items()) for place in (0, 1)
+        ", ".join(f"model.{name}={json.dumps(pair[place], default=str)}" for name, pair in differ.items())
+        for place in (0, 1)
     )
     return f"{run} was trained with {was}, and is asked with {now}; --set makes them the same" if differ else None
 
