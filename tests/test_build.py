@@ -9,6 +9,7 @@ import ssl4rl
 from ssl4rl.build import find_kind
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
+from ssl4rl.graph.tasks.link import Link
 from ssl4rl.runs import Run, UsedSource
 
 
@@ -68,10 +69,10 @@ def test_an_id_that_no_longer_fits_is_explained():
 @pytest.mark.parametrize(
     ("fingerprint", "version", "packages", "reason"),
     [
-        ("0" * 64, 3, ssl4rl.__version__, "the content of citations .00000000 → "),
-        (None, 7, ssl4rl.__version__, "task link .version 7 → 3."),
-        (None, 3, "0.0.1", r"ssl4rl .0\.0\.1 → "),
-        (None, 3, ssl4rl.__version__, "nothing that was recorded"),
+        ("0" * 64, Link.version, ssl4rl.__version__, "the content of citations .00000000 → "),
+        (None, 77, ssl4rl.__version__, f"task link .version 77 → {Link.version}."),
+        (None, Link.version, "0.0.1", r"ssl4rl .0\.0\.1 → "),
+        (None, Link.version, ssl4rl.__version__, "nothing that was recorded"),
     ],
 )
 def test_a_run_says_what_changed(tmp_path, fingerprint, version, packages, reason):

@@ -52,10 +52,13 @@ class Link(PairTask[LinkKnobs]):
 
     @property
     def unchanged_since(self) -> int:
+        # Version 3: either kind of pair shows as many edges (distance_two); version 4: in directed graphs, in either
+        # direction. A subclass that raises its own version changes all.
         if self.knobs.answer == "relation":
-            return 2
-        # Version 3: either kind of pair shows as many edges; version 4: in directed graphs, in either direction.
-        return 4 if self.source.directed else 3 if self.knobs.negatives == "distance_two" else 2
+            return self.version - 2
+        if self.source.directed:
+            return self.version
+        return self.version - (1 if self.knobs.negatives == "distance_two" else 2)
 
     def prepare(self) -> None:
         super().prepare()
