@@ -24,8 +24,6 @@ from ssl4rl.statistics import Clusters, PairedDifference
 from ssl4rl.training.controls import TASK
 
 CONTROLS = {*evidence.CONTROLS, *vision_evidence.CONTROLS}
-FIRST = {BASE, TASK, *CONTROLS}
-"""Kinds of arms that come before all others."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,9 @@ def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
     """All answers that a folder holds, and what else is known of each arm."""
     arms: Arms = {}
     every = (BASE, *evidence.ARMS, *vision_evidence.ARMS)
-    order = sorted(every, key=lambda arm: 2 if arm.partition("-")[0] not in FIRST else arm.startswith(tuple(CONTROLS)))
+    kinds = dict.fromkeys(arm.partition("-")[0] for arm in every)
+    first = (BASE, TASK, *(kind for kind in kinds if kind in CONTROLS))
+    order = sorted(every, key=lambda arm: (*first, *kinds).index(arm.partition("-")[0]))
     paths = sorted(folder.glob("*.json"), key=lambda path: (*order, path.stem).index(path.stem))
     about = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     for arm in about:

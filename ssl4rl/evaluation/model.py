@@ -52,9 +52,7 @@ class Model:
             recipe.engine, recipe.model, dtype=recipe.dtype, chat_template_kwargs=recipe.chat_template_kwargs
         )
         if engine.files is not None:  # prompts are measured with them
-            engine.files.min_pixels, engine.files.max_pixels = recipe.min_pixels, recipe.max_pixels
-            if (recipe.min_pixels or recipe.max_pixels) and not engine.files.reads_images:
-                raise UserError(f"model.min_pixels, model.max_pixels: model {recipe.model!r} reads no images")
+            engine.files.bound_images(recipe.min_pixels, recipe.max_pixels)
         return cls(engine, ReplyCache(engine.identity if engine.files is not None else None))
 
     @property
@@ -64,7 +62,7 @@ class Model:
 
     @property
     def notes(self) -> list[str]:
-        """Lines to tell the user about where the model was found."""
+        """Lines to tell the user about where the model was found, and that its dtype is slow here."""
         if self.engine.files is None:
             return []
         dtype = self.engine.identity.get("dtype")

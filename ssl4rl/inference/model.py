@@ -88,7 +88,6 @@ class ModelFiles:
     ) -> None:
         self.name = path
         self.path = resolve(path)
-        self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self.notes: list[str] = []
         if self.path == str(Path(path).expanduser() / "model"):
             self.notes.append(f"{path} is a run; its trained model is {self.path}")
@@ -98,6 +97,7 @@ class ModelFiles:
             self.path = adapters.base_of(self.adapter)
             self.notes.append(f"{path} is an adapter of {self.path}")
         self._load()
+        self.bound_images(min_pixels, max_pixels)
         if not self.processor.chat_template:
             raise UserError(
                 f"model {path!r} has no chat template; use an instruct model, or save its tokenizer with one"
@@ -131,6 +131,17 @@ class ModelFiles:
                 self.processor = self.tokenizer = AutoTokenizer.from_pretrained(
                     self.adapter if own else self.path, padding_side="left", trust_remote_code=False
                 )
+
+    def bound_images(self, min_pixels: int | None, max_pixels: int | None) -> None:
+        """Sets the bounds on the pixels of an image.
+
+        Raises:
+            UserError: for a bound where the model reads no images.
+        """
+        self.min_pixels, self.max_pixels = min_pixels, max_pixels
+        for name, bound in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
+            if bound is not None and not self.reads_images:
+                raise UserError(f"model.{name}: model {self.name!r} reads no images")
 
     def _eos_token_ids(self) -> list[int]:
         """The tokens that end a reply: the tokenizer's, the declared ones, and what the template ends a turn with."""

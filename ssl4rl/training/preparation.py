@@ -122,10 +122,8 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
         max_pixels=model.max_pixels,
         chat_template_kwargs=model.chat_template_kwargs,
     )
-    if not files.reads_images:
-        for name in ("freeze_vision", "min_pixels", "max_pixels"):
-            if getattr(model, name):
-                raise UserError(f"model.{name}: model {model.path!r} reads no images")
+    if model.freeze_vision and not files.reads_images:
+        raise UserError(f"model.freeze_vision: model {model.path!r} reads no images")
     num_weights = check_weights(files)
     if getattr(files.config, "quantization_config", None) is not None and model.lora is None:
         raise UserError(f"the weights of model {model.path!r} are quantised and cannot be trained; set model.lora.r=16")
@@ -157,8 +155,9 @@ def _longest_prompt(recipe: Recipe, files: ModelFiles, tasks: Tasks) -> Measured
 
 def _slow_dtype(recipe: Recipe) -> str | None:
     """That the recipe asks for 16-bit numbers where they are slow, a line if so."""
-    settings = [f"model.dtype={recipe.model.dtype}"] * (recipe.model.dtype in ("bfloat16", "float16"))
-    settings += ["grpo.bf16=true"] * bool(recipe.grpo.get("bf16"))
+    dtype = recipe.model.dtype
+    asked = {f"model.dtype={dtype}": dtype in ("bfloat16", "float16"), "grpo.bf16=true": recipe.grpo.get("bf16")}
+    settings = [setting for setting, is_asked in asked.items() if is_asked]
     if not (settings and environment.slow_in_16_bits()):
         return None
     return (

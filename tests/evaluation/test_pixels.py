@@ -40,19 +40,18 @@ class Looking:
             yield index, Reply("<answer>A</answer>", 3, False)
 
 
-def asked(**settings) -> list[tuple[int, int]]:
+def asked(output: Path, **settings) -> list[tuple[int, int]]:
     engine = Looking()
     recipe = EvalRecipe.build({"benchmark": "choice", "limit": 3, "ablate": [], "baselines": False, **settings})
-    evaluate(recipe, Model(engine, ReplyCache(None)), settings.get("output"), say=lambda _: None)
+    evaluate(recipe, Model(engine, ReplyCache(None)), output, say=lambda _: None)
     return engine.sizes
 
 
-def test_images_are_scaled_into_the_bounds_also_in_shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    whole = asked(shots=1)
+def test_images_are_scaled_into_the_bounds_also_in_shots(tmp_path: Path) -> None:
+    whole = asked(tmp_path / "whole", shots=1)
     assert len(whole) == 6 and all(width * height > 400 for width, height in whole)
-    assert all(width * height <= 400 for width, height in asked(shots=1, max_pixels=400))
-    assert all(width * height >= 40_000 for width, height in asked(shots=1, min_pixels=40_000))
+    assert all(width * height <= 400 for width, height in asked(tmp_path / "small", shots=1, max_pixels=400))
+    assert all(width * height >= 40_000 for width, height in asked(tmp_path / "large", shots=1, min_pixels=40_000))
 
 
 def test_the_command_line_takes_the_keys_of_training(
