@@ -213,3 +213,13 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(record, dict):
             raise UserError(f"{path} line {number}: it holds {quoted(record)}, where a record in braces should be")
         yield record
+
+
+def is_torn(path: Path) -> bool:
+    """Whether the last line of a JSON-lines file was cut off while it was written."""
+    end = path.read_bytes().rsplit(b"\n", 1)[-1] if path.is_file() else b""
+    try:
+        parse_json(end or b"{}")
+    except ValueError:
+        return True
+    return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -238,16 +239,6 @@ class Run:
         files += [(path.name, Prediction) for path in sorted(self.path.glob(PREDICTIONS.replace(".", "*.")))]
         return [record for name, kind in files for record in self._records(name, kind) if record.id == example]
 
-    def is_torn(self, name: str) -> bool:
-        """Whether the last line of a JSON-lines file was cut off while it was written."""
-        path = self.path / name
-        end = path.read_bytes().rsplit(b"\n", 1)[-1] if path.is_file() else b""
-        try:
-            parse_json(end or b"{}")
-        except ValueError:
-            return True
-        return False
-
     def _json(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
         if not path.is_file():
@@ -336,9 +327,14 @@ def hyphened(variant: str) -> str:
 
 
 def default_folder(task: str, dataset: str, now: datetime | None = None) -> Path:
-    """``runs/<time>-<task>-<dataset>`` below the working folder."""
+    """``runs/<time>-<task>-<dataset>`` below the working folder, and ``-2``, ``-3``, … where that exists already.
+
+    Runs that a script starts together may begin within one second.
+    """
     safe = "".join(char if char.isalnum() or char in "-_+" else "-" for char in f"{task}-{dataset}")
-    return Path("runs") / f"{(now or datetime.now()):%Y%m%d-%H%M%S}-{safe}"
+    first = Path("runs") / f"{(now or datetime.now()):%Y%m%d-%H%M%S}-{safe}"
+    others = (first.with_name(f"{first.name}-{count}") for count in itertools.count(2))
+    return next(folder for folder in itertools.chain([first], others) if not folder.exists())
 
 
 def open_run(path: str | Path) -> Run:

@@ -15,7 +15,7 @@ from ssl4rl.answers import Outcome, Score, Scoring
 from ssl4rl.environment import environment
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, ExampleId
-from ssl4rl.records import Completion, HeldoutAnswer, Prediction, read_lines
+from ssl4rl.records import Completion, HeldoutAnswer, Prediction, is_torn, read_lines
 from ssl4rl.runs import Run, UsedSource, default_folder, open_run, predictions_file
 
 EXAMPLE = Example(
@@ -73,6 +73,18 @@ def test_the_default_folder_is_a_safe_name() -> None:
     assert name == Path("runs/20260102-030405-link+neighbor-my-data----x")
 
 
+def test_runs_that_begin_within_one_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for _ in range(3):
+        folder = default_folder("node", "toy", datetime(2026, 1, 2, 3, 4, 5))
+        folder.mkdir(parents=True)
+        names.append(folder.name)
+    assert names == ["20260102-030405-node-toy", "20260102-030405-node-toy-2", "20260102-030405-node-toy-3"]
+
+
 def test_environment_names_versions() -> None:
     found = environment()
     assert {"python", "packages", "cpus", "gpus", "git", "command"} <= set(found)
@@ -126,14 +138,14 @@ def test_predictions_share_their_choices_and_ablations_have_a_file_of_their_own(
 def test_a_cut_line_is_dropped_and_known_and_a_broken_one_named(run: Run) -> None:
     file = run.path / "predictions.jsonl"
     run.append(file.name, *(prediction(str(i)) for i in range(3)))
-    assert not run.is_torn(file.name) and not run.is_torn("none.jsonl")
+    assert not is_torn(file) and not is_torn(run.path / "none.jsonl")
     whole = file.read_bytes()
     file.write_bytes(whole[:-20])
-    assert len(run.predictions()) == 2 and run.is_torn(file.name)
+    assert len(run.predictions()) == 2 and is_torn(file)
     file.write_bytes(whole[:20])  # the first line, of which there is no end
-    assert run.is_torn(file.name)
+    assert is_torn(file)
     file.write_bytes(whole[:-1])  # whole, but for the line's end
-    assert len(run.predictions()) == 3 and not run.is_torn(file.name)
+    assert len(run.predictions()) == 3 and not is_torn(file)
     file.write_bytes(whole.replace(b'"reply"', b'"rply"', 1))
     with pytest.raises(UserError, match="line 1: reply cannot be read"):
         run.predictions()

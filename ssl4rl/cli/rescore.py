@@ -32,12 +32,13 @@ def rescore(
     from rich.console import Console
 
     from ssl4rl.evaluation.rescore import rescore_run
+    from ssl4rl.records import is_torn
     from ssl4rl.report.tables import print_rescored
     from ssl4rl.runs import PREDICTIONS, SCORES, Run
 
     run = Run.open(path)
     rescored = rescore_run(run, extraction)
-    if run.is_torn(PREDICTIONS):
+    if is_torn(run.path / PREDICTIONS):
         typer.echo(f"the last line of {path / PREDICTIONS} was cut off and is left out", err=True)
     if not (path / SCORES).is_file():
         typer.echo(f"{path} is unfinished: it has no {SCORES} yet; these are the replies so far", err=True)

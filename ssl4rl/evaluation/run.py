@@ -28,7 +28,7 @@ from ssl4rl.inference.model import unfamiliar
 from ssl4rl.lock import locked
 from ssl4rl.progress import progress
 from ssl4rl.provenance import Provenance
-from ssl4rl.records import Prediction, read_lines
+from ssl4rl.records import Prediction, is_torn, read_lines
 from ssl4rl.runlog import RunLog
 from ssl4rl.runs import CHOICES, SCORES, Run, UsedSource, default_folder
 from ssl4rl.source import describe_broken, origin_of
@@ -292,7 +292,7 @@ def _answered(questions: Questions, run: Run, say: Say) -> set[tuple[int, int]]:
             )
         found.add((index, prediction.sample))
     if path.is_file():
-        if run.is_torn(questions.file):
+        if is_torn(run.path / questions.file):
             say(f"{path.name}: a torn last line is dropped, and its item asked again")
         run.rewrite(questions.file, list(read_lines(path)))
         what = "items" if questions.samples == 1 else "replies"

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ssl4rl.example import Example
-from ssl4rl.records import HeldoutAnswer
+from ssl4rl.records import HeldoutAnswer, is_torn
 from ssl4rl.runs import HELDOUT, METRICS, Run
 from ssl4rl.statistics import Estimate, PairedDifference
 from ssl4rl.tasks import AnyTask
@@ -94,7 +94,7 @@ class Heldout:
                 found.setdefault(line.step, []).append(line)
             found = {step: answers for step, answers in found.items() if len(answers) == self.examples}
             whole = [answer for answers in found.values() for answer in answers]
-            if len(whole) < len(lines) or self.run.is_torn(HELDOUT):
+            if len(whole) < len(lines) or is_torn(self.run.path / HELDOUT):
                 self.run.rewrite(HELDOUT, [answer.model_dump(mode="json") for answer in whole])
         [shared] = broadcast_object_list([found])
         return dict(shared)
