@@ -19,11 +19,8 @@ from ssl4rl.example import Example
 from ssl4rl.inference.engines import Engine
 from ssl4rl.runs import Run
 from ssl4rl.tasks import AnyTask
-from ssl4rl.training.saving import LAST, MODEL
 
-BASE, BEST = "base", "best"
-MODELS = {BEST: MODEL, "last": LAST}
-"""The folders of a run's models, by what they are called here; one folder where the best model is the last."""
+BASE = "base"
 ANSWERS = ".jsonl.gz"
 METRICS = ("step", "seconds", "reward", "flat/before", "valid", "entropy", "answers/commonest", "heldout")
 """What is kept of each step's metrics."""
@@ -43,11 +40,11 @@ class Asked(NamedTuple):
         return cls(name, task, [task.example(index) for index in range(min(count, getattr(task, "size", count)))])
 
 
-def ask(engine: Engine, which: str, questions: Iterable[Asked], most_tokens: int) -> Iterator[dict[str, Any]]:
-    """The answers of one model, a line each."""
+def ask(engine: Engine, questions: Iterable[Asked], most_tokens: int) -> Iterator[dict[str, Any]]:
+    """The answers of a model, a line each."""
     for name, task, examples in questions:
         for example, (reply, score) in zip(examples, scored(engine, task, examples, most_tokens), strict=True):
-            line = {"asked": name, "model": which, "id": str(example.id), "items": list(example.source_items)}
+            line = {"asked": name, "id": str(example.id), "items": list(example.source_items)}
             yield {**line, "reply": reply.text, "outcome": score.outcome, "score": score.value}
 
 

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import ssl4rl
-from experiments.arms import BASE, BEST, Asked, ask, check_model, is_stored, store
+from experiments.arms import BASE, Asked, ask, check_model, is_stored, store
 from ssl4rl.data.graphs.fetch import fetch
 from ssl4rl.data.graphs.store import graph_folder
 from ssl4rl.drafts import Draft
@@ -160,10 +160,10 @@ def divergence(model: str, base: str, data: Path, dtype: str) -> dict[str, float
     return {"held out": mean(prompts, True), "unrelated texts": mean(texts[:UNRELATED_TEXTS], False)}
 
 
-def answers(path: str, which: str, base: str, data: Path, dtype: str) -> list[dict[str, Any]]:
+def answers(path: str, base: str, data: Path, dtype: str) -> list[dict[str, Any]]:
     """The answers of the model in a folder; ``base`` is what it was trained from."""
     engine = open_engine("transformers", path, dtype=dtype, batch_size=16)
-    lines = list(ask(engine, which, questions(base, data), ANSWER_TOKENS))
+    lines = list(ask(engine, questions(base, data), ANSWER_TOKENS))
     del engine
     gc.collect()
     return lines
@@ -173,11 +173,11 @@ def measure(arm: str, model: str, runs: Path, data: Path, results: Path, dtype: 
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
         hashes = {"model": ModelFiles(model).fingerprint}
-        return store(results, arm, answers(model, BASE, model, data, dtype), sha256=hashes)
+        return store(results, arm, answers(model, model, data, dtype), sha256=hashes)
     run = train(arm, model, runs, data, dtype)
     trained = str(run.path / MODEL)
     moved = divergence(trained, model, data, dtype)
-    store(results, arm, answers(trained, BEST, model, data, dtype), run, divergence=moved)
+    store(results, arm, answers(trained, model, data, dtype), run, divergence=moved)
 
 
 def main() -> None:

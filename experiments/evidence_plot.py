@@ -15,7 +15,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from experiments.arms import BASE, BEST
+from experiments.arms import BASE
 from experiments.evidence import RESULTS
 from experiments.evidence_table import CONTROLS, read, rows_of
 from ssl4rl.report.figures import drawn_svg, figure_of
@@ -60,8 +60,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=RESULTS)
     folder = parser.parse_args().folder
     arms, about = read(folder)
-    rows = [row for row in rows_of(arms) if row["model"] in (BASE, BEST)]
-    (DOCS / f"{folder.name}.svg").write_bytes(scores(folder.name, rows))
+    (DOCS / f"{folder.name}.svg").write_bytes(scores(folder.name, list(rows_of(arms))))
     figure = figure_of(about[f"{TASK}-0"]["metrics"], "steps", "The task, seed 0", KEYS)
     if figure is not None:
         (DOCS / f"{folder.name}-steps.svg").write_bytes(figure.svg())

@@ -2,9 +2,9 @@
 
     python -m experiments.evidence_table [experiments/results/evidence]
 
-Of each kind of arm and set of questions: the share that is right before and after (of the best model by held-out score,
-and of the last), over all seeds, and the paired difference from the untrained model; for a control also from the task's
-own arms of the same seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values
+Of each kind of arm and set of questions: the share that is right before training and after its last step, over all
+seeds, and the paired difference from the untrained model; for a control also from the task's own arms of the same
+seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values
 are Holm's over all differences.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import evidence, vision_evidence
-from experiments.arms import BASE, BEST, stored
+from experiments.arms import BASE, stored
 from experiments.transfer import holm
 from ssl4rl.statistics import Clusters, PairedDifference
 from ssl4rl.training.controls import TASK
@@ -58,8 +58,8 @@ class Answers:
         return PairedDifference.of(other.scores, self.scores, self.items)
 
 
-Arms = dict[str, dict[int, dict[tuple[str, str], Answers]]]
-"""Answers by kind of arm, seed, model and set of questions."""
+Arms = dict[str, dict[int, dict[str, Answers]]]
+"""Answers by kind of arm, seed and set of questions."""
 
 
 def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
@@ -74,36 +74,28 @@ def read(folder: Path) -> tuple[Arms, dict[str, dict[str, Any]]]:
     for arm in about:
         kind, _, seed = arm.partition("-")
         lines = stored(folder, arm)
-        keys = dict.fromkeys((line["model"], line["asked"]) for line in lines)
-        found = {key: Answers.of([line for line in lines if (line["model"], line["asked"]) == key]) for key in keys}
+        sets = dict.fromkeys(line["asked"] for line in lines)
+        found = {asked: Answers.of([line for line in lines if line["asked"] == asked]) for asked in sets}
         arms.setdefault(kind, {})[int(seed or 0)] = found
     if BASE not in arms:
         raise SystemExit(f"{folder} has no {BASE}.json: the experiment that makes it has not been run")
-    models = dict.fromkeys(model for seeds in arms.values() for found in seeds.values() for model, _ in found)
-    for found in (found for kind, seeds in arms.items() if kind != BASE for found in seeds.values()):
-        # Where a run's best model is its last, that is stored once.
-        best = {asked: answers for (model, asked), answers in found.items() if model == BEST}
-        for model in models.keys() - {BASE}:
-            found.update({(model, asked): found.get((model, asked), answers) for asked, answers in best.items()})
     return arms, about
 
 
 def rows_of(arms: Arms) -> Iterator[dict[str, Any]]:
-    """A row for each kind, model and set of questions, its differences not yet corrected."""
+    """A row for each kind and set of questions, its differences not yet corrected."""
     base = arms[BASE][0]
     for kind, seeds in arms.items():
-        for model, asked in next(iter(seeds.values())):
-            own = Answers.joined([answers[model, asked] for answers in seeds.values()])
-            row: dict[str, Any] = {"arm": kind, "seeds": len(seeds), "model": model, "asked": asked}
+        for asked in next(iter(seeds.values())):
+            own = Answers.joined([answers[asked] for answers in seeds.values()])
+            row: dict[str, Any] = {"arm": kind, "seeds": len(seeds), "asked": asked}
             row |= {"estimate": own.estimate(), "valid": sum(own.valid) / len(own.valid)}
             if kind != BASE:
-                row["from base"] = asdict(own.against(Answers.joined([base[BASE, asked]] * len(seeds))))
+                row["from base"] = asdict(own.against(Answers.joined([base[asked]] * len(seeds))))
             shared = sorted(seeds.keys() & arms.get(TASK, {}).keys())
             if kind in CONTROLS and shared:
-                task = Answers.joined([arms[TASK][seed][model, asked] for seed in shared])
-                row["task ahead by"] = asdict(
-                    task.against(Answers.joined([seeds[each][model, asked] for each in shared]))
-                )
+                task = Answers.joined([arms[TASK][seed][asked] for seed in shared])
+                row["task ahead by"] = asdict(task.against(Answers.joined([seeds[each][asked] for each in shared])))
             yield row
 
 
@@ -122,13 +114,13 @@ def main() -> None:
     rows = list(rows_of(arms))
     holm([row[key] for row in rows for key in ("from base", "task ahead by") if key in row])
     for asked in dict.fromkeys(row["asked"] for row in rows):
-        print(f"\n### {asked}\n\n| arm | seeds | model | score | valid | from the untrained model | task ahead by |")
-        print("|---|---|---|---|---|---|---|")
+        print(f"\n### {asked}\n\n| arm | seeds | score | valid | from the untrained model | task ahead by |")
+        print("|---|---|---|---|---|---|")
         for row in rows:
             if row["asked"] == asked:
                 differences = [shown(row.get(key)) for key in ("from base", "task ahead by")]
                 score = "{:.3f} [{:.3f}, {:.3f}]".format(*row["estimate"])
-                cells = [row["arm"], str(row["seeds"]), row["model"], score, f"{row['valid']:.2f}", *differences]
+                cells = [row["arm"], str(row["seeds"]), score, f"{row['valid']:.2f}", *differences]
                 print(f"| {' | '.join(cells)} |")
     print("\n| arm | reward, last 10 steps | KL from the base: answers | unrelated texts | minutes | commit |")
     print("|---|---|---|---|---|---|")

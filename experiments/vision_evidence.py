@@ -4,10 +4,10 @@
     python -m experiments.evidence_table experiments/results/vision_evidence        (the tables; no model is needed)
 
 An arm is configs/quickstart-vision.yaml, which asks `rotation` of drawn scenes, or a control (another reward, or grey
-images), another task alone, a mixture, a curriculum, or the same task on photographs. Every model, before and after
-(the best by held-out score, and the last), is asked the same questions: three tasks on scenes and on photographs, and,
-by likelihood, the embedded benchmark's labelled questions and VisOnlyQA's on figures. Of the other tasks the model
-gives no answer that can be read (0 % valid), so they have nothing to reward. Arms that are stored are not run again.
+images), another task alone, a mixture, a curriculum, or the same task on photographs. Every model, before training and
+after its last step, is asked the same questions: three tasks on scenes and on photographs, and, by likelihood, the
+embedded benchmark's labelled questions and VisOnlyQA's on figures. Of the other tasks the model gives no answer that
+can be read (0 % valid), so they have nothing to reward. Arms that are stored are not run again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import ssl4rl
-from experiments.arms import BASE, MODELS, Asked, ask, is_stored, steps_of, store
+from experiments.arms import BASE, Asked, ask, is_stored, steps_of, store
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.run import evaluate
 from ssl4rl.inference.engines import open_engine
@@ -28,6 +28,7 @@ from ssl4rl.models import TINY_VISION
 from ssl4rl.training.controls import TASK, arm_recipe, arm_run
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.saving import MODEL
 
 RECIPE = Path(__file__).parents[1] / "configs" / "quickstart-vision.yaml"
 RESULTS = Path(__file__).parent / "results" / "vision_evidence"
@@ -47,7 +48,8 @@ def recipe_of(arm: str, data: Path, steps: int) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
     values = load_recipe(RECIPE, side="vision").model_dump()
-    values["grpo"]["max_steps"], values["heldout"]["examples"] = steps, ITEMS
+    values["grpo"]["max_steps"] = steps
+    values["heldout"] |= {"examples": ITEMS, "every": 0}  # the last model is asked, so that none is chosen
     [entry] = values["tasks"]
     if kind in ALONE:
         entry["name"] = kind
@@ -60,7 +62,7 @@ def recipe_of(arm: str, data: Path, steps: int) -> Recipe:
     return arm_recipe(Recipe.model_validate(values), kind if kind in CONTROLS else TASK, int(seed))
 
 
-def answers(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
+def answers(model: str, data: Path) -> Iterator[dict[str, Any]]:
     """What a model answers to every question."""
     places = (("scenes", None), (PHOTOS, str(data / PHOTOS)))
     asked = [
@@ -68,7 +70,7 @@ def answers(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
         for place, source in places
         for name in READABLE
     ]
-    yield from ask(open_engine("transformers", model), which, asked, REPLY_TOKENS)
+    yield from ask(open_engine("transformers", model), asked, REPLY_TOKENS)
     for name, source in (("labelled questions, scenes", None), ("VisOnlyQA", str(data / "visonlyqa.tsv"))):
         recipe = EvalRecipe(
             benchmark="choice", dataset=source, model=model, engine="transformers", scoring="likelihood",
@@ -76,18 +78,16 @@ def answers(model: str, which: str, data: Path) -> Iterator[dict[str, Any]]:
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             for line in evaluate(recipe, None, Path(folder) / "run").predictions():
-                own = {"asked": name, "model": which, "id": str(line.id), "items": [line.item]}
+                own = {"asked": name, "id": str(line.id), "items": list(line.items)}
                 yield {**own, "reply": line.reply, "outcome": line.outcome, "score": line.score}
 
 
 def measure(arm: str, runs: Path, data: Path, steps: int) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
-        return store(RESULTS, arm, answers(TINY_VISION, BASE, data))
+        return store(RESULTS, arm, answers(TINY_VISION, data))
     run = arm_run(recipe_of(arm, data, steps), runs / arm)
-    folders = {which: run.path / name for which, name in MODELS.items() if (run.path / name).is_dir()}
-    lines = [line for which, folder in folders.items() for line in answers(str(folder), which, data)]
-    store(RESULTS, arm, lines, run)
+    store(RESULTS, arm, answers(str(run.path / MODEL), data), run)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ WIDTHS = str.maketrans(
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WRAPPERS = str.maketrans("", "", "()[]{}\"'`*$“”„‘’‚«»‹›" + _UNSEEN)
 _TOUCHING = re.compile(r"(?<=[)\]}])(?=[(\[{])")
-_LATEX = re.compile(r"\\(?:boxed|text(?:bf)?|math(?:bf|rm))\b")
+_LATEX = re.compile(r"\\(?:(?:f?box|boxed|text(?:bf|it)?|math(?:bf|it|rm))\b|[()\[\]{}])|~~")
 _SEPARATOR = re.compile(r"[,;\n]|\band\b", re.IGNORECASE)
 _DASH = re.compile(r"(?<=[^\W\d_])[-‐‑–](?=[^\W\d_])|(?<!\S)[-–—•](?!\S)")
 _END_MARKS = ".,;:!?…،؛؟"
@@ -258,7 +258,7 @@ def score_text(reply: str, gold: str, baseline: float, max_words: int, bare: boo
 
 
 _ANGLE = re.compile(
-    r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º˚]|\^?\\circ|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise|ccw)?"
+    r"\+?(\d{1,4})(?:\.0+)?\s*(?:[°º˚]|\^?\\circ|\\degree|deg(?:ree)?s?)?\s*(?:(?:counter|anti)[- ]?clockwise|ccw)?"
 )
 _CELL = re.compile(
     r"(?:row\s*[:=]?\s*)?(\d{1,4})(?:\s*[,;]\s*(?:and\s)?\s*|\s+(?:and\s+)?)(?:col(?:umn|\.)?\s*[:=]?\s*)?(\d{1,4})"

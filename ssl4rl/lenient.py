@@ -267,7 +267,9 @@ def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str
     option is unparsed here.
     """
     labels = _find_options(reply, choices)
-    if labels and labels <= set(accepted):  # two names of one class are no contradiction
-        return Score.of(1.0, next(label for label in accepted if label in labels))
+    found = {normalise(label) for label in labels}
+    right = {normalise(label): label for label in reversed(accepted)}
+    if labels and found <= right.keys():  # two names of one class are no contradiction, nor are two that read alike
+        return Score.of(1.0, next(label for read, label in reversed(right.items()) if read in found))
     label = _single(labels)
     return Score.unparsed() if label is None else Score.of(0.0, label)

@@ -32,6 +32,9 @@ _VERB_NEXT = re.compile(
 )
 _LOWER_NEXT = re.compile(r"\s+[a-z]")
 _OPEN = re.compile(r"[(\[{<]\s*$")
+# "Yes or no", "Yes/No"; and "yes if they are related and no otherwise".
+_OR_NEXT = re.compile(r"[\s,]{0,3}(?:(?:or|and)\b|[/|])\s{0,3}", re.IGNORECASE)
+_IF_NEXT = re.compile(r"\s+(?:if|when|unless|otherwise)\b")
 # What announces a label, so that a number or a lower-case letter after it counts.
 _NOUN_BEFORE = re.compile(
     r"\b(?:options?|choices?|answers?|letters?|labels?|class|category|candidates?|alternatives?|boxed)\W{0,3}$|"
@@ -56,8 +59,8 @@ class Mentions:
 
     Names are runs of whole words in any case, the longest at each place. Letters must be capitals and stand alone; an
     "A" or "I" before a lower-case word may be a word of the sentence. Numbers count as labels only where they are
-    announced ("option 2", "(2)" after "the answer is"), and words such as "yes" where they are, or where a
-    sentence begins with them.
+    announced ("option 2", "(2)" after "the answer is"), and words such as "yes" where they are, where a
+    sentence begins with them, or as the alternative to one before ("yes or no", "yes if …, no otherwise").
     """
 
     def __init__(self, choices: Mapping[str, str]) -> None:
@@ -85,11 +88,13 @@ class Mentions:
         """The text with each mention as one character; ``is_answer``: it is meant as one, so that all labels count."""
         words = list(_WORD.finditer(text))
         lower = [word.group().lower() for word in words]
-        pieces, end, i = [], 0, 0
+        pieces: list[str] = []
+        end, i = 0, 0
         while i < len(words):
             length, places = self._name_at(text, words, lower, i)
-            if length == 1 and lower[i] in _SMALL_WORDS and not (is_answer or self._stands_out(text, words[i])):
-                places = set()
+            if length == 1 and lower[i] in _SMALL_WORDS and not is_answer:
+                is_other = bool(pieces) and _is_alternative(text, end, words[i])
+                places = places if is_other or self._stands_out(text, words[i]) else set()
             if not places and self._is_label(text, words[i], is_answer):
                 token = words[i].group()
                 found = self._symbols.get(token, self._symbols.get(token.upper()))
@@ -131,6 +136,13 @@ class Mentions:
             return True
         before = before.rstrip(" ([{\t-")
         return (not before or before[-1] in "\n.!?:)") and bool(_DELIMITED.match(text, word.end()))
+
+
+def _is_alternative(text: str, end: int, word: re.Match[str]) -> bool:
+    """Whether a word gives the other of two answers, the last mention having ended at ``end``."""
+    if _BREAK.search(text, end, word.start()):
+        return False
+    return bool(_OR_NEXT.fullmatch(text, end, word.start()) or _IF_NEXT.match(text, word.end()))
 
 
 def _name_words(text: str) -> tuple[str, ...]:

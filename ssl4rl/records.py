@@ -103,6 +103,8 @@ class Prediction(ReplyRecord):
     """A key of the item that is the same whatever the prompt shows; comparisons pair by it."""
     class_name: str = Field(alias="class")
     """The name of the right class."""
+    items: tuple[str, ...] = ()
+    """The example's ``source_items``, by which the statistics are clustered; none where a run did not record them."""
     choices: Mapping[str, str] = Field(default_factory=dict)
     """What may be answered, by label (in choices.json where all items share it)."""
     truncated: bool = False

@@ -106,6 +106,8 @@ OUTCOMES = [
     ("score_any_of", {"accepted": ["top left"], "choices": ["top left", "top right"]}, "Top–Left", "correct"),
     ("score_angle", {"degrees": 90, "step": 90}, "90 CCW", "correct"),
     ("score_angle", {"degrees": 90, "step": 90}, "$90^{\\circ}$", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "\\(90^\\circ\\)", "correct"),
+    ("score_angle", {"degrees": 90, "step": 90}, "90\\degree", "correct"),
     ("score_angle", {"degrees": 90, "step": 90}, "-90", "invalid"),
     ("score_cell", {"cell": [3, 1], "n": 3}, "Row 3, Col. 1", "correct"),
     ("score_cell", {"cell": [3, 1], "n": 3}, "[3][1]", "correct"),
@@ -199,6 +201,12 @@ DECORATIONS = [
     "${}$",
     "\\boxed{{{}}}",
     "$\\boxed{{\\text{{{}}}}}$",
+    "\\( {} \\)",
+    "\\[{}\\]",
+    "\\(\\boxed{{{}}}\\)",
+    "\\textit{{{}}}",
+    "\\fbox{{{}}}",
+    "~~{}~~",
 ]
 
 

@@ -121,6 +121,30 @@ def test_a_lenient_choice_does_not_depend_on_the_order_of_options(words):
     assert find_choice(reply, dict(reversed(CLASSES.items()))) == found
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I cannot determine whether the answer is yes or no.",
+        "It is not clear whether the answer is no or yes.",
+        "Please answer yes or no.",
+        "The answer is yes or no",
+        "Answer: Yes/No",
+        "Answer: no / yes",
+        "The answer is Yes if the papers are related and No if they are not.",
+        "The answer is yes, or no otherwise.",
+    ],
+)
+def test_both_answers_are_none(reply):
+    assert find_choice(reply, EDGE) is None
+
+
+def test_names_that_read_alike_are_what_the_strict_reading_takes_them_for():
+    choices = {"Crane": "Crane", "crane": "crane", "heron": "heron"}
+    assert score_any_of("<answer>crane</answer>", ["Crane"]).value == 1
+    assert lenient_score("<answer>crane</answer>", ["Crane"], choices).value == 1
+    assert lenient_score("<answer>heron</answer>", ["Crane"], choices).value == 0
+
+
 def test_lenient_scores_a_name_and_leaves_the_rest_unparsed():
     assert lenient_score("<answer>Theory</answer>", ["B"], CLASSES).value == 1
     assert lenient_score("<answer>Theory</answer>", ["A"], CLASSES).outcome is Outcome.WRONG
@@ -362,6 +386,8 @@ def test_real_replies_are_read(real_data):
         ("Yes-man", None),
         ("<think>No, wait. Option yes seems best so far, but let me check", None),
         ("<think>Hm.</think> Yes.", "yes"),
+        ("Yes, there is no reason to doubt it.", "yes"),
+        ("The answer is yes, no doubt.", "yes"),
     ],
 )
 def test_yes_and_no_set_off_from_what_follows(reply, answer):

@@ -10,7 +10,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.evaluation.plan import Plan
 from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranked_beside, tie_notes
 from ssl4rl.evaluation.recipe import EvalRecipe
-from ssl4rl.evaluation.scores import beside_model, per_question, score_labels
+from ssl4rl.evaluation.scores import beside_model, items_per_question, per_question, score_labels
 from ssl4rl.records import Prediction
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ def baselines_beside(
     """Each baseline's accuracy with its interval on the same items, and notes on what was left out."""
     if is_ranking(predictions):
         return _ranked(plan, predictions, ablated, say)
-    model = per_question(predictions)
-    rows = {name: beside_model(per_question(replies), model) for name, replies in ablated.items()}
+    model, items = per_question(predictions), items_per_question(predictions)
+    rows = {name: beside_model(per_question(replies), model, items) for name, replies in ablated.items()}
     if not plan.recipe.baselines or not plan.main.benchmark.has_answers:
         return rows, []
     from ssl4rl.evaluation.baselines.collect import baseline_answers
 
     baselines = baseline_answers(plan.main.benchmark, predictions, say, encoder)
     for name, labels in baselines.answers.items():
-        rows[name] = beside_model(score_labels(predictions, labels), model)
+        rows[name] = beside_model(score_labels(predictions, labels), model, items)
         if name in baselines.seconds:
             rows[name]["seconds"] = baselines.seconds[name]
     return rows, baselines.notes

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl4rl.errors import UserError
-from ssl4rl.evaluation.ranking import is_ranking, queries_of
 from ssl4rl.evaluation.scorable import check_scored, check_whole
-from ssl4rl.evaluation.scores import per_question, question_of
+from ssl4rl.evaluation.scores import items_per_question, per_question, question_of
 from ssl4rl.records import Prediction
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate, PairedDifference
@@ -67,18 +66,16 @@ def compare(first: Run, second: Run) -> Comparison:
     before, after = per_question([a for a, _ in pairs]), per_question([b for _, b in pairs])
     scores = [(score, after[question]) for question, score in before.items()]
     items = {a.item for a, _ in pairs}
-    # Both queries of an edge belong together.
-    rows = [a for a, _ in pairs]
-    edges = [[query.edge] for query in queries_of(rows)] if is_ranking(rows) else None
+    shared = list(items_per_question([a if a.items else b for a, b in pairs]).values())
     return Comparison(
         benchmark=benchmark,
         shared=len(scores),
         only_first=len(set(map(question_of, old)) - before.keys()),
         only_second=len(set(map(question_of, new)) - before.keys()),
         rows_left_out=sum(row.item not in items and question_of(row) in before for row in [*old, *new]),
-        first=Estimate.of([a for a, _ in scores], edges),
-        second=Estimate.of([b for _, b in scores], edges),
-        paired=PairedDifference.of([a.value for a, _ in scores], [b.value for _, b in scores], edges),
+        first=Estimate.of([a for a, _ in scores], shared),
+        second=Estimate.of([b for _, b in scores], shared),
+        paired=PairedDifference.of([a.value for a, _ in scores], [b.value for _, b in scores], shared),
         changed=[(a, b) for a, b in pairs if a.score != b.score],
         settings=_differing(_flat(first.config), _flat(second.config)),
     )

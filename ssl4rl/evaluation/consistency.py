@@ -9,12 +9,12 @@ from ssl4rl.evaluation.scores import (
     answered_class,
     beside_model,
     class_of_names,
+    items_of,
+    items_per_question,
     mean_and_interval,
     per_question,
-    question_of,
 )
 from ssl4rl.records import Prediction
-from ssl4rl.statistics import clustered
 
 
 def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
@@ -28,28 +28,27 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
     """
     first = {prediction.item: prediction for prediction in predictions}
     named = class_of_names(predictions)
-    usual = per_question(predictions)
+    usual, items = per_question(predictions), items_per_question(predictions)
     scores = {name: per_question(others) for name, others in restated.items()}
     forms = {}
     for name, others in restated.items():
         changed = [row for row in others if row.prompt != first[row.item].prompt]
-        score = beside_model(scores[name], usual)
+        score = beside_model(scores[name], usual, items)
         forms[name] = {
             "changed": len(changed),
             "agreement": _agreement(first, [changed], named) if changed else None,
             **{key: score[key] for key in ("accuracy", "low", "high", "n")},
             "model_minus_form": score["model_minus_baseline"],
         }
-    values = [
-        [usual[question].value, *(form[question].value for form in scores.values())]
-        for question in next(iter(scores.values()))
-    ]
+    asked = list(next(iter(scores.values())))
+    values = [[usual[question].value, *(form[question].value for form in scores.values())] for question in asked]
+    shared = [items[question] for question in asked]
     return {
         "n": len(values),
         "forms": forms,
         "agreement": _agreement(first, list(restated.values()), named),
-        "worst": mean_and_interval([min(one) for one in values]),
-        "best": mean_and_interval([max(one) for one in values]),
+        "worst": mean_and_interval([min(one) for one in values], shared),
+        "best": mean_and_interval([max(one) for one in values], shared),
     }
 
 
@@ -62,7 +61,7 @@ def _agreement(
         usual = first[row.item]
         answers.setdefault(row.item, {_meaning(usual, named)}).add(_meaning(row, named))
     values = [float(len(given) == 1 and None not in given) for given in answers.values()]
-    return mean_and_interval(values, clustered(values, [question_of(first[item]) for item in answers]))
+    return mean_and_interval(values, [items_of(first[item]) for item in answers])
 
 
 def _meaning(prediction: Prediction, named: Mapping[str, str]) -> str | None:

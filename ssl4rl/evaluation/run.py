@@ -310,6 +310,7 @@ def _prediction(
         "index": example.id.index,
         "item": example.meta["item"],
         "class_name": example.meta["class"],
+        "items": example.source_items,
     }
     if asked.samples > 1:
         record["sample"] = sample

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import pstdev
 from typing import Any
 
@@ -11,10 +11,9 @@ from ssl4rl import answers
 from ssl4rl.answers import Score, normalise
 from ssl4rl.evaluation.labels import balanced_accuracy, calibration, hallucinated
 from ssl4rl.evaluation.ranking import is_ranking, queries_of, ranking_scores
-from ssl4rl.intervals import interval
 from ssl4rl.lenient import lenient_score
 from ssl4rl.records import Prediction
-from ssl4rl.statistics import Estimate, PairedDifference, clustered
+from ssl4rl.statistics import Clusters, Estimate, PairedDifference
 
 MAX_CONFUSION = 60
 """Most classes for which a confusion matrix is written; with more it is null."""
@@ -45,6 +44,21 @@ def picked(prediction: Prediction) -> str | None:
 def question_of(prediction: Prediction) -> str:
     """The question that a prediction answers; several predictions may share one, its options in different orders."""
     return prediction.item if prediction.question is None else prediction.question
+
+
+def items_of(prediction: Prediction) -> tuple[str, ...]:
+    """The nodes, pair or images that a prediction is about; its question where they are not known (older runs)."""
+    return prediction.items or (question_of(prediction),)
+
+
+def items_per_question(predictions: Sequence[Prediction]) -> dict[str, set[str]]:
+    """What each question is about, by which its score is clustered; where candidates are ranked, the edge."""
+    if is_ranking(predictions):
+        return {query.name: {query.edge} for query in queries_of(predictions)}
+    items: dict[str, set[str]] = {}
+    for prediction in predictions:
+        items.setdefault(question_of(prediction), set()).update(items_of(prediction))
+    return items
 
 
 def worst(scores: Iterable[Score]) -> Score:
@@ -79,11 +93,10 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
     ``accuracy`` with its interval counts an unparsed or invalid reply as 0, ``accuracy_parsed`` leaves out the unparsed
     ones, and ``lenient`` reads the same replies leniently. Where several predictions belong to one question, ``n``
-    counts questions, and a question is right only if all its replies are; ``rows`` counts replies.
+    counts questions, and a question is right only if all its replies are; ``rows`` counts replies. Intervals are
+    clustered by the pair or the images that questions share.
 
-    ``hallucinated`` and ``calibration`` (None unless labels were scored by likelihood): see
-    :mod:`ssl4rl.evaluation.labels`.
-
+    ``hallucinated`` and ``calibration`` (None without likelihoods): :mod:`ssl4rl.evaluation.labels`.
     Questions with categories: see :func:`by_category`. For all others ``macro_f1`` and ``balanced_accuracy``, the mean
     recall, are means over the classes that occur as gold; an item with several right answers that got any of them
     counts for its own class. ``confusion`` has a row per gold class and a column per class, plus two for answers that
@@ -96,9 +109,9 @@ def scores(predictions: Sequence[Prediction]) -> dict[str, Any]:
     ``spread`` is the standard deviation of recall over the labels (RStd, Zheng et al. 2024): 0 if a model does equally
     well wherever the right option is.
     """
-    estimate = Estimate.of(list(per_question(predictions).values()))
-    edges = [[query.edge] for query in queries_of(predictions)] if is_ranking(predictions) else None
-    read_leniently = Estimate.of(list(per_question(predictions, lenient).values()), edges)
+    items = list(items_per_question(predictions).values())
+    estimate = Estimate.of(list(per_question(predictions).values()), items)
+    read_leniently = Estimate.of(list(per_question(predictions, lenient).values()), items)
     positions = _positions(predictions)
     found = {
         "n": estimate.n,
@@ -154,12 +167,14 @@ def unscored(predictions: Sequence[Prediction]) -> dict[str, Any]:
     }
 
 
-def beside_model(baseline: Mapping[str, Score], model: Mapping[str, Score]) -> dict[str, Any]:
-    """A baseline's accuracy, and by how much the model is better on the same questions."""
-    values = [score.value for score in baseline.values()]
-    paired = PairedDifference.of(values, [model[question].value for question in baseline])
+def beside_model(
+    baseline: Mapping[str, Score], model: Mapping[str, Score], items: Mapping[str, Collection[str]]
+) -> dict[str, Any]:
+    """A baseline's accuracy, and by how much the model is better on the same questions, which are about ``items``."""
+    values, shared = [score.value for score in baseline.values()], [items[question] for question in baseline]
+    paired = PairedDifference.of(values, [model[question].value for question in baseline], shared)
     gain = {"difference": paired.difference, "low": paired.low, "high": paired.high}
-    return {**mean_and_interval(values), "model_minus_baseline": gain}
+    return {**mean_and_interval(values, shared), "model_minus_baseline": gain}
 
 
 def _by_class(predictions: Sequence[Prediction]) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def by_category(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Scores of questions that have categories (MMBench's abilities, SEED-Bench's dimensions).
 
     ``readings`` has ``vanilla`` (the questions as they were written), ``row_mean`` (every row as if it were a question
-    of its own; the interval is clustered by question) and, where there are rotated rows, ``circular`` (a question is
+    of its own) and, where there are rotated rows, ``circular`` (a question is
     right only if all its rows are), which is then the ``accuracy``. A category's ``accuracy`` is read the same way.
     ``groups`` have the ``micro`` mean over their questions and the ``macro`` mean over their categories; ``macro`` is
     the mean over all categories and over all groups.
@@ -224,27 +239,30 @@ def by_category(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 def readings(predictions: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
     """``vanilla``, ``row_mean`` and (with rotated rows) ``circular``, each with accuracy, interval and n."""
-    written = [prediction.score for prediction in predictions if not prediction.rotated]
-    values = [prediction.score for prediction in predictions]
-    clusters = [question_of(prediction) for prediction in predictions]
-    by_name = {
-        "vanilla": mean_and_interval(written),
-        "row_mean": mean_and_interval(values, clustered(values, clusters)),
-    }
-    if len(written) < len(values):
-        by_name["circular"] = mean_and_interval([score.value for score in per_question(predictions).values()])
+    written = [prediction for prediction in predictions if not prediction.rotated]
+    by_name = {"vanilla": _of_rows(written), "row_mean": _of_rows(predictions)}
+    if len(written) < len(predictions):
+        by_name["circular"] = _of_questions(predictions)
     return by_name
 
 
-def mean_and_interval(values: Sequence[float], bounds: tuple[float, float] | None = None) -> dict[str, Any]:
-    """``accuracy``, ``low``, ``high`` and ``n`` of scores, for JSON; ``bounds`` replace the usual interval."""
-    low, high = bounds or interval(values)
+def mean_and_interval(values: Sequence[float], items: Sequence[Collection[str]]) -> dict[str, Any]:
+    """``accuracy``, ``low``, ``high`` and ``n`` of scores, for JSON; the interval is clustered by ``items``."""
+    low, high = Clusters(items).interval(values)
     return {"accuracy": _mean(values), "low": low, "high": high, "n": len(values)}
 
 
+def _of_rows(rows: Sequence[Prediction]) -> dict[str, Any]:
+    return mean_and_interval([row.score for row in rows], [items_of(row) for row in rows])
+
+
+def _of_questions(rows: Sequence[Prediction]) -> dict[str, Any]:
+    scores = [score.value for score in per_question(rows).values()]
+    return mean_and_interval(scores, list(items_per_question(rows).values()))
+
+
 def _category(rows: Sequence[Prediction]) -> dict[str, Any]:
-    values = [score.value for score in per_question(rows).values()]
-    return {**mean_and_interval(values), "row_mean": _mean([row.score for row in rows])}
+    return {**_of_questions(rows), "row_mean": _mean([row.score for row in rows])}
 
 
 def _split(predictions: Sequence[Prediction], *fields: str) -> dict[tuple[str, ...], list[Prediction]]:

@@ -23,7 +23,7 @@ from ssl4rl.inference.engines import Reply
 from ssl4rl.intervals import wilson
 from ssl4rl.report.page import make_report
 from ssl4rl.runs import open_run
-from ssl4rl.statistics import clustered
+from ssl4rl.statistics import Clusters
 
 KNOWN = {"Knows?": "bee", "Guesses?": "A", "Half?": "B", "Wrong?": "cow"}
 """What the scripted model says to each question: the letter, or the letter of that option."""
@@ -269,16 +269,17 @@ def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
 
 
 def test_a_clustered_interval():
+    def clustered(values, clusters):
+        return Clusters([[cluster] for cluster in clusters]).interval(values)
+
     values, clusters = [1, 0, 1, 1, 0, 0], list(range(6))
-    # Clusters of one: Wilson's, but for the factor n / (n - 1).
-    effective = 5
-    assert clustered(values, clusters) == pytest.approx(wilson(3 / 6 * effective, effective))
-    # Every value three times over in its cluster is worth no more than once.
-    assert clustered(values * 3, clusters * 3) == pytest.approx(wilson(3 / 6 * effective, effective))
+    assert clustered(values, clusters) == wilson(3, 6)
+    # Every value three times over in its cluster is worth no more than once (n / (n - 1), as the clusters are few).
+    assert clustered(values * 3, clusters * 3) == pytest.approx(wilson(3 / 6 * 5, 5))
     # Clusters that are alike, each half right: at most all rows count, and of few clusters no more than there are.
     assert clustered([1, 0] * 6, [i // 2 for i in range(12)]) == pytest.approx(wilson(3, 6))
     assert clustered([1, 0] * 30, [i // 2 for i in range(60)]) == pytest.approx(wilson(30, 60))
-    assert clustered([1] * 8, [0, 0, 0, 0, 1, 1, 1, 1]) == wilson(2, 2) and clustered([], []) == (0.0, 1.0)
+    assert clustered([1] * 8, [0, 0, 0, 0, 1, 1, 1, 1]) == wilson(2, 2)
 
 
 def test_the_suite(real_data, tmp_path, monkeypatch):
