@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 __all__ = ["FUNCTIONS", "Outcome", "Score", "Scoring", "score"]
@@ -179,6 +180,17 @@ def _listed(answer: str, allowed: Collection[str]) -> list[str]:
 def words(text: str) -> list[str]:
     """Lower-case word tokens, for F1."""
     return re.findall(r"\w+", unicodedata.normalize("NFC", text).lower())
+
+
+def first_words(text: str, most: int) -> str:
+    """The beginning of a text with at most that many of the words that :func:`words` counts.
+
+    >>> first_words("A tree-like net, drawn.", 3)
+    'A tree-like'
+    """
+    composed = unicodedata.normalize("NFC", text)
+    found = list(islice(re.finditer(r"\w+", composed), most + 1))
+    return composed[: found[most - 1].end()] if len(found) > most else text
 
 
 def token_f1(answer: str, gold: str, max_words: int) -> float:

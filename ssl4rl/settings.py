@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
 from ssl4rl.errors import LONGEST_QUOTE, UserError
 
@@ -20,6 +20,22 @@ IN_WORDS = {
     "model_type": "keys and values belong here, such as {key: value}",
 }
 """What YAML calls what pydantic has Python's names for, by its type of error."""
+
+
+class Numeric(BaseModel):
+    """Base of settings: yes and no are refused for a number, where pydantic takes them for 1 and 0."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_boolean(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and _is_numeric(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("a number belongs here")
+        return value
+
+
+def _is_numeric(annotation: Any) -> bool:
+    kinds = {annotation, *get_args(annotation)}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 class _Loader(yaml.SafeLoader):

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from ssl4rl import answers
 from ssl4rl.answers import Score
@@ -25,7 +25,7 @@ from ssl4rl.errors import NotApplicable, UserError, quoted, unknown
 from ssl4rl.example import Example, ExampleId, task_label
 from ssl4rl.prompts import reply_form
 from ssl4rl.rng import seeded_rng
-from ssl4rl.settings import first_invalid
+from ssl4rl.settings import Numeric, first_invalid
 from ssl4rl.source import SPLITS, Source, SourceKind
 
 MAX_DRAWS = 200
@@ -37,7 +37,7 @@ MOST_REASONS = 3
 """How many reasons for drawing again are listed, the commonest first."""
 
 
-class Knobs(BaseModel):
+class Knobs(Numeric):
     """Base of every task's settings: frozen, and an unknown or ill-typed one is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)

@@ -249,7 +249,11 @@ AblateOption = Annotated[
 ]
 TasksOption = Annotated[
     list[str] | None,
-    typer.Option("--task", help="A task; several make a mixture.", autocompletion=complete_task),
+    typer.Option(
+        "--task",
+        help="A task; several make a mixture. Without it and --config: link, or rotation of images.",
+        autocompletion=complete_task,
+    ),
 ]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A folder or a hub name; the embedded one by default.")

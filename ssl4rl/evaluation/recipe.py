@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ssl4rl.errors import UserError, quoted, unknown
 from ssl4rl.inference.engines import Sampling, is_address
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import BENCHMARKS
 from ssl4rl.runs import Run
-from ssl4rl.settings import first_invalid
+from ssl4rl.settings import Numeric, first_invalid
 from ssl4rl.source import SourceKind
 
 PAPER_LEVEL = "paper"
@@ -23,7 +23,7 @@ MODEL_SETTINGS = ("min_pixels", "max_pixels", "chat_template_kwargs")
 """What decides how a model is asked, in training and here alike; a recipe of training has them under ``model``."""
 
 
-class EvalRecipe(BaseModel):
+class EvalRecipe(Numeric):
     """Everything that decides an evaluation's numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -35,7 +35,7 @@ class EvalRecipe(BaseModel):
     """A registered name, a folder or a file; null is the benchmark's embedded one."""
     level: str | None = None
     """How it is asked; ``paper`` also samples replies as the paper does."""
-    knobs: dict[str, Any] = {}
+    knobs: dict[str, Any] = Field(default_factory=dict)
     """Knobs that differ from the level's."""
     max_broken: float = Field(0.01, ge=0, le=1)
     """Most of the images of a dataset that may be broken, as a share: they are listed and passed over."""
@@ -46,7 +46,7 @@ class EvalRecipe(BaseModel):
     engine: str = "auto"
     """``vllm``, ``transformers``, one of your own, the URL of an OpenAI-compatible server, or ``auto``: vLLM if it is
     installed and there is a GPU, else transformers."""
-    chat_template_kwargs: dict[str, Any] = {}
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the model's chat template, such as ``enable_thinking: false``."""
     min_pixels: int | None = Field(None, ge=1)
     """Images with fewer pixels are scaled up before the model gets them, as ``model.min_pixels`` does in training."""

@@ -250,7 +250,7 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             NotApplicable: if the graph has none, or some that could not be told apart.
         """
         if self.source.relations is None:
-            raise NotApplicable(f"graph {self.source.name} has no relations; ask about edges instead")
+            raise NotApplicable(f"graph {self.source.name} has no relations, which {self.label} asks about")
         if wrong := same_names(self.source.relation_names):
             raise NotApplicable(f"relations of graph {self.source.name} cannot be options: {wrong}; rename one of them")
         return self.source.relations

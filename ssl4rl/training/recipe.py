@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ssl4rl.errors import unknown
 from ssl4rl.inference.engines import check_engine_name
 from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import REWARDS
+from ssl4rl.settings import Numeric
 
 # For `tiny` on the embedded graph, on two cores: many prompts per step matter more there than the learning rate, and
 # a single micro-batch keeps every group together. The names are trl.GRPOConfig's.
@@ -71,7 +72,7 @@ CONTROLS = ("format", "incorrect", "majority", "random")
 """Rewards that do not know what is right: what a run gains on them is not due to the task."""
 
 
-class Section(BaseModel):
+class Section(Numeric):
     """Base of every part of a recipe: an unknown key is refused, and docstrings describe the fields."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_assignment=True)

@@ -17,7 +17,7 @@ TASKS = ("rotation", "jigsaw", "contrastive", "position", "link", "neighbor", "a
 
 @pytest.fixture(scope="session")
 def everything() -> AnyTask:
-    """Every task of graphs and images, the answer alone asked for in one of them."""
+    """The paper's tasks on graphs and images, the answer alone asked for in one of them."""
     return ssl4rl.mix([*map(ssl4rl.task, TASKS), ssl4rl.task("link", level="easy", reasoning=False)])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.training.checks import BatchPlan, check, plan_batches
 from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe
@@ -279,6 +280,15 @@ def test_packages_that_are_missing_are_found_before_the_model_is_loaded(monkeypa
         with pytest.raises(UserError, match=re.escape(message)):
             checks.check(load_recipe(overrides=[setting]))
     checks.check(load_recipe())
+
+
+@pytest.mark.parametrize("setting", ["refill=yes", "heldout.examples=true", "reward.format=on"])
+def test_yes_is_no_number(setting: str) -> None:
+    with pytest.raises(UserError, match="a number belongs here"):
+        check(load_recipe(overrides=[setting]))
+    assert load_recipe(overrides=["scale_updates=no", "max_broken=0"]).scale_updates is False
+    with pytest.raises(UserError, match="a number belongs here"):
+        ssl4rl.task("link", num_hops=True)
 
 
 @pytest.mark.parametrize("setting", ["reward.kind=majority", "reward.kind=random", "difficulty=adaptive"])

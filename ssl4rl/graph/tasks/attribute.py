@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring, extract, words
+from ssl4rl.answers import Scoring, extract, first_words, words
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
@@ -67,7 +67,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
     """Which description belongs to which hidden node? Scored by the share of hidden nodes matched (or token F1)."""
 
     name: ClassVar[str] = "attribute"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     knobs_type = AttributeKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"num_near": 0},
@@ -83,6 +83,11 @@ class Attribute(CandidateTask[AttributeKnobs]):
         {"level": "medium", "num_candidates": 6},
         {"level": "hard"},
     )
+
+    @property
+    def unchanged_since(self) -> int:
+        # Version 4: the right answer has no more words than a reply may. A subclass that raises its own changes all.
+        return self.version if self.knobs.answer == "generate" else self.version - 1
 
     @property
     def num_slots(self) -> int:
@@ -234,5 +239,6 @@ class Attribute(CandidateTask[AttributeKnobs]):
         return extract(text if not self.knobs.reasoning else f"<answer>{text}</answer>", bare=True) == text.strip()
 
     def _beginning(self, node: int) -> str:
-        """As much of a node's text as can count."""
-        return read_head(self.source.texts[node], 8 * self.knobs.max_words).text.removesuffix(" …")
+        """As much of a node's text as can count, which is what a reply may have."""
+        head = read_head(self.source.texts[node], 8 * self.knobs.max_words).text.removesuffix(" …")
+        return first_words(head, self.knobs.max_words)

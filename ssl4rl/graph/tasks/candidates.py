@@ -34,7 +34,7 @@ class CandidateKnobs(ContextKnobs):
     """What tasks with candidates add to the context."""
 
     num_candidates: int = Field(4, ge=2, le=len(OPTION_LETTERS))
-    """Texts to choose from, the right ones among them."""
+    """Options to choose from, the right ones among them."""
     num_near: int = Field(len(OPTION_LETTERS), ge=0, le=len(OPTION_LETTERS))
     """Wrong candidates drawn from two hops away (as many as there are, at most), three where edges join two sides. None
     or all, by default: were some of them near, the right one would be among those that are like each other."""

@@ -48,7 +48,7 @@ class PositionKnobs(VisionKnobs):
 
 
 class Position(VisionTask[PositionKnobs]):
-    """In which cell of an n×n grid does the piece belong? All cells are as likely."""
+    """In which cell of an n×n grid does the piece belong? All cells are equally likely."""
 
     name: ClassVar[str] = "position"
     version: ClassVar[int] = 3

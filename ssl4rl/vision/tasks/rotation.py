@@ -48,7 +48,7 @@ class RotationKnobs(VisionKnobs):
 
 
 class Rotation(VisionTask[RotationKnobs]):
-    """By how many degrees was the image turned counter-clockwise? All multiples of ``step`` are as likely."""
+    """By how many degrees was the image turned counter-clockwise? All multiples of the knob step are equally likely."""
 
     name: ClassVar[str] = "rotation"
     version: ClassVar[int] = 2

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ssl4rl.answers import words
 from ssl4rl.benchmarks import accepted_answers
 from ssl4rl.data.graphs.citations import citation_graph, default_graph
 from ssl4rl.errors import NotApplicable, UserError
@@ -157,6 +158,8 @@ def test_attribute_hides_nodes_of_its_split_and_offers_their_texts_once():
 
 def test_attribute_generate_pays_what_a_constant_cannot_earn():
     task = Attribute(default_graph(), level="generate")
+    short = Attribute(default_graph(), level="generate", knobs={"max_words": 4})
+    assert {len(words(short.example(index).gold)) for index in range(20)} == {4}
     examples = [task.example(i) for i in range(300)]
     assert all(task.score(f"<answer>{e.gold}</answer>", e).value == 1 for e in examples)
     for constant in ("and of", "and", "of and in for history theory survey", default_graph().texts[0]):
