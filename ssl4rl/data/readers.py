@@ -42,7 +42,8 @@ def open_table(path: Path, problems: Problems) -> Table:
     """
     before = len(problems.messages)
     columns, rows = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}[path.suffix.lower()](path, problems)
-    table = Table(path, columns, ())
+    named = list(filter(None, columns))
+    table = Table(path, named, (), unnamed=len(columns) - len(named))
     table.rows = _some(table, rows(table, problems), problems, before)
     return table
 
@@ -104,6 +105,7 @@ def _csv(path: Path, problems: Problems) -> tuple[list[str], Any]:
                 problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}{hint}")
                 continue
             record = dict(zip(columns, map(present, cells), strict=True))
+            record.pop("", None)
             bad = [name for name, cell in record.items() if _undecodable(cell)] if suspect else []
             for name in bad:
                 problems.add(_not_utf8(path, row, name, record[name]))
@@ -143,9 +145,9 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
         for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             if separator in columns[0]:
                 raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
-    repeated = first_repeated(columns)
+    repeated = first_repeated(filter(None, columns))
     if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}")
+        raise UserError(f"{path}: two columns are named {repeated!r}; rename one, or remove it")
     return columns
 
 
@@ -195,9 +197,9 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
         stated = pyarrow.parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
-    repeated = first_repeated(columns)
+    repeated = first_repeated(filter(None, columns))
     if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}")
+        raise UserError(f"{path}: two columns are named {repeated!r}; rename one, or remove it")
     if stated > MOST_ROWS + path.stat().st_size:
         raise UserError(f"{path} states {stated:,} rows, more than a file of its size has")
 
@@ -249,6 +251,8 @@ def _as_text(table: Table, records: Iterator[tuple[int, dict[str, Any]]], proble
     for row, record in records:
         cells, bad = {}, False
         for key, value in record.items():
+            if not key:
+                continue
             text = cell_text(value)
             if text is not None:
                 cells[key] = text

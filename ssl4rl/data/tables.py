@@ -70,8 +70,11 @@ def plain_column(column: str) -> str:
     return f":{kind}" if kind in ("id", "start_id", "end_id", "type", "label") else column.strip().lower()
 
 
+UNNAMED = "(unnamed)"
+"""What messages call a column without a name, such as the row numbers that pandas writes."""
+
 Row = tuple[int, dict[str, str]]
-"""The number of a row in its file (1-based), and its cells as text, by column."""
+"""The number of a row in its file (1-based), and its cells as text, by column; of a column without a name, none."""
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Table:
 
     path: Path | str
     columns: list[str]
+    """Those that have a name: ``""`` is no column, wherever one is looked up."""
     rows: Iterable[Row]
     """Those of a file that was opened (:func:`ssl4rl.data.readers.open_table`) can be iterated over once."""
     unreadable: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
@@ -94,6 +98,13 @@ class Table:
     """The columns that were asked for."""
     found: int = 0
     """How many rows the file has, those that cannot be read included."""
+    unnamed: int = 0
+    """How many more columns there are, which have no name and are not read."""
+
+    @property
+    def every_column(self) -> list[str]:
+        """The columns for messages, those without a name last."""
+        return [*self.columns, *[UNNAMED] * self.unnamed]
 
     def place(self, row: int, column: str = "") -> str:
         """Where a cell is, for messages."""
@@ -121,8 +132,8 @@ class Table:
 
     def tally_columns(self, noun: str = "columns") -> Tally:
         """How many columns there are, and which of them nobody asked for."""
-        columns, place = [column for column in self.columns if column], Path(self.path).name
-        return Tally.of_named(f"{noun} of {place}", columns, self.used, f"unused {noun} of {place}")
+        place = Path(self.path).name
+        return Tally.of_named(f"{noun} of {place}", self.every_column, self.used, f"unused {noun} of {place}")
 
     def tally_rows(self, read: int) -> Tally:
         """How many rows there are, of which ``read`` were used."""
@@ -142,7 +153,7 @@ class Table:
         near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.7)
         hint = f"did you mean {quoted(by_lower[near[0]])}? " if near else ""
         raise UserError(
-            f"{self.path}: there is no column {quoted(column)}; {hint}its columns are {listed(self.columns)}"
+            f"{self.path}: there is no column {quoted(column)}; {hint}its columns are {listed(self.every_column)}"
             + (f" (set `{key}:` in dataset.yaml to the right one)" if key else "")
         )
 
@@ -190,11 +201,13 @@ def table_of(
         names |= dict.fromkeys(record)
         cells = {}
         for key, value in record.items():
+            if not key:
+                continue
             cell = cell_text(value)
             if cell is None:
                 table.unreadable.setdefault(key, []).append((row, type(value).__name__))
             else:
                 cells[key] = cell
         rows.append((row, cells))
-    table.columns, table.found = list(names), len(rows)
+    table.columns, table.found, table.unnamed = list(filter(None, names)), len(rows), int("" in names)
     return table

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from html.entities import html5
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,29 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f\x90\x9b-\x9f]")
 """Characters that mean nothing in a text and something to a terminal."""
 
 
+_ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
+"""An entity as HTML closes it. Some old names also count without a semicolon, but so stand the parameters of a URL."""
+
+
 def clean(text: str) -> str:
     """The text as one line of valid UTF-8, with HTML entities decoded and every run of white space made one space.
 
-    Control characters count as white space.
+    Control characters count as white space. Entities end with a semicolon; without one, they are text.
+
+    >>> clean("R&amp;D &#8212; ?a=0&section=2&copy=1")
+    'R&D — ?a=0&section=2&copy=1'
     """
     if not text:
         return ""
     if "&" in text:
-        text = html.unescape(text)
+        text = _ENTITY.sub(_decoded, text)
     return " ".join(_CONTROL.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).split())
+
+
+def _decoded(entity: re.Match[str]) -> str:
+    """The characters that an entity stands for; itself if there is none of its name."""
+    name = entity[1]
+    return html.unescape(entity[0]) if name.startswith("#") else html5.get(f"{name};", entity[0])
 
 
 def present(cell: str) -> str:

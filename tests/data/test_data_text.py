@@ -13,6 +13,10 @@ from ssl4rl.data.text import clean, freebase_relations, indexed, readable, sente
         ("\ud83d half a pair", "? half a pair"),
         ("nul\x00byte", "nul byte"),
         ("", ""),
+        ("?a=0&section=2&copy=1&lt=3 of List&lt;String&gt;", "?a=0&section=2&copy=1&lt=3 of List<String>"),
+        ("&#8212; &#x41; &hellip; &NotEqualTilde;", "— A … ≂̸"),
+        ("&#65 &copyright; &nothing; & ; a &;", "&#65 &copyright; &nothing; & ; a &;"),
+        ("&amp;lt;", "&lt;"),
     ],
 )
 def test_clean(raw: str, expected: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ def networkx_graph(
 ) -> TextAttributedGraph:
     """The graph; ``settings`` are those of dataset.yaml.
 
-    Texts as keys of parallel edges are relations, unless ``keyed`` says that they are mere ids.
+    Texts as keys of parallel edges are relations, unless ``keyed`` says that they are mere ids. What lacks an attribute
+    has the default that ``source.graph`` holds for it under ``node_default`` or ``edge_default``, where NetworkX puts
+    those of files.
 
     Raises:
         UserError: if no node has a text, two nodes have the same key as text, or only some edges have a relation.
@@ -33,10 +36,11 @@ def networkx_graph(
     if len(set(ids)) != len(ids):
         repeated = next(node for node in ids if ids.count(node) > 1)
         raise UserError(f"{place}: two nodes are both called {repeated!r} when written as text")
+    defaults = _defaults(source, "node_default")
     nodes = table_of(
         place,
         [
-            (row, {NODE: node, **source.nodes[key]})
+            (row, {NODE: node, **defaults, **source.nodes[key]})
             for row, (node, key) in enumerate(zip(ids, source.nodes, strict=True))
         ],
         row_names=[f"node {node!r}" for node in source.nodes],
@@ -57,7 +61,7 @@ def networkx_graph(
     attributes = [
         Tally.of_named(
             f"attributes of {noun}",
-            [column for column in table.columns if column not in (NODE, HEAD, TAIL, RELATION)],
+            [column for column in table.every_column if column not in (NODE, HEAD, TAIL, RELATION)],
             table.used,
             f"unused attributes of {noun}",
         )
@@ -67,14 +71,21 @@ def networkx_graph(
     return replace(graph, reading=[*attributes, replace(graph.reading[0], what="nodes"), *graph.reading[2:]])
 
 
+def _defaults(source: networkx.Graph[Any], key: str) -> Mapping[str, Any]:
+    defaults = source.graph.get(key)
+    return defaults if isinstance(defaults, Mapping) else {}
+
+
 def _edges(source: networkx.Graph[Any], place: str, keyed_by_relation: bool) -> tuple[Table, str]:
     """The table of edges, and the column of their relations, ``""`` if they have none."""
     if source.is_multigraph():
         keyed: list[Any] = list(source.edges(keys=True, data=True))
     else:
         keyed = [(head, tail, None, attributes) for head, tail, attributes in source.edges(data=True)]
+    defaults = _defaults(source, "edge_default")
     records = [
-        (row, {HEAD: str(head), TAIL: str(tail), **attributes}) for row, (head, tail, _, attributes) in enumerate(keyed)
+        (row, {HEAD: str(head), TAIL: str(tail), **defaults, **attributes})
+        for row, (head, tail, _, attributes) in enumerate(keyed)
     ]
     table = table_of(place, records, row_names=[f"the edge {head!r} to {tail!r}" for head, tail, *_ in keyed])
     relation = table.find(*RELATIONS)

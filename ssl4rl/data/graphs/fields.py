@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl4rl.data.graphs.splits import check_number, disjoint, mask_of
-from ssl4rl.data.tables import SPLIT_NAMES
+from ssl4rl.data.graphs.field_splits import splits_of
 from ssl4rl.data.text import class_name, class_names, clean, indexed, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -116,7 +115,7 @@ def graph_from_fields(
     kinds = _codes(fields, "node_type", count, "nodes")
     if kinds is not None:
         rest |= {"kinds": kinds, "kind_names": _names(fields, "node_type_names", kinds, "kind")}
-    splits, counts = _splits(fields, count, mask)
+    splits, counts = splits_of(fields, count, mask)
     if splits:
         rest["node_splits"] = splits
     edge_texts = fields.get("edge_texts")
@@ -279,72 +278,3 @@ def _class_names(fields: Fields, named: Mapping[str, Sequence[Any]], labels: Int
         else:
             return [name_of.get(code, f"class {code}") for code in range(classes)]
     raise fields.error(problems[0])
-
-
-def _splits(fields: Fields, count: int, number: int | None) -> tuple[dict[str, IntArray], dict[str, int]]:
-    """The nodes of each split, from masks or from lists of nodes, and how many masks there are if there are several."""
-    columns: dict[str, NDArray[np.bool_]] = {}
-    named = [(mask, field) for field in fields.all if isinstance(field, str) and (mask := mask_of(field)) is not None]
-    for (split, _), field in sorted(named, key=lambda each: each[0][1]):
-        fields.used.add(field)
-        rows = _mask(fields, field, count)
-        columns[split] = np.concatenate([columns[split], rows]) if split in columns else rows
-    if not columns:
-        columns = {split: nodes[None] for split, nodes in _listed(fields, count).items()}
-    if not columns:
-        if number is not None:
-            check_number(number, [], fields.place)
-        return {}, {}
-    several = max(len(rows) for rows in columns.values())
-    for split, rows in columns.items():
-        if len(rows) not in (1, several):
-            raise fields.error(f"there are {len(rows)} masks of {split}, but {several} of another split")
-    # Masks that are fields of their own have the numbers of their names, which may begin with 1.
-    said = sorted({number for (_, number), _ in named})
-    numbers = said if len(said) == several else list(range(several))
-    chosen = numbers[0] if number is None else number
-    check_number(chosen, numbers, fields.place)
-    masks = {split: rows[numbers.index(chosen) if len(rows) > 1 else 0] for split, rows in columns.items()}
-    return disjoint(masks, fields.place), {"masks": several, "mask": chosen} if several > 1 else {}
-
-
-def _mask(fields: Fields, field: str, count: int) -> NDArray[np.bool_]:
-    """[C, N], from a mask [N], [N, C], or a list of C masks."""
-    value = fields.all[field]
-    rows = [fields.array(field, each) for each in value] if isinstance(value, list) else value
-    mask = fields.array(field, rows)
-    if mask.dtype.kind not in "biuf":
-        raise fields.error(f"{field} holds something that is neither true nor false")
-    shape = mask.shape
-    if mask.ndim == 1:
-        mask = mask[None]
-    elif mask.ndim == 2 and mask.shape[1] != count:
-        mask = mask.T
-    if mask.ndim != 2 or mask.shape[1] != count or not len(mask):
-        raise fields.error(f"{field} is {list(shape)} for {count} nodes")
-    return mask.astype(bool)
-
-
-def _listed(fields: Fields, count: int) -> dict[str, NDArray[np.bool_]]:
-    """A mask [N] of each split that is given as a list of nodes: ``train_idx``, or ``split_idx["train"]`` as in OGB."""
-    given: dict[str, Any] = {}
-    together = fields.get("split_idx", "splits")
-    for word, split in SPLIT_NAMES.items():
-        nodes = fields.get(*(f"{word}_{end}" for end in ("idx", "index", "indices", "id", "ids", "nodes")))
-        if nodes is None and isinstance(together, Mapping):
-            nodes = together.get(word)
-        if nodes is not None:
-            given[split] = nodes
-    masks = {}
-    for split, nodes in given.items():
-        numbers = fields.array(f"the list of nodes of {split}", nodes)
-        if numbers.dtype.kind == "b" and numbers.size == count:
-            masks[split] = numbers.reshape(-1)
-            continue
-        numbers = fields.whole(f"the list of nodes of {split}", nodes).reshape(-1)
-        unknown = numbers[(numbers < 0) | (numbers >= count)]
-        if len(unknown):
-            raise fields.error(f"the nodes of {split} include {unknown[0]}, but nodes are 0 to {count - 1}")
-        masks[split] = np.zeros(count, dtype=bool)
-        masks[split][numbers] = True
-    return masks

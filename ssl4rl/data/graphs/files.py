@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from ssl4rl.data.graphs.attributes import networkx_graph
 from ssl4rl.data.graphs.fields import Fields, graph_from_fields
+from ssl4rl.data.graphs.graph_xml import Declared, read_declared
 from ssl4rl.data.graphs.hetero import is_hetero, one_kind
 from ssl4rl.data.graphs.pt import read_pt
 from ssl4rl.data.graphs.rows import ID, graph_of
 from ssl4rl.data.graphs.settings import KEYS, MEANING, meanings, read_settings
 from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import Problems, plain_column, table_of
-from ssl4rl.errors import UserError, listed, quoted
+from ssl4rl.errors import UserError, listed
 from ssl4rl.graph.graph import TextAttributedGraph
 
 NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
@@ -79,39 +79,20 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
     except Exception as error:  # each reader raises errors of its own and of the parser beneath it
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from error
-    if path.suffix.lower() != ".gml":
-        _check_xml(path)
+    declared = Declared() if path.suffix.lower() == ".gml" else read_declared(path)
+    source.graph |= {f"{kind}_default": values for kind, values in declared.defaults.items()}
     if not source.number_of_edges():
         raise UserError(f"{path} has no edges; every graph task needs edges between two nodes")
     if path.suffix.lower() == ".gexf":
         # GEXF calls a node's name its label, whereas `label` is a class here.
-        for attributes in source.nodes.values():
-            if "label" in attributes and "label" not in settings.values():
+        classes = declared.labels or "label" in declared.defaults["node"]
+        for node, attributes in source.nodes.items():
+            if "label" in attributes and (classes or "label" not in settings.values()):
                 attributes.setdefault("title", attributes.pop("label"))
+            if node in declared.labels:
+                attributes["label"] = declared.labels[node]
     # GraphML and GEXF number their edges, and NetworkX takes that for keys once two are parallel.
     return networkx_graph(source, name, settings, str(path), keyed=path.suffix.lower() == ".gml")
-
-
-def _check_xml(path: Path) -> None:
-    """Refuses what NetworkX passes over or makes up in GraphML and GEXF that it has read.
-
-    Raises:
-        UserError: for several graphs, of which it reads one, and for edges of nodes that are not there, which it adds.
-    """
-    graphs, nodes, ends = 0, set(), set()
-    for _, element in ElementTree.iterparse(path, events=("start",)):
-        match element.tag.rpartition("}")[2]:
-            case "graph":
-                graphs += 1
-            case "node":
-                nodes.add(element.get("id"))
-            case "edge":
-                ends |= {element.get("source"), element.get("target")}
-        element.clear()
-    if graphs > 1:
-        raise UserError(f"{path} holds {graphs:,} graphs, one beside or within another; keep one in a file")
-    if unknown := sorted(map(str, ends - nodes)):
-        raise UserError(f"{path}: an edge joins {quoted(unknown[0])}, and no node has that id")
 
 
 def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:
@@ -121,7 +102,7 @@ def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAtt
     column = nodes.find(*NEIGHBOURS)
     identity = settings.get("id") or nodes.find(*ID)
     if not identity:
-        raise UserError(f"{path}: there is no column 'node_id'; its columns are {listed(nodes.columns)}")
+        raise UserError(f"{path}: there is no column 'node_id'; its columns are {listed(nodes.every_column)}")
     records: list[tuple[int, dict[str, Any]]] = []
     for row, cells in nodes.rows:
         for neighbour in _list(cells.get(column, ""), nodes.place(row, column)):

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl4rl.data.graphs.settings import MEANING_WITHOUT_MASKS, meanings, read_settings
-from ssl4rl.data.graphs.splits import disjoint
+from ssl4rl.data.graphs.splits import disjoint, keep_one
 from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.tables import SPLIT_NAMES
 from ssl4rl.data.text import clean, indexed, present, sentences
@@ -103,9 +104,13 @@ def _splits(folder: Path, count: int) -> dict[str, IntArray]:
         return {}
     if len(ways) > 1:
         raise UserError(f"{folder}/split holds {' and '.join(way.name for way in ways)}; keep the one to use")
-    masks = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
+    file_of: dict[str, str] = {}
     for word, split in SPLIT_NAMES.items():
         for path in _places(ways[0], f"{word}.csv"):
+            if split in file_of:
+                raise keep_one(file_of[split], path.name, split, str(ways[0]))
+            file_of[split] = path.name
             nodes = _numbers(path, 1).astype(np.int64)
             if len(nodes) and (nodes.min() < 0 or nodes.max() >= count):
                 raise UserError(f"{path}: it names a node beyond 0 to {count - 1}")

@@ -254,8 +254,8 @@ def _text_rule(table: Table, setting: str | None, gaps: Counter[str]) -> Callabl
     if title:
         table.used.add(title)
         body = table.find(*BODIES)
-        return lambda cells: sentences(cells.get(title, ""), cells.get(body, ""))
+        return lambda cells: sentences(cells.get(title, ""), cells.get(body, "") if body else "")
     raise UserError(
-        f"{table.path}: there is no column 'text' or 'title'; its columns are {listed(table.columns)} "
+        f"{table.path}: there is no column 'text' or 'title'; its columns are {listed(table.every_column)} "
         '(set `text:` in dataset.yaml to a column, or to a template such as "{name}. {notes}")'
     )

@@ -32,19 +32,28 @@ def mask_of(field: str) -> tuple[str, int] | None:
     return SPLIT_NAMES[match[1]], int(match[2] or 0)
 
 
+def keep_one(first: str, second: str, split: str, place: str) -> UserError:
+    """The error that two fields, columns or files say which the members of one split are."""
+    return UserError(f"{place}: {first} and {second} both mean {split}; keep one")
+
+
 def chosen_columns(columns: Sequence[str], number: int | None, place: str) -> tuple[dict[str, str], list[int]]:
     """The column of each split among those that hold masks, and the numbers that there are.
 
     ``number`` picks one of several; by default the first. A split with a single mask goes with every number.
 
     Raises:
-        UserError: if there is no mask of that number.
+        UserError: if there is no mask of that number, or two columns are the same mask.
     """
     found: dict[str, dict[int, str]] = {}
     for column in columns:
         mask = mask_of(column)
-        if mask is not None:
-            found.setdefault(mask[0], {})[mask[1]] = column
+        if mask is None:
+            continue
+        split, its_number = mask
+        if its_number in found.setdefault(split, {}):
+            raise keep_one(found[split][its_number], column, split, place)
+        found[split][its_number] = column
     numbers = sorted({each for masks in found.values() if len(masks) > 1 for each in masks})
     if number is not None:
         check_number(number, numbers or ([0] if found else []), place)

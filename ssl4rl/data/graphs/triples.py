@@ -15,30 +15,40 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from ssl4rl.data.graphs.rows import BODIES, ENDS, ID, RELATIONS, TITLES
 from ssl4rl.data.graphs.settings import MEANING_WITHOUT_MASKS, meanings, read_settings
+from ssl4rl.data.graphs.splits import keep_one
+from ssl4rl.data.tables import plain_column
 from ssl4rl.data.text import clean, present, readable
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, listed
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.source import SPLITS
 from ssl4rl.tally import Tally, of_folder
 
 PARTS = {"train": ("train",), "val": ("valid", "val", "dev"), "test": ("test",)}
-"""Names of the files of each split, without their ending; the first one that exists is read."""
+"""Names of the file of each split, without its ending."""
 
 ENDINGS = (".txt", ".tsv")
 
 ENTITY_TEXTS = ("entity2textlong.txt", "entity2text.txt")
 RELATION_TEXTS = ("relation2text.txt",)
 
+HEADERS = {(head, relation, tail) for head, tail in ENDS for relation in RELATIONS}
+"""What the columns of triples are called, in lower case, where the first row names them."""
+TEXT_HEADERS = {
+    (name, text) for name in (*ID, "entity", "entity_id", "relation") for text in ("text", "label", *TITLES, *BODIES)
+}
+"""The same of the texts of entities and relations."""
+
 
 def holds_triples(folder: Path) -> bool:
     """Whether a folder has a train.txt whose first line is three texts, separated by tabs."""
-    path = _part(folder, PARTS["train"])
-    if path is None:
+    paths = _parts(folder, PARTS["train"])
+    if not paths:
         return False
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with paths[0].open(encoding="utf-8-sig") as file:
             return len(file.readline().rstrip("\r\n\t ").split("\t")) == 3
     except (OSError, UnicodeDecodeError):
         return False
@@ -48,13 +58,14 @@ def read_triples(folder: Path) -> TextAttributedGraph:
     """The graph of a folder of triples, directed, with the files as its splits of edges.
 
     Raises:
-        UserError: if a line is not a triple, or an entity has two texts; the message names it.
+        UserError: if a line is not a triple, an entity has two texts, or a split has two files; the message names it.
     """
     settings = read_settings(folder / "dataset.yaml", MEANING_WITHOUT_MASKS)
-    files = {split: path for split, stems in PARTS.items() if (path := _part(folder, stems)) is not None}
-    parts = {split: list(_rows(path, 3)) for split, path in files.items()}
+    files = {split: path for split, stems in PARTS.items() if (path := _part(folder, split, stems)) is not None}
+    headers: dict[str, int] = {}
+    parts = {split: list(_rows(path, 3, headers)) for split, path in files.items()}
     text_file, relation_file = (_first(folder, names) for names in (ENTITY_TEXTS, RELATION_TEXTS))
-    texts, relation_texts = _texts(text_file), _texts(relation_file)
+    texts, relation_texts = _texts(text_file, headers), _texts(relation_file, headers)
     triples = [triple for part in parts.values() for triple in part]
     if not triples:
         raise UserError(f"{folder}: its files of triples are empty, so the graph has no edges")
@@ -75,6 +86,11 @@ def read_triples(folder: Path) -> TextAttributedGraph:
         **rest,
     )
     reading = [of_folder(folder, [*files.values(), text_file, relation_file, folder / "dataset.yaml"])]
+    rows = {path.name: len(parts[split]) for split, path in files.items()}
+    rows |= {text_file.name: len(texts)} if text_file else {}
+    for name, count in rows.items():
+        header = headers.get(name, 0)
+        reading.append(Tally.of(f"rows of {name}", count + header, {f"header of {name}": header}))
     if relation_file:
         unknown = len(relation_texts.keys() - set(relations))
         skipped = {"names of relations that no triple has": unknown}
@@ -119,30 +135,57 @@ def _splits(sizes: dict[str, int]) -> dict[str, IntArray]:
     return {split: np.arange(end - sizes.get(split, 0), end) for split, end in zip(SPLITS, ends, strict=True)}
 
 
-def _part(folder: Path, stems: Sequence[str]) -> Path | None:
+def _parts(folder: Path, stems: Sequence[str]) -> list[Path]:
     paths = (folder / f"{stem}{ending}" for stem in stems for ending in ENDINGS)
-    return next((path for path in paths if path.is_file()), None)
+    return [path for path in paths if path.is_file()]
+
+
+def _part(folder: Path, split: str, stems: Sequence[str]) -> Path | None:
+    """The file of a split; of two, neither may be passed over."""
+    paths = _parts(folder, stems)
+    if len(paths) > 1:
+        raise keep_one(paths[0].name, paths[1].name, split, str(folder))
+    return paths[0] if paths else None
 
 
 def _first(folder: Path, names: Sequence[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _texts(path: Path | None) -> dict[str, str]:
+def _texts(path: Path | None, headers: dict[str, int]) -> dict[str, str]:
     """The text of each name in a file; empty where it gives none."""
     texts: dict[str, str] = {}
-    for name, text in _rows(path, 2) if path else ():
+    for name, text in _rows(path, 2, headers) if path else ():
         if texts.setdefault(name, text) != text:
             raise UserError(f"{path}: {name!r} has two texts, {texts[name][:40]!r} and {text[:40]!r}; keep one")
     return texts
 
 
-def _rows(path: Path, columns: int) -> Iterator[list[str]]:
-    """The rows of a file, separated by tabs; a tab at the end is no further cell, and a text may be missing."""
+def _is_header(path: Path, cells: Sequence[str]) -> bool:
+    """Whether the first row of a file names its columns.
+
+    Raises:
+        UserError: if it names those of triples in another order.
+    """
+    names = tuple(map(plain_column, cells))
+    if len(names) == 2:
+        return names in TEXT_HEADERS
+    for header in HEADERS:
+        if sorted(names) == sorted(header) and names != header:
+            raise UserError(f"{path}: its columns are {listed(cells)}; write them in the order {listed(header)}")
+    return names in HEADERS
+
+
+def _rows(path: Path, columns: int, headers: dict[str, int]) -> Iterator[list[str]]:
+    """The rows of a file, separated by tabs; a tab at the end is no further cell, and a text may be missing.
+
+    ``headers`` counts those that are passed over, by the file's name.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    first = True
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -153,4 +196,8 @@ def _rows(path: Path, columns: int) -> Iterator[list[str]]:
             raise UserError(f"{path}, row {number}: expected {columns} texts separated by tabs, got {len(cells)}")
         if not cells[0] or (columns == 3 and not all(cells)):
             raise UserError(f"{path}, row {number}: a name is missing")
-        yield cells
+        if first and _is_header(path, cells):
+            headers[path.name] = 1
+        else:
+            yield cells
+        first = False

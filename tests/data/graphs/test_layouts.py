@@ -110,6 +110,45 @@ def test_one_of_several_masks_by_its_number(tmp_path: Path) -> None:
     assert "mask 1 of 2" in dict(GRAPH.summarise(graph).rows)["node splits"]
 
 
+NODES = torch.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"valid_idx": NODES[:1], "dev_idx": NODES[1:2]}, "valid_idx and dev_idx both mean val; keep one"),
+        ({"train_idx": NODES[:1], "train_ids": NODES[1:2]}, "train_idx and train_ids both mean train; keep one"),
+        ({"val_mask": NODES == 0, "valid_mask": NODES == 1}, "val_mask and valid_mask both mean val; keep one"),
+        ({"train_mask": NODES == 0, "train_masks": [NODES == 1]}, "train_mask and train_masks both mean train"),
+        (
+            {"split_idx": {"valid": NODES[:1], "Val": NODES[1:2]}},
+            r"split_idx\['valid'\] and split_idx\['Val'\] both mean val; keep one",
+        ),
+        ({"test_idx": NODES[:1], "splits": {"test": NODES[:1]}}, r"test_idx and splits\['test'\] both mean test"),
+        (
+            {"test_idx": NODES[:1], "test_mask": NODES == 1},
+            "test_mask and test_idx both mean test and differ; keep one",
+        ),
+        ({"split_idx": {"trian": NODES[:1]}}, "split_idx holds 'trian', which is not train, val or test"),
+    ],
+)
+def test_of_two_fields_that_mean_one_split_none_is_passed_over(fields: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        ssl4rl.load(save(tmp_path / "g.pt", {"edge_index": EDGES, "raw_texts": TEXTS, **fields}))
+
+
+def test_lists_of_nodes_beside_masks(tmp_path: Path) -> None:
+    content = {"edge_index": EDGES, "raw_texts": TEXTS, "train_mask": NODES == 0, "train_id": [0], "val_idx": [1]}
+    graph = ssl4rl.load(save(tmp_path / "g.pt", content | {"split_idx": {"test": [2, 3]}}))
+    assert sizes(graph) == {"train": [0], "val": [1], "test": [2, 3]}
+    assert graph.reading[0].skipped == {}
+    # A mask that is named by its number is used alone; what else bears the names is a field like others.
+    differs = Data(**content | {"train_id": [2], "splits": 7})
+    assert sizes(from_pyg(differs, "g", mask=0))["train"] == [0]
+    unused = Data(edge_index=EDGES, raw_texts=TEXTS, splits=[1, 2])
+    assert from_pyg(unused, "g").reading[0].skipped == {"unused fields (splits)": 1}
+
+
 def test_overlapping_and_unknown_members_of_splits() -> None:
     mask = torch.tensor([True, False, False, False])
     with pytest.raises(UserError, match="node 0 is in train and test; put each node into one split"):
@@ -273,6 +312,7 @@ def test_ogbn_arxiv(tmp_path: Path) -> None:
         ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n"}, "1 nodes in mapping/nodeidx2paperid.csv for 4 labels"),
         ({"split/time/test.csv": "0\n"}, "node 0 is in train and test"),
         ({"split/time/test.csv": "9\n"}, "names a node beyond 0 to 3"),
+        ({"split/time/dev.csv": "3\n"}, r"valid\.csv\.gz and dev\.csv\.gz both mean val; keep one"),
         ({"split/random/train.csv": "0\n"}, "split holds random and time; keep the one to use"),
     ],
 )
@@ -359,9 +399,32 @@ def test_triples_alone_have_names_as_texts(tmp_path: Path) -> None:
     assert dict(report.summary.rows)["texts"] == "31 are the nodes' own names, as there is no entity2text.txt"
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["head\trelation\ttail", "Subject\tPredicate\tObject\t", ":START_ID\t:TYPE\t:END_ID", "source\trelation\ttarget"],
+)
+def test_headers_of_triples_are_no_edges(tmp_path: Path, header: str) -> None:
+    usual = triples(tmp_path / "kg", entity2text_txt="a_b\tAn entity\nc\tC\nd\tD\n")
+    plain = ssl4rl.load(str(usual))
+    for name in ("train.txt", "valid.txt", "test.txt"):
+        (usual / name).write_text(f"{header}\n{(usual / name).read_text()}")
+    (usual / "entity2text.txt").write_text("Entity\ttext\n" + (usual / "entity2text.txt").read_text())
+    graph = ssl4rl.load(str(usual))
+    assert graph.fingerprint == plain.fingerprint and graph.num_nodes == 3
+    assert GRAPH.validate(str(usual)).skipped == {
+        f"header of {name}": 1 for name in ("train.txt", "valid.txt", "test.txt", "entity2text.txt")
+    }
+
+
 def test_triples_that_are_malformed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"valid\.txt, row 2: expected 3 texts separated by tabs, got 2"):
         ssl4rl.load(str(triples(tmp_path / "kg", valid_txt="a_b\tnear\td\nx\ty\n")))
+    with pytest.raises(
+        UserError, match="columns are head, tail, relation; write them in the order head, relation, tail"
+    ):
+        ssl4rl.load(str(triples(tmp_path / "kg", valid_txt="head\ttail\trelation\na_b\td\tnear\n")))
+    with pytest.raises(UserError, match=r"valid\.txt and dev\.txt both mean val; keep one"):
+        ssl4rl.load(str(triples(tmp_path / "kg", dev_txt="c\tnear\td\n")))
 
 
 def test_a_list_of_images_is_no_graph(tmp_path: Path) -> None:
@@ -434,32 +497,3 @@ def test_ids_of_edges_are_no_relations(write, tmp_path):
     write(source, path)
     read = GRAPH.load(str(path))
     assert not read.relation_names and read.num_edges == 3
-
-
-GRAPHML = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
-<key id="t" for="node" attr.name="text" attr.type="string"/>
-<graph edgedefault="undirected">
-<node id="a"><data key="t">one</data></node><node id="b"><data key="t">two</data></node>
-<edge source="a" target="b"/>
-</graph>
-</graphml>
-"""
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "message"),
-    [
-        ("</graph>", '</graph><graph edgedefault="directed"><node id="c"/></graph>', "holds 2 graphs, one beside"),
-        ('<node id="a">', '<node id="a"><graph edgedefault="directed"><node id="c"/></graph>', "holds 2 graphs"),
-        ('target="b"', 'target="zzz"', "an edge joins 'zzz', and no node has that id"),
-    ],
-)
-def test_what_networkx_passes_over_or_makes_up_is_refused(
-    tmp_path: Path, before: str, after: str, message: str
-) -> None:
-    path = tmp_path / "g.graphml"
-    path.write_text(GRAPHML)
-    assert ssl4rl.load(str(path)).num_nodes == 2
-    path.write_text(GRAPHML.replace(before, after, 1))
-    with pytest.raises(UserError, match=message):
-        ssl4rl.load(str(path))

@@ -229,6 +229,51 @@ def test_a_split_of_edges(tmp_path: Path) -> None:
     )
 
 
+def beside(table: str, before: str = "", after: str = "") -> str:
+    """The table with further cells in each row; the header's are empty."""
+    header, *rows = table.splitlines()
+    header = "," * before.count(",") + header + "," * after.count(",")
+    return "\n".join([header, *(f"{before}{row}{after}" for row in rows)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count"), [("7,", "", 1), ("", ",,", 2), ("7,", ",,", 3), ("7,8,", ",x", 3)]
+)
+@pytest.mark.parametrize("text", ["text", "title", "name"])
+def test_columns_without_a_name_are_counted_and_not_read(
+    tmp_path: Path, before: str, after: str, count: int, text: str
+) -> None:
+    """Such as the row numbers that pandas writes in front, and the empty columns that Excel leaves behind."""
+    nodes = numbered().replace("text", text, 1)
+    plain = load_folder(folder(tmp_path / "g", nodes))
+    graph = load_folder(folder(tmp_path / "g", beside(nodes, before, after), beside(RING, before, after)))
+    assert graph.fingerprint == plain.fingerprint
+    named = ", ".join(["(unnamed)"] * count)
+    assert check_folder(tmp_path / "g").skipped == {
+        f"unused columns of {name}.csv ({named})": count for name in ("nodes", "edges")
+    }
+
+
+def test_no_field_without_a_name_is_read(tmp_path: Path) -> None:
+    parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    path = folder(tmp_path / "g", numbered())
+    (path / "nodes.csv").unlink()
+    rows = [{"": i, "id": i, "title": f"text {i}"} for i in range(12)]
+    (path / "nodes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    graphs = [load_folder(path)]
+    assert check_folder(path).skipped == {"unused columns of nodes.jsonl ((unnamed))": 1}
+    (path / "nodes.jsonl").unlink()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path / "nodes.parquet")
+    graphs.append(load_folder(path))
+    assert check_folder(path).skipped == {"unused columns of nodes.parquet ((unnamed))": 1}
+    source = nx.Graph([(0, 1)])
+    for node in source:
+        source.nodes[node].update({"": node, "title": f"text {node}"})
+    graphs.append(from_networkx(source, "g"))
+    assert graphs[-1].reading[0].skipped == {"unused attributes of nodes ((unnamed))": 1}
+    assert {graph.texts[1] for graph in graphs} == {"text 1"}
+
+
 def test_columns_that_nobody_asked_for_may_hold_anything(tmp_path: Path) -> None:
     parquet, pyarrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     path = folder(tmp_path / "g", numbered())
@@ -253,7 +298,8 @@ def test_columns_that_nobody_asked_for_may_hold_anything(tmp_path: Path) -> None
         (numbered().replace(",", ";"), RING, "separated by semicolons; separate them with commas"),
         ("sep=,\n" + numbered(), RING, "row 1: 'sep=' is not a header; remove such lines"),
         (numbered(), "# FromNodeId ToNodeId\n0 1\n", "row 1: '# FromNodeId ToNodeId' is not a header"),
-        (numbered(), RING.replace("\n", ",\n", 3), "two columns|the header has"),
+        (numbered(), RING.replace("\n", ",\n", 3), "the header has 3 cells, this row 2"),
+        (numbered().replace("id,", ",", 1), RING, "there is no column 'id'; its columns are text, (unnamed)"),
     ],
 )
 def test_tables_without_a_usable_header(tmp_path: Path, nodes: str, edges: str, expected: str) -> None:

@@ -55,6 +55,24 @@ def test_numbers_that_no_mask_has_are_refused(columns: list[str], number: int, m
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["val_mask", "valid_mask"], "here: val_mask and valid_mask both mean val; keep one"),
+        (["train_mask", "Training_Mask"], "here: train_mask and Training_Mask both mean train; keep one"),
+        (
+            ["test_mask_1", "val_mask_1", "testing_mask_1"],
+            "here: test_mask_1 and testing_mask_1 both mean test; keep one",
+        ),
+        (["train_mask", "train_mask_0"], "here: train_mask and train_mask_0 both mean train; keep one"),
+    ],
+)
+def test_two_columns_of_one_mask_are_refused(columns: list[str], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        chosen_columns(columns, None, "here")
+    assert str(raised.value) == message
+
+
 def mask(*places: int) -> np.ndarray:
     return np.isin(np.arange(5), places)
 
