@@ -9,12 +9,16 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ssl4rl.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is decoded. Pillow knows more, some of them (EPS) by starting another program, which no supplied file may do."""
+
+WITH_FRAMES = ("PNG", "WEBP", "GIF", "TIFF")
+"""Those of which one file may hold several images."""
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused: Pillow's own warning level, a quarter of a gigabyte as 24-bit colour."""
@@ -52,7 +56,7 @@ def read_image(path: Path, side: int | None = None) -> Image.Image:
 
 
 def decode(content: bytes, where: str, side: int | None = None) -> Image.Image:
-    """An encoded image as upright RGB; ``where`` names it in errors.
+    """An encoded image, or the first of its frames, as upright RGB; ``where`` names it in errors.
 
     With ``side``, a JPEG is decoded at a half, a quarter or an eighth of its size as long as its shorter side stays at
     least ``side`` pixels.
@@ -99,7 +103,11 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     image.load()  # Pillow turns a TIFF here, and drops the tag
     orientation = _orientation(image)
     if image.mode.startswith(("I", "F")):
-        image = _eight_bits(image)
+        clear = image.info.get("transparency")
+        grey = _eight_bits(image)
+        if isinstance(clear, int):  # one of the 65,536 values of a PNG stands for nothing
+            grey[np.asarray(image) == clear] = 255
+        image = Image.fromarray(grey, "L")
     elif image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image)
@@ -117,13 +125,31 @@ def _orientation(image: Image.Image) -> Any:
         return None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A 16-bit or floating-point greyscale image with 8 bits; floats are stretched from their least to their most."""
-    values = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("F"):
-        finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-        low, high = finite.min(), finite.max()
-        values = (finite - low) / (high - low or 1.0) * 255
-    elif values.max(initial=0) > 255 or image.mode != "I":  # one of 32 bits may hold numbers of 8
+def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """The values of a greyscale image of 16 bits, 32 bits or floats with 8 bits, [H, W].
+
+    16 bits are divided by 257. Floats are stretched from their least to their most, and so are 32 bits that hold
+    numbers which 16 cannot (depths, heights): nothing says which of them are black and white.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = values.min(initial=0), values.max(initial=0)
+    if image.mode.startswith("F") or low < 0 or high > 65535:
+        low, high = values.min(), values.max()
+        values = (values - low) / (high - low or 1.0) * 255
+    elif high > 255 or image.mode != "I":  # one of 32 bits may hold numbers of 8
         values = values / 257
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8), "L")
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def has_more_frames(content: bytes) -> bool:
+    """Whether an encoded image is an animation, or has several pages: :func:`decode` reads the first.
+
+    The further frames of a JPEG (a preview, a depth map) are no images of their own, and do not count.
+    """
+    try:
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=WITH_FRAMES)
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # another format, or no image: decode says so
+        return False

@@ -78,7 +78,8 @@ def triples(root: Path) -> Made:
     write(root, train_DOT_txt="a\tr\tb\nb\tr\tc\na\tr\tb\n\n", valid_DOT_txt="c\ts\tc\n", test_DOT_txt="a\ts\tc\n")
     write(root, entity2text_DOT_txt="a\tthe first\nb\nc\tnan\nd\tnobody's\n", entity2id_DOT_txt="4\n")
     write(root, relation2text_DOT_txt="r\tlikes\ns\tsees\nt\tnever\n")
-    return root, {"files": 6, "relations in relation2text.txt": 3, "given edges": 5, "texts of nodes": 4}
+    counted = {"files": 6, "relations in relation2text.txt": 3, "given edges": 5, "texts of nodes": 4}
+    return root, {**counted, "rows of train.txt": 3, "rows of valid.txt": 1, "rows of entity2text.txt": 4}
 
 
 @loader
@@ -161,6 +162,23 @@ def folder_with_metadata(root: Path) -> Made:
         metadata_DOT_csv="file_name,label\na.png,x\nb.png,y\n",
     )
     return root, {"rows of metadata.csv": 2, "columns of metadata.csv": 2, "files": 4}
+
+
+@loader
+def folder_with_metadata_of_each_split(root: Path) -> Made:
+    write(root, train__a_DOT_png=png(1), test__b_DOT_png=png(2), logo_DOT_png=png(3), labels_DOT_csv="x", note="x")
+    write(root, train__metadata_DOT_csv="file_name,label,by\na.png,x,me\nc.png,x,me\n")
+    write(root, test__metadata_DOT_jsonl='{"file_name": "b.png", "label": "y"}\n')
+    columns = {"columns of train/metadata.csv": 3, "columns of test/metadata.jsonl": 2}
+    return root, {"rows of test/metadata.jsonl, train/metadata.csv": 3, **columns, "files": 7}
+
+
+@loader
+def images_of_several_frames(root: Path) -> Made:
+    frames = [Image.new("RGB", (32, 24), (shade, 0, 0)) for shade in (10, 90, 200)]
+    for kind in ("gif", "tiff", "webp", "png"):
+        frames[0].save(root / f"some.{kind}", save_all=True, append_images=frames[1:])
+    return write(root, one_DOT_png=png(1)), {"files": 5, "images read in full": 5}
 
 
 @loader
@@ -261,14 +279,15 @@ def test_registered_sources_count_as_well(kind: str) -> None:
 def test_every_kind_of_source_and_every_layout_is_here() -> None:
     """A new ending or kind has to be added above."""
     from ssl4rl.data.graphs.files import FORMATS
-    from ssl4rl.data.images.files import METADATA, SHARDS, SUFFIXES
+    from ssl4rl.data.images.files import SHARDS, SUFFIXES
+    from ssl4rl.data.images.index import METADATA
     from ssl4rl.data.images.questions import TABLES
     from ssl4rl.data.tables import SUFFIXES as TABLES_OF_GRAPHS
 
     assert {kind.name for kind in (GRAPH, IMAGES, QUESTIONS, CLASSES)} == set(SOURCE_KINDS.names())
     assert {*FORMATS, *METADATA, *SHARDS, *SUFFIXES, *TABLES, *TABLES_OF_GRAPHS} == {
         *(".graphml", ".gexf", ".gml", ".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".feather"),
-        *("metadata.csv", "index.csv"),
+        *("metadata.csv", "metadata.jsonl", "metadata.parquet", "index.csv", "index.jsonl", "index.parquet"),
     }
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from ssl4rl.errors import UserError
 from ssl4rl.source import SPLITS
-from ssl4rl.vision.decode import EXIF_ORIENTATION, FORMATS, decode
+from ssl4rl.vision.decode import EXIF_ORIENTATION, FORMATS, decode, has_more_frames
 from ssl4rl.vision.image_set import ImageSet, IntArray
 
 
@@ -66,6 +66,48 @@ def test_what_is_transparent_is_white(quarters, encoded):
     red = palette.getpixel((0, 0))
     assert decode(encoded(palette, "GIF", transparency=red), "a.gif").getpixel((0, 0)) == (255, 255, 255)
     assert decode(encoded(quarters, "PNG", transparency=(255, 0, 0)), "a.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dark", "bright"),
+    [
+        (0, 255, 0, 255),
+        (0, 65535, 0, 255),
+        (0, 65280, 0, 254),
+        (0, 2_000_000, 0, 255),
+        (-500, 500, 0, 255),
+        (70_000, 80_000, 0, 255),
+    ],
+)
+def test_whole_numbers_of_32_bits(encoded, low, high, dark, bright):
+    """Those that 8 or 16 bits can hold are taken for such; others are stretched from the least to the most."""
+    values = np.linspace(low, high, 60).astype(np.int32)[None].repeat(4, 0)
+    shown = np.asarray(decode(encoded(Image.fromarray(values), "TIFF"), "a.tif"))[0, :, 0]
+    assert (shown[0], shown[-1]) == (dark, bright) and len(np.unique(shown)) > 50
+
+
+def test_a_value_of_16_bits_that_stands_for_nothing_is_white(encoded):
+    values = np.array([[0, 257, 65535]], dtype=np.uint16)
+    content = encoded(Image.fromarray(values))
+    chunk = b"tRNS" + (257).to_bytes(2, "big")
+    at = content.index(b"IDAT") - 4
+    content = content[:at] + (2).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + content[at:]
+    assert np.asarray(decode(content, "a.png"))[0, :, 0].tolist() == [0, 255, 255]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_of_several_frames_the_first_is_read(encoded, kind):
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
+    content = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert has_more_frames(content) and not has_more_frames(encoded(frames[0], kind))
+    red, green, blue = decode(content, "a").getpixel((8, 8))
+    assert red > 240 and green < 15 and blue < 15
+
+
+def test_the_preview_in_a_photo_is_no_frame(encoded):
+    frame = Image.new("RGB", (16, 16))
+    assert not has_more_frames(encoded(frame, "MPO", save_all=True, append_images=[frame]))
+    assert not has_more_frames(b"no image")
 
 
 def test_a_jpeg_is_decoded_small_but_never_too_small(encoded):

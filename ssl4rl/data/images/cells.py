@@ -93,13 +93,19 @@ def existing(folder: Path, name: str) -> Path:
     return path if "\\" not in name or path.exists() else folder / name.replace("\\", "/")
 
 
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Why a file that a table names cannot be read; a ValueError is of a name that no file can have (a zero byte)."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    return str(error.strerror) if isinstance(error, OSError) else f"no file can be called so: {error}"
+
+
 def _read(row: Row, folder: Path, name: str) -> Row:
     path = existing(folder, name)
     try:
         content = path.read_bytes()
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        return replace(row, problem=f"{row.place}, field image: cannot read {path} ({reason})")
+    except (OSError, ValueError) as error:
+        return replace(row, problem=f"{row.place}, field image: cannot read {path} ({why_unreadable(error)})")
     if not content:
         return replace(row, problem=f"{row.place}, field image: {path} is empty")
     return replace(row, content=content, file=path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl4rl.data.images.files import HUB, check_images, load_images
+from ssl4rl.data.images.index import NAMES_CSV, SYNSETS
 from ssl4rl.data.images.scenes import default_scenes
 from ssl4rl.data.images.summary import summarise_classes
 from ssl4rl.data.readers import read_table
@@ -19,9 +20,6 @@ from ssl4rl.source import Report
 from ssl4rl.tally import Tally
 from ssl4rl.vision.classes import ClassifiedImages
 from ssl4rl.vision.image_set import ImageSet
-
-NAMES_CSV, SYNSETS = "classes.csv", "LOC_synset_mapping.txt"
-"""Files next to the class folders, or next to the folder that holds those, that give the classes' names."""
 
 CODE, NAME = "wnid", "class_name"
 

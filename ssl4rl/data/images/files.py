@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -10,18 +10,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ssl4rl.data.images.cells import IMAGE_SUFFIXES, OTHER_FORMATS
-from ssl4rl.data.images.check import find_broken
-from ssl4rl.data.images.folder import PATH_COLUMNS, Files, list_folder, list_index, visible_files, walk
+from ssl4rl.data.images.check import find_broken, tally_frames
+from ssl4rl.data.images.delimited import read_header
+from ssl4rl.data.images.folder import Files, list_folder, visible_files, walk
+from ssl4rl.data.images.index import PATH_COLUMNS, list_index, read_index, tables_beside
 from ssl4rl.data.images.kaggle import SOLUTION, is_kaggle, list_kaggle
-from ssl4rl.data.images.store import LABEL_COLUMNS, Listing
+from ssl4rl.data.images.store import Listing
 from ssl4rl.data.images.summary import summarise_images
-from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards, read_columns, read_header
-from ssl4rl.data.tables import SPLIT_NAMES, Problems
+from ssl4rl.data.images.tables import list_hub, list_images_of, list_shards
+from ssl4rl.data.tables import Problems, plain_column, split_name
 from ssl4rl.data.text import indexed
 from ssl4rl.errors import UserError
 from ssl4rl.registry import SOURCE_KINDS
 from ssl4rl.source import SPLITS, Report
-from ssl4rl.tally import Tally, skipped_in
+from ssl4rl.tally import Tally, named, skipped_in
 from ssl4rl.vision.image_set import ImageSet
 
 HUB = "hub:"
@@ -30,29 +32,33 @@ HUB = "hub:"
 SHARDS = (".parquet", ".arrow", ".feather")
 """Tables with a column of images, in the form that ``datasets`` writes."""
 
-METADATA = {"metadata.csv": "file_name", "index.csv": "path"}
-"""Tables beside the images that label them, ours and those of the image folders of ``datasets``, and their column."""
-
 SUFFIXES = (".csv", ".tsv", *SHARDS)
+
+OTHER_TABLES = (*SUFFIXES, ".json", ".jsonl", ".xlsx")
+"""Endings of files that may say something about the images; those that are not read are named."""
 
 
 def load_images(path: str) -> ImageSet:
     """The images of a folder, an index csv, a parquet, Arrow or TSV file, or ``hub:owner/name``.
 
     - A folder: all images in it and below it. Class subfolders give labels; ``train``, ``val`` and ``test`` folders
-      above them give splits. Hidden files and files that are not images are passed over and counted. A folder that
-      holds no images but parquet or Arrow files is read as their union.
-      ``metadata.csv`` with a label for each ``file_name``, or an ``index.csv`` for each ``path``, is read as an index;
-      ImageNet's tree is read as Kaggle hands it out.
-    - An index csv: a column ``path`` (relative to the csv's folder), optionally ``label`` and ``split``.
+      above them give splits. Hidden files and files that are not images are passed over and counted, and tables that
+      are not read are named. A folder that holds no images but parquet or Arrow files is read as their union.
+      A table beside the images called ``metadata`` or ``index`` (csv, jsonl or parquet) that gives labels or splits is
+      read as an index, also one in each folder of a split; ImageNet's tree is read as Kaggle hands it out.
+    - An index csv: a column ``path`` or ``file_name`` (relative to the csv's folder), optionally ``label`` and
+      ``split``; where one of these is missing, the folders say it.
     - A parquet or Arrow file: a column of encoded images, optionally ``label`` and ``split``.
-    - A TSV: a column ``image`` with base64, or with the ``index`` of the row that holds the image.
+    - A TSV: a column ``image`` with base64, or with the ``index`` of the row that holds the image; optionally ``label``
+      and ``split``.
+
+    Columns may be in any case but for those of images. Of an image of several frames the first is read, and counted.
 
     Every image is decoded once, and never again; those that cannot be are left out and named in ``skipped``.
 
     Raises:
-        UserError: if there is no such file, it is malformed (the message names the file and the row), or none of the
-            images can be read.
+        UserError: if there is no such file, it is malformed (the message names the file and the row), a split is
+            called by an unknown word, two tables are about the same images, or none of the images can be read.
     """
     listing = list_images(path, Problems(strict=True))
     broken = find_broken(listing)
@@ -69,7 +75,7 @@ def check_images(path: str) -> Report:
     except UserError as error:
         return Report([*problems.messages, str(error)], None)
     broken = find_broken(listing)
-    skipped = skipped_in([_tally(listing, broken), *listing.reading])
+    skipped = skipped_in(_reading(listing, broken))
     summary = None
     if len(broken) < len(listing.hashes):
         summary = summarise_images(_image_set(listing, broken))
@@ -91,7 +97,7 @@ def recognises_images(path: str) -> bool:
         return False
     suffix = file.suffix.lower()
     if suffix == ".csv":
-        return not set(PATH_COLUMNS).isdisjoint(read_header(file, ","))
+        return not set(PATH_COLUMNS).isdisjoint(map(plain_column, read_header(file, ",")))
     if suffix == ".tsv":
         columns = read_header(file, "\t")
         return "image" in columns and "question" not in columns
@@ -122,7 +128,7 @@ def _list(path: str, problems: Problems) -> Listing:
     if suffix in SHARDS:
         return list_shards(file.parent, [file.name])
     if suffix == ".tsv":
-        return list_images_of(file)
+        return list_images_of(file, with_splits=True)
     if suffix == ".csv":
         return list_index(file, problems)
     if suffix in IMAGE_SUFFIXES:
@@ -136,13 +142,15 @@ def _list_directory(root: Path, problems: Problems) -> Listing:
     found = len(files) + passed_over.total()
     images = [file for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
     shards = [file for file in files if file.lower().endswith(SHARDS)]
-    metadata = next((name for name in METADATA if name in files), "")
-    columns = set(read_columns(root / metadata)) if metadata else set()
-    tables: list[str] = []
-    if images and metadata and METADATA[metadata] in columns and not columns.isdisjoint(LABEL_COLUMNS):
-        listing, tables = replace(list_index(root / metadata, problems), name=root.resolve().name), [metadata]
-        named = {os.path.normpath(each) for each in listing.store.paths} if isinstance(listing.store, Files) else set()
-        passed_over[f"images that {metadata} does not name"] = len(set(images) - named)
+    beside = tables_beside(root, files, images, problems)
+    tables = [Path(table.path).relative_to(root).as_posix() for table in beside]
+    if beside:
+        index = read_index(root, beside, problems)
+        listing = index.listing
+        read = set(images) & set(listing.store.paths if isinstance(listing.store, Files) else ())
+        which = f"{tables[0]} does not name" if len(tables) == 1 else "no table names"
+        passed_over[f"images that {which}"] = len(set(images) - index.named)
+        passed_over["images of bad rows"] = len((set(images) & index.named) - read)
     elif images:
         listing = list_kaggle(root, images) if is_kaggle(images) else list_folder(root, images)
         tables = [SOLUTION] if is_kaggle(images) and SOLUTION in files else []
@@ -152,13 +160,22 @@ def _list_directory(root: Path, problems: Problems) -> Listing:
         return replace(listing, passed_over=dict(of_files.skipped), reading=[*listing.reading, of_files])
     else:
         raise UserError(f"{root} holds no images{_instead(root, files)}; images end in {', '.join(IMAGE_SUFFIXES)}")
-    for file in set(files) - {*images, *tables}:
-        passed_over[photos_named(file) or "files that are not images"] += 1
+    known = {*images, *tables}
+    passed_over.update(_not_read([file for file in files if file not in known]))
     passed_over = +passed_over
-    if metadata in tables:
-        of_files = Tally.of("files", found, passed_over, len(set(images) & named) + len(tables))
+    if beside:
+        of_files = Tally.of("files", found, passed_over, len(read) + len(tables))
         return replace(listing, passed_over=dict(passed_over), reading=[*listing.reading, of_files])
     return replace(listing, passed_over=dict(passed_over), found=found, tables=len(tables))
+
+
+def _not_read(files: Sequence[str]) -> Counter[str]:
+    """Why files beside images are not read, and how many; tables are named, for they may hold labels or splits."""
+    tables = [file for file in files if file.lower().endswith(OTHER_TABLES)]
+    others = [file for file in files if not file.lower().endswith(OTHER_TABLES)]
+    return Counter(photos_named(file) or "files that are not images" for file in others) + Counter(
+        {named("tables that are not read", tables): len(tables)}
+    )
 
 
 def photos_named(file: str) -> str:
@@ -182,8 +199,8 @@ def _image_set(listing: Listing, broken: Mapping[int, str]) -> ImageSet:
     """The set of a listing's images, without the broken ones."""
     kept = np.array([index for index in range(len(listing.hashes)) if index not in broken], dtype=np.int64)
     label_names, labels = indexed([listing.labels[index] for index in kept])
-    codes = {name: SPLITS.index(split) for name, split in SPLIT_NAMES.items()}
-    splits = np.array([codes.get(listing.splits[index].lower(), -1) for index in kept], dtype=np.int64)
+    names = [split_name(listing.splits[index]) for index in kept]
+    splits = np.array([SPLITS.index(name) if name else -1 for name in names], dtype=np.int64)
     return ImageSet(
         name=listing.name,
         store=listing.store.take(kept),
@@ -193,8 +210,12 @@ def _image_set(listing: Listing, broken: Mapping[int, str]) -> ImageSet:
         given_splits=splits if (splits >= 0).any() else None,
         skipped=list(broken.values()),
         passed_over=listing.passed_over,
-        reading=[_tally(listing, broken), *listing.reading],
+        reading=_reading(listing, broken),
     )
+
+
+def _reading(listing: Listing, broken: Mapping[int, str]) -> list[Tally]:
+    return [_tally(listing, broken), *listing.reading, *tally_frames(listing, broken)]
 
 
 def _tally(listing: Listing, broken: Mapping[int, str]) -> Tally:

@@ -1,4 +1,4 @@
-"""Images that are files of their own: all of a folder, or those that an index csv names.
+"""Images that are files of their own: what is in a folder, and what its subfolders say of them.
 
 A file's content hash is computed once and kept under ``SSL4RL_HOME/images``, with its size and time of change; a file
 that changed is read again.
@@ -18,17 +18,13 @@ from typing import Any
 
 from PIL import Image
 
-from ssl4rl.data.images.cells import existing
-from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, recall, remember
-from ssl4rl.data.readers import read_table
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, where
-from ssl4rl.data.text import class_names, clean
-from ssl4rl.errors import UserError, listed
+from ssl4rl.data.images.cells import why_unreadable
+from ssl4rl.data.images.store import Listing, recall, remember
+from ssl4rl.data.tables import SPLIT_NAMES
+from ssl4rl.data.text import clean
+from ssl4rl.errors import UserError
 from ssl4rl.vision.decode import read_image
 from ssl4rl.vision.image_set import IntArray
-
-PATH_COLUMNS = ("path", "image", "file", "file_name")
-"""Columns of an index csv that name the image files; the first one that exists is used."""
 
 HIDDEN, LINKED, CLOSED = "hidden files", "linked folders", "folders that cannot be read"
 """Why files below a folder are passed over; a linked folder, because its files are read under another name."""
@@ -43,6 +39,9 @@ class Files:
 
     def open(self, index: int, side: int | None) -> Image.Image:
         return read_image(self.root / self.paths[index], side)
+
+    def read(self, index: int) -> bytes:
+        return (self.root / self.paths[index]).read_bytes()
 
     def describe(self, index: int) -> str:
         # Messages are one line, whatever a file is called.
@@ -100,6 +99,25 @@ def visible_files(root: Path) -> Iterator[str]:
 
 def list_folder(root: Path, paths: Sequence[str]) -> Listing:
     """The images ``paths`` of a folder; its subfolders give labels, and splits where they are called so."""
+    labels, splits = given_by_folders(root, paths)
+    hashes, problems = file_hashes(root, paths, lambda index: str(root / paths[index]))
+    return Listing(
+        name=root.resolve().name,
+        store=Files(root, paths),
+        hashes=hashes,
+        labels=labels,
+        splits=splits,
+        problems=problems,
+        found=len(paths),
+    )
+
+
+def given_by_folders(root: Path, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The label and the split of each image, by the folders of ``root`` that it is in; empty where these say nothing.
+
+    Raises:
+        UserError: if several folders are called like splits, and others beside them are not.
+    """
     folders = [PurePosixPath(path).parts[:-1] for path in paths]
     # train/cat/1.jpg: the first level is the split if all folders there are called so. (A class may be called train.)
     tops = {parts[0] for parts in folders if parts}
@@ -112,16 +130,8 @@ def list_folder(root: Path, paths: Sequence[str]) -> Listing:
             "of them, or elsewhere"
         )
     level = 1 if split_first else 0
-    hashes, problems = _file_hashes(root, paths, lambda index: str(root / paths[index]))
-    return Listing(
-        name=root.resolve().name,
-        store=Files(root, paths),
-        hashes=hashes,
-        labels=[_as_text(parts[level]) if len(parts) > level else "" for parts in folders],
-        splits=[parts[0] if split_first and parts else "" for parts in folders],
-        problems=problems,
-        found=len(paths),
-    )
+    labels = [_as_text(parts[level]) if len(parts) > level else "" for parts in folders]
+    return labels, [parts[0] if split_first and parts else "" for parts in folders]
 
 
 def _as_text(name: str) -> str:
@@ -133,56 +143,7 @@ def _as_text(name: str) -> str:
         return clean(written.decode("latin-1"))
 
 
-def _as_posix(folder: Path, name: str) -> str:
-    """The name of a file that a table names, from ``folder`` on; with slashes where it is there with these."""
-    return existing(folder, name.lstrip("\\")).relative_to(folder).as_posix() if "\\" in name else name
-
-
-def list_index(path: Path, problems: Problems) -> Listing:
-    """The images that a csv names; a file that does not exist is a problem of that image alone.
-
-    Rows without a file name, or with an unknown split, are reported and left out.
-
-    Raises:
-        UserError: if the csv as a whole cannot be read, or no column names files.
-    """
-    table = read_table(path, problems)
-    column = next((name for name in PATH_COLUMNS if name in table.columns), None)
-    if column is None:
-        raise UserError(
-            f"{path}: there is no column {' or '.join(map(repr, PATH_COLUMNS))} that names the image files; "
-            f"its columns are {listed(table.columns)}"
-        )
-    label = next((name for name in LABEL_COLUMNS if name in table.columns), "")
-    table.used.update({column, label, "split"} - {""})
-    rows, paths, labels, splits = [], [], [], []
-    for row, cells in table.rows:
-        name, split = cells[column].strip(), cells.get("split", "").strip()
-        if not name:
-            problems.add(f"{where(path, row, column)}: the file name is missing")
-        elif split and split.lower() not in SPLIT_NAMES:
-            problems.add(f"{where(path, row, 'split')}: {split!r} is not train, val or test (or empty)")
-        else:
-            rows.append(row)
-            paths.append(_as_posix(path.parent, name))
-            labels.append(cells.get(label, ""))
-            splits.append(split)
-    hashes, unreadable = _file_hashes(path.parent, paths, lambda index: where(path, rows[index], column))
-    folder = path.resolve().parent.name
-    return Listing(
-        name=folder if path.stem == "index" and folder else path.stem,
-        store=Files(path.parent, paths),
-        hashes=hashes,
-        labels=class_names(labels),
-        splits=splits,
-        problems=unreadable,
-        unit=f"rows of {path.name}",
-        found=table.found,
-        reading=[table.tally_columns()],
-    )
-
-
-def _file_hashes(root: Path, paths: Sequence[str], place: Callable[[int], str]) -> tuple[list[str], dict[int, str]]:
+def file_hashes(root: Path, paths: Sequence[str], place: Callable[[int], str]) -> tuple[list[str], dict[int, str]]:
     """SHA-256 of each file, and what is wrong with those that cannot be read; ``place`` says where one was named."""
     memory = f"files-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]}"
     known = recall(memory)
@@ -193,9 +154,8 @@ def _file_hashes(root: Path, paths: Sequence[str], place: Callable[[int], str]) 
         path = root / name
         try:
             current[name] = _hashed(path, known.get(name))
-        except OSError as error:
-            reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
-            problems[index] = f"{place(index)}: cannot read {path} ({reason})"
+        except (OSError, ValueError) as error:
+            problems[index] = f"{place(index)}: cannot read {path} ({why_unreadable(error)})"
         hashes.append(current[name][2] if index not in problems else "")
     if any(known.get(name) != entry for name, entry in current.items()):
         remember(memory, {**known, **current})

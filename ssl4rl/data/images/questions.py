@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssl4rl.data.images.cells import images_in, plain_index
-from ssl4rl.data.images.check import find_broken
+from ssl4rl.data.images.check import find_broken, tally_frames
 from ssl4rl.data.images.store import Listing, recall, remember
 from ssl4rl.data.images.summary import summarise_questions
 from ssl4rl.data.images.tables import image_column, list_images_of, read_columns, read_rows
@@ -102,6 +102,7 @@ def _with_images(table: Path, listing: Listing, questions: Sequence[Question]) -
         reading=[
             Tally.of(f"rows of {table.name}", len(questions), reasons, len(whole)),
             Tally.of_named(f"columns of {table.name}", columns, used, f"unused columns of {table.name}"),
+            *tally_frames(listing, broken),
         ],
     )
 

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -27,7 +27,7 @@ from ssl4rl.tally import Tally
 from ssl4rl.vision.decode import decode
 from ssl4rl.vision.image_set import ImageStore, IntArray
 
-FORMAT = 5
+FORMAT = 6
 """Raised when the layout changes, or what a reader makes of a table."""
 
 PATH = re.compile(r"[/\\]|\.[a-z]\w{1,4}$", re.IGNORECASE)
@@ -37,17 +37,24 @@ LABEL_COLUMNS = ("label", "class_name", "class")
 """Columns of an index or a table that hold an image's label; the first one that exists is used."""
 
 
+class EncodedImages(ImageStore, Protocol):
+    """Images that are the bytes of files."""
+
+    def read(self, index: int) -> bytes:
+        """Those bytes; raises OSError."""
+
+
 @dataclass
 class Listing:
     """The images that a reader lists, in order; some have a problem instead of a content hash."""
 
     name: str
-    store: ImageStore
+    store: EncodedImages
     hashes: Sequence[str]
     labels: Sequence[str]
     """Names; empty where unknown."""
     splits: Sequence[str]
-    """As the data spells them; empty where it gives none."""
+    """As the data spells them (see ``split_name``); empty where it gives none."""
     problems: Mapping[int, str] = field(default_factory=dict)
     absent: Sequence[int] = ()
     """Which of them have the image of a row that the table does not hold, as in a part of a larger table."""
@@ -108,12 +115,15 @@ class Packed:
 
     def open(self, index: int, side: int | None) -> Image.Image:
         try:
-            with self.path.open("rb") as file:  # opened each time: an open file cannot be sent to worker processes
-                file.seek(self.starts[index])
-                content = file.read(self.sizes[index])
+            content = self.read(index)
         except OSError as error:
             raise UserError(f"cannot read {self.path}: {error.strerror}") from error
         return decode(content, self.places[index], side)
+
+    def read(self, index: int) -> bytes:
+        with self.path.open("rb") as file:  # opened each time: an open file cannot be sent to worker processes
+            file.seek(self.starts[index])
+            return file.read(self.sizes[index])
 
     def describe(self, index: int) -> str:
         return self.places[index]

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ssl4rl.data.images.cells import IMAGE_COLUMNS, image_row, images_in, plain_index, table_cell
+from ssl4rl.data.images.cells import IMAGE_COLUMNS, image_row, images_in, plain_index, table_cell, why_unreadable
+from ssl4rl.data.images.delimited import SEPARATORS, check_columns, read_header, read_tsv
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.readers import records_of
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, split_name, where
-from ssl4rl.data.text import cell_text, class_name, first_repeated, present
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, split_name, where
+from ssl4rl.data.text import cell_text, class_name, first_repeated
 from ssl4rl.errors import UserError, listed
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.records import parse_json
 from ssl4rl.tally import Tally
 
-SEPARATORS = {".tsv": "\t", ".csv": ","}
-"""What separates cells, by a file's ending."""
-
 BATCH = 64
 """Rows of a table in memory at a time."""
 
 
-def list_images_of(path: Path) -> Listing:
+def list_images_of(path: Path, with_splits: bool = False) -> Listing:
     """The images of a TSV, a csv or a table of questions in parquet.
 
     A column ``image`` holds each, or a list of several, as bytes, base64, a data URI, a path from the table's folder,
-    or the ``index`` of the row that holds it; or a column ``image_path`` holds paths.
+    or the ``index`` of the row that holds it; or a column ``image_path`` holds paths. ``with_splits`` reads a column
+    ``split`` as well, which in a table of questions may hold other words.
 
     Raises:
-        UserError: if the file as a whole is malformed, or an index occurs twice.
+        UserError: if the file as a whole is malformed, or an index occurs twice; with splits, if a word means none.
     """
-    listing = unpacked(path.stem, [*_stamp([path]), "cells 1"], _text_rows(path), f"images of {path.name}")
+    key = [*_stamp([path]), "cells 1", with_splits]
+    listing = unpacked(path.stem, key, _text_rows(path, with_splits), f"images of {path.name}")
     columns = read_columns(path)
-    used = [image_column(path, columns), "index", *_first_of(LABEL_COLUMNS, columns)]
+    used = [image_column(path, columns), "index", *_found(columns, *LABEL_COLUMNS)]
+    used += _found(columns, "split") if with_splits else []
     return replace(listing, reading=[_tally_columns(path.name, columns, used)])
 
 
@@ -53,14 +52,14 @@ def list_shards(root: Path, names: Sequence[str]) -> Listing:
     for each in names:
         schema = next((batch.schema for batch in _batches(root / each)), None) if listing.hashes else None
         if schema is not None:
-            used = [_image_column(each, schema), *_first_of(_label_columns(schema), schema.names), "split"]
+            used = [_image_column(each, schema), *_label_columns(schema)[:1], *_found(schema.names, "split")]
             reading.append(_tally_columns(each, schema.names, used))
     return replace(listing, reading=reading)
 
 
-def _first_of(wanted: Iterable[str], columns: Sequence[str]) -> list[str]:
-    """The first of the wanted columns that there is, if there is one."""
-    return [name for name in wanted if name in columns][:1]
+def _found(columns: Iterable[str], *names: str) -> list[str]:
+    """The first of the names that a column has, in any case; none if no column is called so."""
+    return list(filter(None, [Table("", list(columns), ()).find(*names)]))
 
 
 def _tally_columns(place: str, columns: Sequence[str], used: Sequence[str]) -> Tally:
@@ -101,82 +100,42 @@ def read_columns(path: Path) -> list[str]:
         return []
 
 
-def read_header(path: Path, delimiter: str) -> list[str]:
-    """The columns of a csv or TSV file; none if it cannot be read."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, delimiter=delimiter), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
-
-
-def read_tsv(
-    path: Path, required: Sequence[str], problems: Problems, separator: str = "\t"
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a TSV or a csv, each with its number in the file; cells may hold whole images.
-
-    Rows with a wrong number of cells are reported and left out.
-
-    Raises:
-        UserError: if a required column is missing, or from the row on that cannot be read.
-    """
-    limit = csv.field_size_limit(sys.maxsize)
-    number = 1
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=separator, strict=True)
-            columns = next(reader, [])
-            _check_columns(path, columns, required)
-            number = reader.line_num + 1
-            for cells in reader:
-                row, number = number, reader.line_num + 1
-                if not any(map(str.strip, cells)):
-                    continue  # a blank line
-                if len(cells) != len(columns):
-                    problems.add(f"{where(path, row)}: the header has {len(columns)} cells, this row {len(cells)}")
-                    continue
-                yield row, dict(zip(columns, map(present, cells), strict=True))
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise UserError(f"{where(path, number)}: {error} (is a quote missing or not doubled?)") from error
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
-    missing = [column for column in required if column not in columns]
-    if missing:
-        names = " or ".join(map(repr, missing))
-        raise UserError(f"{path}: there is no column {names}; its columns are {listed(columns)}")
-    repeated = first_repeated(filter(None, columns))
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}")
-
-
-def _text_rows(path: Path) -> Iterator[Row]:
+def _text_rows(path: Path, with_splits: bool) -> Iterator[Row]:
     """The images of a table, one for each row; where a row has several, the others follow after the last row.
 
     The table is read again for those, as all of them might not fit into memory.
     """
     first_row: dict[str, str] = {}
     several = False
-    for number, cells in read_rows(path, [], Problems(strict=True)):
+
+    def row_of(number: int, cells: Mapping[str, Any]) -> Row:
         place = where(Path(path.name), number)
-        row = Row(place, key=plain_index(str(cells.get("index", ""))), label=_label(cells))
+        split = next((cells[name] for name in _found(cells, "split")), "") if with_splits else ""
+        return Row(place, split=_split(split, str(path.parent / place)))
+
+    for number, cells in read_rows(path, [], Problems(strict=True)):
+        row = replace(row_of(number, cells), key=plain_index(str(cells.get("index", ""))), label=_label(cells))
         if row.key and row.key in first_row:
-            raise UserError(f"{path.parent / place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
-        first_row[row.key] = place
+            raise UserError(f"{path.parent / row.place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
+        first_row[row.key] = row.place
         first, *more = images_in(cells[image_column(path, cells)])
         several = several or bool(more)
         yield image_row(row, first, path.parent)
     for number, cells in read_rows(path, [], Problems(strict=True)) if several else ():
-        place = where(Path(path.name), number)
-        yield from (
-            image_row(Row(place), each, path.parent) for each in images_in(cells[image_column(path, cells)])[1:]
-        )
+        row = row_of(number, cells)
+        yield from (image_row(row, each, path.parent) for each in images_in(cells[image_column(path, cells)])[1:])
+
+
+def _split(cell: object, place: str) -> str:
+    """The split that a cell names, empty for none.
+
+    Raises:
+        UserError: if the word means no split.
+    """
+    name = split_name("" if cell is None else str(cell))
+    if name is None:
+        raise UserError(f"{place}, field split: {cell!r} is not train, val or test (or empty)")
+    return name
 
 
 def image_column(path: Path, columns: Iterable[str]) -> str:
@@ -205,7 +164,7 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
         return
     number = 0
     for batch in _batches(path):
-        _check_columns(path, batch.schema.names, required)
+        check_columns(path, batch.schema.names, required)
         for cells, unreadable in records_of(batch):
             number += 1
             for name in required:
@@ -216,7 +175,7 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
 
 def _label(cells: Mapping[str, Any]) -> str:
     """The name of a row's class; whole numbers that pandas made floats of are whole again."""
-    label = cell_text(next((cells[name] for name in LABEL_COLUMNS if name in cells), None))
+    label = cell_text(next((cells[name] for name in _found(cells, *LABEL_COLUMNS)), None))
     return class_name(label) if label else ""
 
 
@@ -227,8 +186,9 @@ def _label_columns(schema: Any) -> list[str]:
     nested, binary = pyarrow.types.is_nested, pyarrow.types.is_binary
     return [
         name
-        for name in LABEL_COLUMNS
-        if name in schema.names and not nested(schema.field(name).type) and not binary(schema.field(name).type)
+        for wanted in LABEL_COLUMNS
+        for name in _found(schema.names, wanted)
+        if not nested(schema.field(name).type) and not binary(schema.field(name).type)
     ]
 
 
@@ -274,27 +234,26 @@ def _arrow_rows(origin: str, batches: Iterable[Any], split: str, read_paths: boo
         names = _class_names(schema, label)
         images = batch[image].to_pylist()
         labels = batch[label].to_pylist() if label else [None] * len(images)
-        has_splits = "split" in schema.names
-        given = batch["split"].to_pylist() if has_splits else [split] * len(images)
+        column = next(iter(_found(schema.names, "split")), "")
+        given = batch[column].to_pylist() if column else [split] * len(images)
         for cell, value, side in zip(images, labels, given, strict=True):
             number += 1
             place = f"{origin}, row {number}"
-            if has_splits and split_name(str(side or "")) is None:
-                raise UserError(f"{place}, field split: {side!r} is not train, val or test (or empty)")
+            part = _split(side, place) if column else split
             name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label({"label": value})
             struct = cell if isinstance(cell, dict) else {"bytes": cell}
             content, path = struct.get("bytes"), struct.get("path")
             if content is None and path and read_paths:
                 try:
                     content = Path(path).read_bytes()
-                except OSError as error:
-                    yield Row(place, problem=f"{place}: cannot read {path} ({error.strerror})")
+                except (OSError, ValueError) as error:
+                    yield Row(place, problem=f"{place}: cannot read {path} ({why_unreadable(error)})")
                     continue
             problem = ""
             if not content:
                 hint = f" but only the path {path}; list the files in an index csv" if path else ""
                 problem = f"{place}, field {image}: there are no bytes of an image{hint}"
-            yield Row(place, content or b"", label=name, split=str(side or ""), problem=problem)
+            yield Row(place, content or b"", label=name, split=part, problem=problem)
 
 
 def _image_column(origin: str, schema: Any) -> str:
@@ -305,6 +264,9 @@ def _image_column(origin: str, schema: Any) -> str:
             return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
         return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
+    repeated = first_repeated(schema.names)
+    if repeated is not None:
+        raise UserError(f"{origin}: two columns are named {repeated!r}; rename or remove one")
     candidates = [field.name for field in schema if holds_bytes(field.type)]
     if "image" in candidates:
         return "image"

@@ -331,13 +331,48 @@ def test_an_empty_shard_beside_full_ones(tmp_path):
     assert shades(load_images(str(tmp_path))) == [1]
 
 
-def test_words_that_are_no_split_are_refused_in_a_table_too(tmp_path):
+def table_with_splits(path: Path, splits: list[str], column: str) -> str:
+    """A parquet file or a TSV of one image a row."""
+    if path.suffix == ".parquet":
+        content = pa.array([png(20 * index) for index in range(len(splits))], type=pa.binary())
+        pq.write_table(pa.table({"image": content, column: splits}), path)
+        return str(path)
+    cells = [base64.b64encode(png(20 * index)).decode() for index in range(len(splits))]
+    rows = [f"{index}\t{cells[index]}\t{split}" for index, split in enumerate(splits)]
+    return tsv(path, rows, f"index\timage\t{column}")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tsv"])
+@pytest.mark.parametrize("column", ["split", "Split"])
+def test_the_splits_of_a_table_are_honoured_or_refused(tmp_path, kind, column):
+    words = ["train", "train ", "Dev", "testing", "", "unlabeled"]
+    images = load_images(table_with_splits(tmp_path / f"t.{kind}", words, column))
+    assert images.given_splits.tolist() == [0, 0, 1, 2, -1, -1]
+    assert not any("unused" in reason for tally in images.reading for reason in tally.skipped)
     for word in ("eval", "train_set"):
-        content = pa.array([png(20 * index) for index in range(9)], type=pa.binary())
-        table = pa.table({"image": content, "split": ["train"] * 5 + [word] * 4})
-        pq.write_table(table, tmp_path / f"{word}.parquet")
-        with pytest.raises(UserError, match=rf"row 6, field split: '{word}' is not train, val or test \(or empty\)"):
-            load_images(str(tmp_path / f"{word}.parquet"))
+        row = 6 if kind == "parquet" else 7  # of text, the header is the first row
+        with pytest.raises(
+            UserError, match=rf"row {row}, field split: '{word}' is not train, val or test \(or empty\)"
+        ):
+            load_images(table_with_splits(tmp_path / f"{word}.{kind}", ["train"] * 5 + [word] * 4, column))
+
+
+def test_further_images_of_a_row_are_in_its_split(tmp_path):
+    write(tmp_path, {"a.png": png(1), "b.png": png(2), "c.png": png(3)})
+    path = tsv(tmp_path / "t.tsv", ['1\t["a.png", "b.png"]\ttest', "2\tc.png\ttrain"], "index\timage\tsplit")
+    assert sorted(shades(load_images(path))) == [1, 2, 3] and load_images(path).given_splits.tolist() == [2, 0, 2]
+
+
+@pytest.mark.parametrize("twice", ["image", "label", "split", "x"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, twice):
+    columns = {
+        "image": pa.array([png(1)], type=pa.binary()),
+        **dict.fromkeys(("label", "split", "x"), pa.array(["val"])),
+    }
+    made = pa.table([*columns.values(), columns[twice]], names=[*columns, twice])
+    pq.write_table(made, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=rf"t\.parquet: two columns are named '{twice}'; rename or remove one"):
+        load_images(str(tmp_path / "t.parquet"))
 
 
 def test_what_is_no_file_or_cannot_be_opened_is_counted_and_not_waited_for(tmp_path, monkeypatch):
