@@ -100,7 +100,7 @@ def test_a_corruption_of_another_kind_of_source_is_refused_before_anything_is_tr
 
 
 def test_an_arm_has_only_settings_that_go_together(tmp_path: Path) -> None:
-    recipe = toy_recipe(tmp_path, tasks=[{"name": "link"}], reward={"margin": True})
+    recipe = toy_recipe(tmp_path, tasks=[{"name": "link"}], reward={"margin": 1.0})
     with pytest.raises(UserError, match=r"control text: .*reward\.margin needs .* no corrupt"):
         run_controls(recipe, ["text"], 1, tmp_path / "runs", print)
     assert not (tmp_path / "runs").exists()
