@@ -268,8 +268,9 @@ def lenient_score(reply: str, accepted: Sequence[str], choices: Mapping[str, str
     """
     labels = _find_options(reply, choices)
     found = {normalise(label) for label in labels}
-    right = {normalise(label): label for label in reversed(accepted)}
-    if labels and found <= right.keys():  # two names of one class are no contradiction, nor are two that read alike
-        return Score.of(1.0, next(label for read, label in reversed(right.items()) if read in found))
+    right = [label for label in accepted if normalise(label) in found]
+    # Two names of one class are no contradiction, nor are two that read alike.
+    if right and found == set(map(normalise, right)):
+        return Score.of(1.0, right[0])
     label = _single(labels)
     return Score.unparsed() if label is None else Score.of(0.0, label)

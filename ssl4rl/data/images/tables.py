@@ -32,11 +32,11 @@ def list_images_of(path: Path, with_splits: bool = False) -> Listing:
     Raises:
         UserError: if the file as a whole is malformed, or an index occurs twice; with splits, if a word means none.
     """
-    key = [*_stamp([path]), "cells 1", with_splits]
-    listing = unpacked(path.stem, key, _text_rows(path, with_splits), f"images of {path.name}")
-    columns = read_columns(path)
-    used = [image_column(path, columns), "index", *_found(columns, *LABEL_COLUMNS)]
-    used += _found(columns, "split") if with_splits else []
+    key, columns = [*_stamp([path]), "cells 1", with_splits], read_columns(path)
+    label, split = _found(columns, *LABEL_COLUMNS), _found(columns, "split") if with_splits else []
+    rows = _text_rows(path, *(next(iter(each), "") for each in (label, split)))
+    listing = unpacked(path.stem, key, rows, f"images of {path.name}")
+    used = [image_column(path, columns), "index", *label, *split]
     return replace(listing, reading=[_tally_columns(path.name, columns, used)])
 
 
@@ -100,21 +100,25 @@ def read_columns(path: Path) -> list[str]:
         return []
 
 
-def _text_rows(path: Path, with_splits: bool) -> Iterator[Row]:
+def _text_rows(path: Path, label: str, split: str) -> Iterator[Row]:
     """The images of a table, one for each row; where a row has several, the others follow after the last row.
 
-    The table is read again for those, as all of them might not fit into memory.
+    ``label`` and ``split`` are the columns of these, empty where there is none. The table is read again for further
+    images, as all of them might not fit into memory.
     """
     first_row: dict[str, str] = {}
     several = False
 
     def row_of(number: int, cells: Mapping[str, Any]) -> Row:
         place = where(Path(path.name), number)
-        split = next((cells[name] for name in _found(cells, "split")), "") if with_splits else ""
-        return Row(place, split=_split(split, str(path.parent / place)))
+        return Row(place, split=_split(cells.get(split) if split else "", str(path.parent / place)))
 
     for number, cells in read_rows(path, [], Problems(strict=True)):
-        row = replace(row_of(number, cells), key=plain_index(str(cells.get("index", ""))), label=_label(cells))
+        row = replace(
+            row_of(number, cells),
+            key=plain_index(str(cells.get("index", ""))),
+            label=_label(cells.get(label) if label else None),
+        )
         if row.key and row.key in first_row:
             raise UserError(f"{path.parent / row.place}, field index: {row.key} is a duplicate of {first_row[row.key]}")
         first_row[row.key] = row.place
@@ -173,9 +177,9 @@ def read_rows(path: Path, required: Sequence[str], problems: Problems) -> Iterat
             yield number, {name: table_cell(value, name, where(path, number, name)) for name, value in cells.items()}
 
 
-def _label(cells: Mapping[str, Any]) -> str:
+def _label(cell: object) -> str:
     """The name of a row's class; whole numbers that pandas made floats of are whole again."""
-    label = cell_text(next((cells[name] for name in _found(cells, *LABEL_COLUMNS)), None))
+    label = cell_text(cell)
     return class_name(label) if label else ""
 
 
@@ -240,7 +244,7 @@ def _arrow_rows(origin: str, batches: Iterable[Any], split: str, read_paths: boo
             number += 1
             place = f"{origin}, row {number}"
             part = _split(side, place) if column else split
-            name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label({"label": value})
+            name = names[value] if isinstance(value, int) and 0 <= value < len(names) else _label(value)
             struct = cell if isinstance(cell, dict) else {"bytes": cell}
             content, path = struct.get("bytes"), struct.get("path")
             if content is None and path and read_paths:
