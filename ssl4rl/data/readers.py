@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.tables import Problems, Row, Table, where
-from ssl4rl.data.text import cell_text, first_repeated, present
+from ssl4rl.data.tables import Problems, Row, Table, check_names, where
+from ssl4rl.data.text import cell_text, present
 from ssl4rl.errors import UserError
 from ssl4rl.records import parse_json
 
@@ -145,9 +145,7 @@ def _header(path: Path, cells: list[str], row: int) -> list[str]:
         for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             if separator in columns[0]:
                 raise UserError(f"{path}: the columns are separated by {name}; separate them with commas")
-    repeated = first_repeated(filter(None, columns))
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}; rename one, or remove it")
+    check_names(path, columns)
     return columns
 
 
@@ -197,9 +195,7 @@ def _parquet(path: Path, problems: Problems) -> tuple[list[str], Any]:
         stated = pyarrow.parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable parquet file: {error}") from error
-    repeated = first_repeated(filter(None, columns))
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}; rename one, or remove it")
+    check_names(path, columns)
     if stated > MOST_ROWS + path.stat().st_size:
         raise UserError(f"{path} states {stated:,} rows, more than a file of its size has")
 

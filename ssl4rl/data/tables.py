@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.data.text import cell_text
+from ssl4rl.data.text import cell_text, first_repeated
 from ssl4rl.errors import FirstProblem, UserError, listed, quoted
 from ssl4rl.tally import Tally
 
@@ -185,6 +185,17 @@ def find_table(folder: Path, stem: str) -> Path:
     if not paths[0].stat().st_size:
         raise UserError(f"{paths[0]} is empty")
     return paths[0]
+
+
+def check_names(place: Path | str, columns: Iterable[str]) -> None:
+    """Refuses two columns of one name; of those without one there may be several.
+
+    Raises:
+        UserError: if there are two.
+    """
+    repeated = first_repeated(filter(None, columns))
+    if repeated is not None:
+        raise UserError(f"{place}: two columns are named {repeated!r}; rename or remove one")
 
 
 def table_of(

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ssl4rl.data.tables import Problems, where
-from ssl4rl.data.text import first_repeated, present
+from ssl4rl.data.tables import Problems, check_names, where
+from ssl4rl.data.text import present
 from ssl4rl.errors import UserError, listed
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
@@ -71,6 +71,4 @@ def check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -
     if missing:
         names = " or ".join(map(repr, missing))
         raise UserError(f"{path}: there is no column {names}; its columns are {listed(columns)}")
-    repeated = first_repeated(filter(None, columns))
-    if repeated is not None:
-        raise UserError(f"{path}: two columns are named {repeated!r}")
+    check_names(path, columns)

@@ -11,8 +11,8 @@ from ssl4rl.data.images.cells import IMAGE_COLUMNS, image_row, images_in, plain_
 from ssl4rl.data.images.delimited import SEPARATORS, check_columns, read_header, read_tsv
 from ssl4rl.data.images.store import LABEL_COLUMNS, Listing, Row, unpacked
 from ssl4rl.data.readers import records_of
-from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, split_name, where
-from ssl4rl.data.text import cell_text, class_name, first_repeated
+from ssl4rl.data.tables import SPLIT_NAMES, Problems, Table, check_names, split_name, where
+from ssl4rl.data.text import cell_text, class_name
 from ssl4rl.errors import UserError, listed
 from ssl4rl.hub_names import check_hub_name
 from ssl4rl.records import parse_json
@@ -268,9 +268,7 @@ def _image_column(origin: str, schema: Any) -> str:
             return any(field.name == "bytes" and holds_bytes(field.type) for field in kind)
         return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
-    repeated = first_repeated(schema.names)
-    if repeated is not None:
-        raise UserError(f"{origin}: two columns are named {repeated!r}; rename or remove one")
+    check_names(origin, schema.names)
     candidates = [field.name for field in schema if holds_bytes(field.type)]
     if "image" in candidates:
         return "image"
