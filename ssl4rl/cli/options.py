@@ -162,17 +162,22 @@ def add_checks(app: typer.Typer) -> None:
 
 
 class SideCommand(Command):
-    """A verb of a side, whose help names that side's tasks and benchmarks."""
+    """A verb of a side, whose help names that side's tasks and benchmarks, and the default among them."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         from ssl4rl.registry import BENCHMARKS, TASKS
+        from ssl4rl.training.recipe_file import default_task
 
         side = side_of(ctx)
         registries: dict[str, Registry[Any]] = {"task": TASKS, "benchmark": BENCHMARKS}
         for option in self.params:
             registry = registries.get(option.name or "")
-            if registry is not None and isinstance(option, TyperOption):
-                option.help = f"{option.help} There are: {', '.join(names_of_side(registry, side))}."
+            if registry is None or not isinstance(option, TyperOption):
+                continue
+            option.help = f"{option.help} There are: {', '.join(names_of_side(registry, side))}."
+            default = default_task(side)
+            if option.multiple and default is not None:  # tasks of a recipe
+                option.help = f"{option.help} Without one, and without --config: {default}."
         super().format_help(ctx, formatter)
 
 
@@ -251,7 +256,7 @@ TasksOption = Annotated[
     list[str] | None,
     typer.Option(
         "--task",
-        help="A task; several make a mixture. Without it and --config: link, or rotation of images.",
+        help="A task; several make a mixture.",
         autocompletion=complete_task,
     ),
 ]

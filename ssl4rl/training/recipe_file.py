@@ -19,6 +19,7 @@ from ssl4rl.models import TINY, TINY_VISION
 from ssl4rl.registry import SOURCE_KINDS, TASKS
 from ssl4rl.runs import CONFIG
 from ssl4rl.settings import first_invalid, parse_yaml
+from ssl4rl.source import SourceKind
 from ssl4rl.training.recipe import Recipe, TaskEntry, default_grpo
 
 ELSEWHERE = {
@@ -82,13 +83,21 @@ def load_recipe(
     return validate(values, "recipe" if file is None else str(file))
 
 
+def _kinds_of(side: str) -> list[SourceKind[Any]]:
+    return [kind for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()) if kind.side == side]
+
+
+def default_task(side: str) -> str | None:
+    """The task that a recipe of this side trains when it names none."""
+    return next((kind.default_task for kind in _kinds_of(side) if kind.default_task is not None), None)
+
+
 def _default_side(values: Values, side: str) -> None:
     """The task and the embedded model of a side, where the recipe names none."""
-    kinds = [kind for kind in map(SOURCE_KINDS.get, SOURCE_KINDS.names()) if kind.side == side]
-    default_tasks = [kind.default_task for kind in kinds if kind.default_task is not None]
-    if default_tasks:
-        values.setdefault("tasks", [{"name": default_tasks[0]}])
-    if any(kind.shows_images for kind in kinds):
+    task = default_task(side)
+    if task is not None:
+        values.setdefault("tasks", [{"name": task}])
+    if any(kind.shows_images for kind in _kinds_of(side)):
         values.setdefault("model", {})
         if isinstance(values["model"], dict):
             values["model"].setdefault("path", TINY_VISION)
