@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -182,14 +183,22 @@ def encode_line(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(fields, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"an object has {quoted(twice)} twice, and one of the values would be lost")
+    return found
+
+
 def parse_json(text: str | bytes) -> Any:
     """``json.loads`` for text from outside.
 
     Raises:
-        ValueError: if it is not JSON, or is nested deeper than Python reads.
+        ValueError: if it is not JSON, is nested deeper than Python reads, or has a key of an object twice.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError, ValidationInfo, field_validator
 
-from ssl4rl.errors import LONGEST_QUOTE, UserError
+from ssl4rl.errors import LONGEST_QUOTE, UserError, quoted
 
 MOST_VALUES = 100_000
 """That a document may stand for once its references are followed."""
@@ -61,8 +61,8 @@ def parse_yaml(text: str, place: str) -> Any:
     """Parses one YAML document.
 
     Raises:
-        UserError: for a syntax error, a value that its tag does not fit, or references that lead back to themselves or
-            multiply without end; it names ``place`` and the line.
+        UserError: for a syntax error, a key that a mapping has twice, a value that its tag does not fit, or references
+            that lead back to themselves or multiply without end; it names ``place`` and the line.
     """
     try:
         loader = _Loader(text)
@@ -90,19 +90,32 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """How many nodes a document has once its references are written out.
 
     Raises:
-        MarkedYAMLError: if they are too many, or a node is within itself.
+        MarkedYAMLError: if they are too many, a node is within itself, or a mapping has a key twice.
     """
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in sizes:
         sizes[id(node)] = 0
-        pairs = isinstance(node, yaml.MappingNode)
-        inner = [each for pair in node.value for each in pair] if pairs else node.value
+        inner = node.value
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
+            inner = [each for pair in node.value for each in pair]
         sizes[id(node)] = 1 + sum(_size(each, sizes) for each in inner)
     if not 0 < sizes[id(node)] <= MOST_VALUES:
         problem = f"it stands for more than {MOST_VALUES:,} values" if sizes[id(node)] else "it refers to itself"
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
     return sizes[id(node)]
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """PyYAML keeps the last value of a key that is there twice, and drops the others without a word."""
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen:
+                problem = f"the key {quoted(key.value)} is there twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add((key.tag, key.value))
 
 
 def first_invalid(error: ValidationError) -> tuple[str, Any, str]:

@@ -41,6 +41,7 @@ def test_yaml_is_read_as_people_mean_it(text, value):
         ("[" * 1500, "it is nested too deeply"),
         ("!!python/object/apply:os.system [echo]", "could not determine a constructor"),
         ("&a [*a]", "it refers to itself"),
+        ("seed: 1\ngrpo:\n  beta: 0\n  'beta': 1", "file line 4: .*the key 'beta' is there twice"),
         (LAUGHS, "stands for more than 100,000 values"),
         (MERGES, "stands for more than 100,000 values"),
     ],

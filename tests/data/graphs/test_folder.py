@@ -145,6 +145,7 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ),
         ({"nodes_csv": "id|text\na|x\n"}, "the columns are separated by vertical bars; separate them with commas"),
         ({"nodes_jsonl": '{"id": "a", "text": "x"}\n{"id": \n'}, "nodes.jsonl, row 2: not valid JSON"),
+        ({"nodes_jsonl": '{"id": "a", "text": "x", "text": "y"}\n'}, "nodes.jsonl, row 1: not valid JSON: an object has 'text' twice"),
         ({"nodes_jsonl": "[1]\n"}, "nodes.jsonl, row 1: expected a JSON object"),
         (
             {"nodes_jsonl": '{"id": "a", "text": ["x"]}\n'},
