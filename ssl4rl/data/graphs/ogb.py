@@ -20,7 +20,7 @@ from ssl4rl.data.graphs.splits import disjoint, keep_one
 from ssl4rl.data.packed import read_gzip
 from ssl4rl.data.tables import SPLIT_NAMES
 from ssl4rl.data.text import clean, indexed, present, sentences
-from ssl4rl.errors import UserError
+from ssl4rl.errors import UserError, quoted
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.tally import Tally
@@ -92,7 +92,13 @@ def _texts(folder: Path, papers: list[str]) -> tuple[list[str], Tally]:
 def _class_names(folder: Path, count: int) -> list[str]:
     """What the classes are called, by the index that the table states."""
     path = next((each for each in folder.glob("mapping/labelidx2*") if each.is_file()), None)
-    named = {int(row[0]): clean(row[1]) for row in _rows(path, ",", 2) if row[0].isdecimal()} if path else {}
+    named: dict[int, str] = {}
+    for number, (code, name, *_) in enumerate(_rows(path, ",", 2) if path else (), start=1):
+        if code.isdecimal():
+            if named.setdefault(int(code), clean(name)) != clean(name):
+                raise UserError(f"{path}, row {number}: class {code} has another name above; keep one")
+        elif number > 1:  # the first row is a header
+            raise UserError(f"{path}, row {number}: expected the number of a class, got {quoted(code)}")
     names = [named.get(code, f"class {code}") for code in range(max([count, *(code + 1 for code in named)]))]
     return names if len(indexed(names)[0]) == len(names) else [f"{name} ({code})" for code, name in enumerate(names)]
 

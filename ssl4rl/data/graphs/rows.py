@@ -244,7 +244,8 @@ def _text_rule(table: Table, setting: str | None, gaps: Counter[str]) -> Callabl
             if not any(values.values()):
                 return ""  # the template's own words say nothing about the node
             gaps["partial_texts"] += not all(values.values())
-            return clean(re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], setting))
+            # Cells are clean already: a second time, what is written as &amp;lt; would become <.
+            return " ".join(re.sub(r"\{([^{}]*)\}", lambda match: values[match[1]], setting).split())
 
         return fill
     column = table.require(setting, "text") if setting is not None else table.find("text")

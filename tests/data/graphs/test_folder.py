@@ -52,6 +52,12 @@ def test_a_relation_makes_it_directed(tmp_path: Path) -> None:
     assert graph.counts == {"edges": 4, "self_loops": 1, "duplicates": 1}
 
 
+def test_a_template_decodes_a_cell_once(tmp_path: Path) -> None:
+    nodes = "id,title,tag\na,R&amp;D,&amp;lt;b&amp;gt;\nb,x,y\n"
+    folder = write(tmp_path, dataset_yaml='text: "{title}: {tag}"\n', nodes_csv=nodes, edges_csv="source,target\na,b\n")
+    assert load_folder(folder).texts[0] == "R&D: &lt;b&gt;"
+
+
 def test_all_keys_of_dataset_yaml(tmp_path: Path) -> None:
     settings = """
 name: people
@@ -145,7 +151,7 @@ def test_awkward_but_valid_csv(tmp_path: Path) -> None:
         ),
         ({"nodes_csv": "id|text\na|x\n"}, "the columns are separated by vertical bars; separate them with commas"),
         ({"nodes_jsonl": '{"id": "a", "text": "x"}\n{"id": \n'}, "nodes.jsonl, row 2: not valid JSON"),
-        ({"nodes_jsonl": '{"id": "a", "text": "x", "text": "y"}\n'}, "nodes.jsonl, row 1: not valid JSON: an object has 'text' twice"),
+        ({"nodes_jsonl": '{"id": "a", "text": "x", "text": "y"}\n'}, "nodes.jsonl, row 1: not valid JSON"),
         ({"nodes_jsonl": "[1]\n"}, "nodes.jsonl, row 1: expected a JSON object"),
         (
             {"nodes_jsonl": '{"id": "a", "text": ["x"]}\n'},

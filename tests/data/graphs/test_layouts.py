@@ -310,6 +310,8 @@ def test_ogbn_arxiv(tmp_path: Path) -> None:
         ({"raw/edge.csv": "source,target\n0,1\n"}, r"edge\.csv\.gz, row 1: could not convert .* have no header"),
         ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n1\n"}, r"row 3: expected 2 cells, got 1"),
         ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n"}, "1 nodes in mapping/nodeidx2paperid.csv for 4 labels"),
+        ({"mapping/labelidx2arxivcategeory.csv": "a,b\n0,x\none,y\n"}, "row 3: expected the number of a class"),
+        ({"mapping/labelidx2arxivcategeory.csv": "a,b\n0,x\n0,y\n"}, "row 3: class 0 has another name above"),
         ({"split/time/test.csv": "0\n"}, "node 0 is in train and test"),
         ({"split/time/test.csv": "9\n"}, "names a node beyond 0 to 3"),
         ({"split/time/dev.csv": "3\n"}, r"valid\.csv\.gz and dev\.csv\.gz both mean val; keep one"),
