@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -19,6 +19,17 @@ from ssl4rl.tasks import AnyTask, Knobs, Task
 BLOCK = 720
 """Examples whose tasks are drawn at once: a multiple of nearly every number of slots, so that few of a task's own
 blocks are cut."""
+
+
+def names_of_parts(parts: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """What the tasks of a mixture are called, by source and label: the label, after the source where it occurs twice.
+
+    >>> names_of_parts([("cora", "link@easy"), ("umls", "link@easy"), ("umls", "odd@easy")])
+    {('cora', 'link@easy'): 'cora/link@easy', ('umls', 'link@easy'): 'umls/link@easy', ('umls', 'odd@easy'): 'odd@easy'}
+    """
+    keys = dict.fromkeys(parts)
+    times = Counter(label for _, label in keys)
+    return {(source, label): label if times[label] == 1 else f"{source}/{label}" for source, label in keys}
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from ssl4rl.audit.fairness import judge, measure_cheaply
 from ssl4rl.audit.leaks import find_leaks
 from ssl4rl.example import Example
 from ssl4rl.mixture import parts_of
+from ssl4rl.source import origin_of
 from ssl4rl.tasks import AnyTask
 
 SECONDS = 4.0
@@ -32,9 +35,7 @@ def quick_check(task: AnyTask, seconds: float = SECONDS) -> list[str]:
         try:
             examples = _drawn(part, seconds / len(parts) / 2)
             if found := _suspicions(part, examples):
-                knobs = "".join(f" --set task.{key}={value}" for key, value in part.overrides.items())
-                see = f"see ssl4rl audit --task {part.name} --level {part.level}{knobs}"
-                lines.append(f"audit: {part.label}: {'; '.join(found[:2])}; {see}")
+                lines.append(f"audit: {part.label}: {'; '.join(found[:2])}; see {_command(part)}")
             else:
                 clean.append(part.label)
                 looked_at += len(examples)
@@ -44,6 +45,17 @@ def quick_check(task: AnyTask, seconds: float = SECONDS) -> list[str]:
         of = clean[0] if len(clean) == 1 else f"{len(clean)} tasks and levels"
         lines.append(f"audit: nothing found in {looked_at} examples of {of}")
     return lines
+
+
+def _command(task: AnyTask) -> str:
+    """What audits the same examples, and more of them."""
+    origin = origin_of(task.source)
+    words = ["ssl4rl", "audit", "--task", task.name, "--level", task.level]
+    words += ["--dataset", origin] if origin is not None else []
+    words += ["--seed", str(task.seed)] if task.seed else []
+    for key, value in task.overrides.items():
+        words += ["--set", f"task.{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def _suspicions(task: AnyTask, examples: Sequence[Example]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -104,7 +105,7 @@ def attend_graph(
             typer.echo(json.dumps({"id": record.id, **each.model_dump(mode="json")}, ensure_ascii=False))
     else:
         _print(record.table, [each.in_words for each in maps])
-    name = _file_name(f"{example.id.label}-{example.id.index}-{example.id.hash}{_which(word, layer)}")
+    name = _file_name(f"{example.id.label}-{example.id.index}-{example.id.hash}{_which(word, layer, models or ())}")
     target = _target(opened, f"{name}.svg", svg, as_json)
     if target is not None:
         with wanted(target) as file:
@@ -156,15 +157,17 @@ def attend_image(
         maps.append(ImageMap(model=name, token=each.token, layer=layer, box=each.box, attention=values))
         typer.echo(maps[-1].model_dump_json() if as_json else maps[-1].in_words)
     record = ImageRecord(image=image.name, question=question.strip(), maps=maps)
-    target = _target(opened, _file_name(f"{image.stem}{_which(word or start, layer)}") + ".png", png, as_json)
+    asked = (question.strip(), shown.tobytes().hex(), *(models or ()))
+    target = _target(opened, _file_name(f"{image.stem}{_which(word or start, layer, asked)}") + ".png", png, as_json)
     if target is not None:
         save_png(draw_overlay(shown, found, short_names(names)), target, record.about)
     _tell(opened, target, record, as_json)
 
 
-def _which(word: str | None, layer: int | None) -> str:
-    """What tells two maps of one picture apart, for their files' names."""
-    return f"{f'-{word}' if word else ''}{'' if layer is None else f'-layer-{layer}'}"
+def _which(word: str | None, layer: int | None, more: Sequence[str]) -> str:
+    """What tells two maps of one picture apart, for their files' names; of ``more`` a hash."""
+    digest = f"-{hashlib.sha256(json.dumps(list(more)).encode()).hexdigest()[:8]}" if more else ""
+    return f"{f'-{word}' if word else ''}{'' if layer is None else f'-layer-{layer}'}{digest}"
 
 
 def _opened(path: Path | None) -> Run | None:

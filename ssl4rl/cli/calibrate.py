@@ -36,8 +36,10 @@ def calibrate(
     """
     from ssl4rl.training.calibrate import at_every_level, recommended
     from ssl4rl.training.calibrate import calibrate as calibrate_recipe
-    from ssl4rl.training.recipe_file import load_recipe
+    from ssl4rl.training.recipe_file import load_recipe, side_of_recipe
 
+    if not task and config is None:
+        raise UserError("say what to calibrate: --task NAME (repeatable), or --config RECIPE")
     recipe = load_recipe(
         config,
         overrides=set_ or (),
@@ -45,7 +47,7 @@ def calibrate(
         level=level,
         dataset=dataset,
         model=model,
-        side=_side(task or [], config),
+        side=side_of_recipe(task or (), config),
     )
     found: list[Difficulty] = []
     for each in calibrate_recipe(at_every_level(recipe), groups, lambda line: typer.echo(line, err=True)):
@@ -58,19 +60,6 @@ def calibrate(
         found.append(each)
     if not as_json:
         _recommend(recommended(found))
-
-
-def _side(tasks: list[str], config: Path | None) -> str:
-    """The side whose defaults the recipe gets.
-
-    Raises:
-        UserError: if nothing says what to calibrate.
-    """
-    from ssl4rl.registry import TASKS
-
-    if not tasks and config is None:
-        raise UserError("say what to calibrate: --task NAME (repeatable), or --config RECIPE")
-    return TASKS.get(tasks[0]).source_kind.side if tasks else "graph"
 
 
 def _row(found: Difficulty) -> str:

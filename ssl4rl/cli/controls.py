@@ -34,14 +34,10 @@ def controls(
     as_json: JsonOption = False,
 ) -> None:
     """Trains a recipe and its controls with equal steps and seeds, and compares them on the same held-out examples."""
-    from ssl4rl.registry import TASKS
     from ssl4rl.training.controls import USUAL, run_controls
-    from ssl4rl.training.recipe_file import load_recipe, read_recipe
+    from ssl4rl.training.recipe_file import load_recipe, side_of_recipe
 
-    entries = read_recipe(recipe).get("tasks") or [{}]
-    named = entries[0].get("name") if isinstance(entries, list) and isinstance(entries[0], dict) else None
-    side = TASKS.get(named).source_kind.side if named else "graph"
-    loaded = load_recipe(recipe, overrides=set_ or (), model=model, side=side)
+    loaded = load_recipe(recipe, overrides=set_ or (), model=model, side=side_of_recipe((), recipe))
     found = run_controls(loaded, control or USUAL, seeds, output, lambda line: typer.echo(line, err=True))
     if as_json:
         for arm in found:

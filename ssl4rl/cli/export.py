@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -100,20 +100,21 @@ def _recipe(config: Path | None, tasks: list[str], level: str | None, dataset: s
     Raises:
         UserError: if nothing says what, or the recipe changes its examples along the way.
     """
-    from ssl4rl.registry import TASKS
-    from ssl4rl.training.recipe_file import load_recipe
+    from ssl4rl.training.recipe_file import load_recipe, side_of_recipe
 
     if not tasks and config is None:
         raise UserError("say what to export: --task NAME (repeatable), or --config RECIPE")
-    side = TASKS.get(tasks[0]).source_kind.side if tasks else "graph"
+    side = side_of_recipe(tasks, config)
     recipe = load_recipe(config, overrides=set_, tasks=tasks, level=level, dataset=dataset, side=side)
-    fixed = {"difficulty": "fixed", "mixing": "weights", "corrupt": None, "reward.kind": "task", "reward.format": 0}
+    fixed: dict[str, Any] = {"difficulty": "fixed", "mixing": "weights", "corrupt": None}
+    fixed |= {"reward.kind": "task", "reward.task": 1, "reward.format": 0, "reward.margin": 0}
+    fixed |= {"model.min_pixels": None, "model.max_pixels": None}
     for key, value in fixed.items():
         given = attrgetter(key)(recipe)
         if given != value:
             raise UserError(
-                f"{key}={given} is for training here: an export has fixed examples and the task's own score; "
-                f"add --set {key}={'null' if value is None else value}"
+                f"{key}={given} is for training here: an export has fixed examples, images as they are and the task's "
+                f"own score; add --set {key}={'null' if value is None else value}"
             )
     return recipe
 

@@ -20,9 +20,9 @@ from ssl4rl.records import Prediction
 def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
     """The content of ``consistency`` in scores.json; ``restated`` has at least one form, all of the same items.
 
-    ``forms`` has a row for each. ``agreement`` is the share of the rows whose prompt reads differently in that
+    ``forms`` has a row for each. ``agreement`` is the share of the rows whose prompt or image is another in that
     form (``changed`` of them) that got an allowed answer in both, and the same one by its meaning, not by its letter;
-    it is None if no prompt does. ``accuracy`` is over all questions asked again, and ``model_minus_form`` the paired
+    it is None if none is. ``accuracy`` is over all questions asked again, and ``model_minus_form`` the paired
     difference to the usual form. Over all forms with the usual one, ``agreement`` counts rows that got the same
     answer in every form, and ``worst`` and ``best`` those that were right in every form, and in any.
     """
@@ -32,7 +32,7 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
     scores = {name: per_question(others) for name, others in restated.items()}
     forms = {}
     for name, others in restated.items():
-        changed = [row for row in others if row.prompt != first[row.item].prompt]
+        changed = [row for row in others if _shown(row) != _shown(first[row.item])]
         score = beside_model(scores[name], usual, items)
         forms[name] = {
             "changed": len(changed),
@@ -50,6 +50,11 @@ def consistency(predictions: Sequence[Prediction], restated: Mapping[str, Sequen
         "worst": mean_and_interval([min(one) for one in values], shared),
         "best": mean_and_interval([max(one) for one in values], shared),
     }
+
+
+def _shown(prediction: Prediction) -> tuple[str, str]:
+    """What tells two prompts apart: the text, and the example's hash, which covers images."""
+    return prediction.prompt, prediction.id.hash
 
 
 def _agreement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from ssl4rl.records import Prediction
 
 BINS = 15
 """Bins of equal width that confidences are put into (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
+_ARTICLE = re.compile(r"\b[Aa] (?!(or|and)\b)(?=[a-z])")
+"""The article of "A dog", which is no label; that of "A or B" is."""
 MOST_WORDS = 8
 """Words of an answer that can be the name of a class; what is longer is prose."""
 
@@ -91,5 +94,8 @@ def _names_another(prediction: Prediction) -> bool:
     if not answer or len(answer.split()) > MOST_WORDS or REFUSES.search(answer):
         return False
     within = f" {answer} "
-    known = (normalise(text) for pair in prediction.choices.items() for text in pair)
-    return not any(f" {text} " in within for text in known)
+    known = {text for pair in prediction.choices.items() for text in pair}
+    letters = {text for text in known if len(text) == 1}
+    if letters & set(re.findall(r"\w+", _ARTICLE.sub("", prediction.answer))):
+        return False
+    return not any(f" {normalise(text)} " in within for text in known - letters)

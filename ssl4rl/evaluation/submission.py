@@ -29,11 +29,17 @@ def check_submittable(benchmark: AnyBenchmark) -> None:
     """Refuses a benchmark without answers, before it is asked, whose replies could not be written down for its site.
 
     Raises:
-        UserError: if its items are no rows of a table, or the package that writes the file is missing.
+        UserError: if its items are no rows of a table, their options have other letters than there, or the package that
+            writes the file is missing.
     """
     if not isinstance(benchmark, MultipleChoice):
         raise UserError(
             f"benchmark {benchmark.name} on {benchmark.source.name} has no answers, so nothing can be scored"
+        )
+    if benchmark.restated == "options":
+        raise UserError(
+            f"{benchmark.source.name} has no answers, so replies are written to {SUBMISSION} for its site, which knows "
+            "options by the table's letters; leave out --set task.restated=options"
         )
     if find_spec("openpyxl") is None:
         raise UserError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl4rl.errors import UserError, unknown
+from ssl4rl.errors import UserError, listed, unknown
 from ssl4rl.evaluation.beside import Say
 from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.paper.tables import PaperColumn, graph_columns, vision_columns
@@ -32,7 +32,7 @@ class PlannedColumn:
 
     column: PaperColumn
     recipe: EvalRecipe | None
-    """None if its dataset is missing."""
+    """None if its dataset is missing, or has no answers to score by."""
     left_out: str = ""
     """Why it is left out; empty otherwise."""
 
@@ -60,8 +60,12 @@ def plan_suite(name: str, settings: Mapping[str, Any], side: str) -> list[Planne
             planned.append(PlannedColumn(column, None, str(error)))
             continue
         recipe = _recipe(column, settings, dataset)
-        build_benchmark(recipe)  # refuses a wrong level or knob before anything is asked
-        planned.append(PlannedColumn(column, recipe))
+        benchmark = build_benchmark(recipe)  # refuses a wrong level or knob before anything is asked
+        if benchmark.has_answers:
+            planned.append(PlannedColumn(column, recipe))
+        else:
+            reason = f"{dataset} has no answers; eval --benchmark {column.benchmark} writes replies for its site"
+            planned.append(PlannedColumn(column, None, reason))
     if not any(each.recipe for each in planned):
         raise UserError(f"none of the suite's datasets is available: {planned[0].left_out}")
     return planned
@@ -90,11 +94,17 @@ def _inside(home: Path, name: str) -> str:
 
 
 def _check_knobs(columns: Sequence[PaperColumn], knobs: Mapping[str, Any]) -> None:
-    """Refuses a knob that no benchmark of the suite has."""
-    known = {field for column in columns for field in BENCHMARKS.get(column.benchmark).knobs_type.model_fields}
+    """Refuses a knob that no benchmark of the suite has, or that the columns decide."""
+    having: dict[str, list[PaperColumn]] = {}
+    for column in columns:
+        for field in BENCHMARKS.get(column.benchmark).knobs_type.model_fields:
+            having.setdefault(field, []).append(column)
     for knob in knobs:
-        if knob not in known:
-            raise unknown("knob", knob, known)
+        if knob not in having:
+            raise unknown("knob", knob, having)
+        if all(knob in column.knobs for column in having[knob]):
+            names = listed(column.name for column in having[knob])
+            raise UserError(f"--set task.{knob}: the columns that have it, {names}, are of one value each, the paper's")
 
 
 def _recipe(column: PaperColumn, settings: Mapping[str, Any], dataset: str) -> EvalRecipe:

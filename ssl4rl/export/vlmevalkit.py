@@ -42,6 +42,8 @@ def spaced(reply: str) -> str:
 def export_predictions(run: Run, output: Path) -> int:
     """Writes a run's predictions as a TSV, in the order of the table that was asked; returns the number of rows.
 
+    Options stand under the letters that they had in the prompt.
+
     Columns: ``index``, ``question``, ``hint``, the options, ``answer``, ``category``, ``l2-category``, ``split`` and
     ``prediction``.
 
@@ -57,7 +59,7 @@ def export_predictions(run: Run, output: Path) -> int:
             f"{run.path} is of benchmark {recipe.benchmark}; only multiple-choice questions can be exported this way"
         )
     replies = {prediction.item: prediction.reply for prediction in run.predictions()}
-    rows = {f"question:{row.index}": row for row in benchmark.rows}
+    rows = {f"question:{row.index}": benchmark.in_shown_order(row) for row in benchmark.rows}
     if missing := replies.keys() - rows.keys():
         raise UserError(
             f"{run.path} answers {min(missing)}, which {benchmark.source.name} no longer has; evaluate again"

@@ -114,8 +114,9 @@ def _add_replies(report: Report, runs: Sequence[Run], compared: Sequence[Entry],
     if not recorded:
         report.about_replies.append("No replies are recorded yet.")
     elif listed < recorded:
+        again = " (comparisons show some again)" if compared else ""
         report.about_replies.append(
-            f"{listed:,} of {recorded:,} recorded replies, all those to a prompt or none, evenly spread; "
+            f"{listed:,} of {recorded:,} recorded replies{again}, all those to a prompt or none, evenly spread; "
             "--replies decides how many."
         )
     for reason, count in rebuilt.refused.items():

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ssl4rl.mixture import names_of_parts
 from ssl4rl.records import Completion, read_lines
 from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.blocks import Collector, Section, Table, interval_text
@@ -108,10 +109,16 @@ def _heldout_table(run: Run, records: Sequence[Completion], heldout: Mapping[str
 
 def _chances(records: Sequence[Completion]) -> dict[str, float]:
     """The mean chance of what was sampled, by task."""
-    found: dict[str, list[float]] = {}
+    return {name: sum(record.chance for record in own) / len(own) for name, own in _by_task(records).items()}
+
+
+def _by_task(records: Sequence[Completion]) -> dict[str, list[Completion]]:
+    """The records of each task and level, under the name that summaries have for it."""
+    names = names_of_parts((record.id.source, record.id.label) for record in records)
+    found: dict[str, list[Completion]] = {}
     for record in records:
-        found.setdefault(record.id.label, []).append(record.chance)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+        found.setdefault(names[record.id.source, record.id.label], []).append(record)
+    return found
 
 
 def _heldout_figure(metrics: Sequence[Mapping[str, Any]]) -> Figure | None:
@@ -144,15 +151,14 @@ def _step_figures(steps: Sequence[Mapping[str, Any]]) -> Iterator[Figure | None]
 def _by_level(records: Sequence[Completion]) -> Table | None:
     """Recorded replies of each task and level."""
     rows = []
-    for label in dict.fromkeys(record.id.label for record in records):
-        own = [record for record in records if record.id.label == label]
+    for name, own in _by_task(records).items():
         mean = sum(record.score for record in own) / len(own)
         chance = sum(record.chance for record in own) / len(own)
         valid = sum(record.valid for record in own) / len(own)
         tokens = sum(record.tokens for record in own) / len(own)
         kept = sum(record.selected for record in own)
         cells = [f"{mean:.3f}", f"{chance:.3f}", f"{valid:.0%}", f"{tokens:.0f}", str(len(own)), str(kept)]
-        rows.append([label, *cells])
+        rows.append([name, *cells])
     head = ["", "score", "chance", "valid", "tokens", "replies recorded", "trained on"]
     return Table("Recorded replies, in the mean", head, rows) if rows else None
 

@@ -6,7 +6,7 @@ The names under ``grpo`` are checked against TRL's own source, so that a typo is
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,6 +90,15 @@ def _kinds_of(side: str) -> list[SourceKind[Any]]:
 def default_task(side: str) -> str | None:
     """The task that a recipe of this side trains when it names none."""
     return next((kind.default_task for kind in _kinds_of(side) if kind.default_task is not None), None)
+
+
+def side_of_recipe(tasks: Sequence[str], file: Path | None) -> str:
+    """The side of the first task: of those named, which replace the recipe's, or of its own; else ``graph``."""
+    named = next(iter(tasks), None)
+    if named is None and file is not None:
+        entries = read_recipe(file).get("tasks") or [{}]
+        named = entries[0].get("name") if isinstance(entries, list) and isinstance(entries[0], dict) else None
+    return TASKS.get(named).source_kind.side if named else "graph"
 
 
 def _default_side(values: Values, side: str) -> None:

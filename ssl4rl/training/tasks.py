@@ -11,7 +11,7 @@ from ssl4rl.answers import Score
 from ssl4rl.benchmarks import Benchmark, versioned_name
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example, ExampleId
-from ssl4rl.mixture import Mixture, parts_of
+from ssl4rl.mixture import Mixture, names_of_parts, parts_of
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import UsedSource
 from ssl4rl.source import origin_of
@@ -124,11 +124,7 @@ class PartNames:
     """
 
     def __init__(self, task: AnyTask) -> None:
-        keys = list(task.tasks) if isinstance(task, Mixture) else []
-        labels = [label for _, label in keys]
-        self._names = {
-            (source, label): label if labels.count(label) == 1 else f"{source}/{label}" for source, label in keys
-        }
+        self._names = names_of_parts(task.tasks if isinstance(task, Mixture) else ())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names.values())

@@ -88,9 +88,11 @@ class Question:
         return replace(self, options=options, answer=answer)
 
     def _rotated_index(self, shift: int) -> str:
-        if not is_number(self.index):
-            return f"{self.index}+{shift}" if shift else self.index
-        return str(int(self.index) + shift * ROTATED_FROM)
+        if not shift:
+            return self.index
+        # From a million on, what is added could be the index of another row.
+        added = is_number(self.index) and int(self.index) < ROTATED_FROM
+        return str(int(self.index) + shift * ROTATED_FROM) if added else f"{self.index}+{shift}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

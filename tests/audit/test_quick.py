@@ -1,11 +1,13 @@
 """The check before training: what it says, that it ends in time, and that it stops nothing."""
 
+import shlex
 import time
 
 import pytest
 from planted import LEAKS, picks
 
 import ssl4rl
+from ssl4rl.audit import quick
 from ssl4rl.audit.quick import quick_check
 from ssl4rl.graph.tasks.link import Link
 
@@ -27,6 +29,19 @@ def warm():
 def test_a_fault_is_told_in_one_line_with_the_command_that_says_more(task, found):
     [line] = quick_check(task())
     assert found in line and "ssl4rl audit --task" in line
+
+
+def test_the_command_that_says_more_is_about_the_same_examples(monkeypatch, tmp_path):
+    (tmp_path / "my graph").mkdir()
+    (tmp_path / "my graph" / "nodes.csv").write_text("id,text\n" + "".join(f"{n},text {n}\n" for n in range(20)))
+    edges = "".join(f"{n},{(n + step) % 20}\n" for n in range(20) for step in (1, 2, 5))
+    (tmp_path / "my graph" / "edges.csv").write_text(f"source,target\n{edges}")
+    monkeypatch.setattr(quick, "_suspicions", lambda task, examples: ["odd"])
+    task = ssl4rl.task("link", str(tmp_path / "my graph"), level="easy", seed=3, text_budget=40)
+    [line] = quick_check(task)
+    words = shlex.split(line.partition("see ")[2])
+    assert words[:6] == ["ssl4rl", "audit", "--task", "link", "--level", "easy"]
+    assert words[6:] == ["--dataset", str(tmp_path / "my graph"), "--seed", "3", "--set", "task.text_budget=40"]
 
 
 def test_each_task_of_a_mixture_is_checked_within_the_time(warm):

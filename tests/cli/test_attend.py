@@ -68,11 +68,16 @@ def test_a_run_keeps_the_map_for_its_report(run, refused, llava, photo, tmp_path
         "dog",
     )
     code, out, err = run(*asked)
-    assert code == 0 and "wrote" in out and "dog-dog.json" in out, err
+    assert code == 0 and "wrote" in out and "dog-dog-" in out, err
     [drawn] = pictures_of(kept)
-    assert drawn.data == (kept.path / "attention" / "dog-dog.png").read_bytes()
+    [file] = (kept.path / "attention").glob("dog-dog-*.png")
+    assert drawn.data == file.read_bytes()
     assert f"{kept.path}: " in drawn.about and f"{llava}: " in drawn.about
     assert "leave out out.png or --run" in refused(*asked, "--png", "out.png")
+    # The same picture with another question, and the same again.
+    for question in ("What colour is the dog?", "Where is the dog?"):
+        assert run(*asked[:7], question, *asked[8:])[0] == 0
+    assert len(list(pictures_of(kept))) == 2
 
 
 def test_errors_are_one_line(refused, llava, photo, tmp_path):

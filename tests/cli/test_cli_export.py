@@ -25,6 +25,11 @@ from ssl4rl.export.manifest import MANIFEST
         ),
         (["--to", "verl", "--task", "link", "-n", "5", "--set", "reward.kind=random", "--output", "x"], "own score"),
         (["--to", "verl", "--task", "link", "-n", "5", "--set", "corrupt=text", "--output", "x"], "corrupt=null"),
+        (["--to", "verl", "--task", "link", "-n", "5", "--set", "reward.margin=1", "--output", "x"], "reward.margin=0"),
+        (
+            ["--to", "verl", "--task", "rotation", "-n", "5", "--set", "model.max_pixels=5000", "--output", "x"],
+            "model.max_pixels=null",
+        ),
         (
             ["--to", "easyr1", "--task", "link", "--task", "rotation", "-n", "5", "--output", "x"],
             "in all prompts or in",

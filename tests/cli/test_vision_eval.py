@@ -63,6 +63,8 @@ def test_the_suite_on_the_command_line(run, refused, scripted, real_data, tmp_pa
     assert code == 0 and "seedbench is left out" in err and "Table 6. MMBench by ability" in out
     assert "missing: seedbench: " in out and "recomputed 24.39" in out
     assert "needs --dataset FOLDER" in refused("vision", "eval", "--suite", "paper")
+    suite = ("vision", "eval", "--suite", "paper", "--dataset", real_data)
+    assert "imagenet-choice-200, are of one value each" in refused(*suite, "--set", "task.options=50")
 
 
 @pytest.mark.parametrize(

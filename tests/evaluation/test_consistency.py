@@ -100,7 +100,9 @@ def test_scores_json_can_be_written_and_read(tmp_path):
         baselines=False, max_new_tokens=4,
     )  # fmt: skip
     scores = json.loads((run.path / "scores.json").read_text())
-    assert list(scores["consistency"]["forms"]) == ["options reordered", "image encoded again"]
+    forms = scores["consistency"]["forms"]
+    assert list(forms) == ["options reordered", "image encoded again"]
+    assert forms["image encoded again"]["changed"] == 3 and forms["image encoded again"]["agreement"]["n"] == 3
     assert list(scores["baselines"]) == ["no image", "blank image", "patches shuffled", "another image"]
 
 

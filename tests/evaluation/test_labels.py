@@ -75,6 +75,8 @@ def test_confidence_is_the_share_of_the_likeliest_label_and_its_curve_is_reporte
         ("Neural Networks.", False),
         ("B: Neural Networks", False),
         ("A or B", False),
+        ("A dog", True),
+        ("what a dog", True),
         ("Theory papers", False),
         ("I cannot determine the class", False),
         ("none of the texts that are shown says enough to be sure of it", False),

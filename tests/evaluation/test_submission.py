@@ -12,6 +12,7 @@ from ssl4rl.evaluation.model import Model
 from ssl4rl.evaluation.recipe import EvalRecipe
 from ssl4rl.evaluation.rescore import rescore_run
 from ssl4rl.evaluation.run import evaluate
+from ssl4rl.evaluation.suite import plan_suite
 from ssl4rl.inference.engines import Reply
 from ssl4rl.report.tables import print_scores
 
@@ -70,6 +71,18 @@ def test_what_needs_the_answers_is_refused(unanswered, tmp_path):
     for use in (lambda: rescore_run(run, "lenient"), lambda: compare(run, run)):
         with pytest.raises(UserError, match="run answers questions whose right answers are not known"):
             use()
+
+
+def test_options_in_another_order_are_refused(unanswered, tmp_path):
+    with pytest.raises(UserError, match=r"its site, which knows options by the table's letters; leave out"):
+        ask(unanswered, tmp_path / "run", "<answer>B</answer>", knobs={"restated": "options"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_paper_s_suite_leaves_it_out(unanswered, tmp_path):
+    unanswered.rename(tmp_path / "mmbench_test.tsv")
+    with pytest.raises(UserError, match=r"mmbench_test\.tsv has no answers; eval --benchmark mmbench writes replies"):
+        plan_suite("paper", {"dataset": str(tmp_path)}, "vision")
 
 
 def test_the_missing_package_is_named_before_anything_is_asked(unanswered, tmp_path, monkeypatch):

@@ -260,6 +260,16 @@ def test_predictions_as_vlmevalkit_reads_them(written, tmp_path):
     assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "1000001"]
     assert [row["prediction"] for row in rows[:4]] == [f"<answer> {letter} </answer>" for letter in "BABC"]
     assert rows[4]["question"] == "Knows?" and rows[4]["A"] == "bee" and rows[4]["answer"] == "A"
+    recipe = EvalRecipe.of(open_run(tmp_path / "run"))
+    moved = recipe.model_copy(update={"knobs": {**recipe.knobs, "rotate": False, "restated": "options"}})
+    restated = evaluate(moved, Model(Scripted(), ReplyCache(None)), tmp_path / "moved", say=lambda _: None)
+    export_predictions(restated, tmp_path / "moved.tsv")
+    with (tmp_path / "moved.tsv").open(newline="") as file:
+        shown = {f"question:{row['index']}": row for row in csv.DictReader(file, delimiter="\t")}
+    for prediction in restated.predictions():
+        row = shown[prediction.item]
+        assert {letter: row[letter] for letter in prediction.choices} == dict(prediction.choices)
+        assert row["answer"] in prediction.accepted
     with pytest.raises(UserError, match=r"ends in \.tsv"):
         export_predictions(open_run(tmp_path / "run"), tmp_path / "out.xlsx")
     graph = EvalRecipe.build({"benchmark": "link", "limit": 2, "ablate": [], "baselines": False})

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ssl4rl.errors import UserError
 from ssl4rl.report.attention import pictures_of
 from ssl4rl.report.groups import of_training, spread
 from ssl4rl.report.page import as_html, make_report, write_report
-from ssl4rl.report.sections import _first_and_last, sections_of
+from ssl4rl.report.sections import _by_level, _first_and_last, sections_of
 from ssl4rl.report.shown import Rebuilt, drawing_of
 from ssl4rl.runs import Run
 from ssl4rl.statistics import Estimate
@@ -208,6 +208,15 @@ def test_a_metric_that_only_the_first_step_has_is_listed(write_training):
     table = _first_and_last([{"reward": 1, "sampled": 8}, {"reward": 2, "loss": 0.5}])
     assert table is not None
     assert table.rows == [["reward", "1", "2"], ["sampled", "8", ""], ["loss", "", "0.5"]]
+
+
+def test_the_same_task_on_two_graphs_is_two_rows(write_training):
+    records = list(write_training("citations").completions())
+    others = [record.model_copy(update={"id": replace(record.id, source="umls"), "score": 0.0}) for record in records]
+    table = _by_level([*records, *others])
+    assert [row[0] for row in table.rows] == [f"{name}/{records[0].id.label}" for name in ("citations", "umls")]
+    assert table.rows[1][1] == "0.000" and [row[5] for row in table.rows] == [str(len(records))] * 2
+    assert _by_level(records).rows[0][0] == records[0].id.label
 
 
 def test_what_was_held_out_has_its_own_name_and_chance(write_training):

@@ -12,7 +12,7 @@ import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.training.checks import BatchPlan, check, plan_batches
 from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe
-from ssl4rl.training.recipe_file import grpo_fields, load_recipe
+from ssl4rl.training.recipe_file import grpo_fields, load_recipe, side_of_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -68,6 +68,14 @@ def test_a_task_named_on_the_command_line_is_every_entry_of_that_name(tmp_path: 
     file = tmp_path / "recipe.yaml"
     file.write_text("tasks: [{name: link, dataset: a}, {name: attribute}, {name: link, dataset: b}]\n")
     assert [(t.name, t.dataset) for t in load_recipe(file, tasks=["link"]).tasks] == [("link", "a"), ("link", "b")]
+
+
+def test_the_side_of_a_recipe_is_that_of_its_first_task(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    for content, side in (("tasks: [{name: rotation}]", "vision"), ("seed: 1", "graph"), ("tasks: [{}]", "graph")):
+        file.write_text(content)
+        assert side_of_recipe((), file) == side
+        assert side_of_recipe(("jigsaw",), file) == side_of_recipe(("jigsaw",), None) == "vision"
 
 
 def test_a_model_without_a_recipe_gets_settings_for_real_models() -> None:

@@ -128,10 +128,14 @@ class MultipleChoice(ImageBenchmark[QuestionSet, ChoiceKnobs]):
     def items_of(self, questions: int) -> int:
         return self._ends[questions - 1] if questions else 0
 
+    def in_shown_order(self, row: Question) -> Question:
+        """A row with its options in the order in which a model sees them."""
+        if row.has_fixed_order:
+            return row
+        return row.reordered(self.offered(list(range(len(row.options))), row.index))
+
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
-        row = self.rows[index]
-        if not row.has_fixed_order:
-            row = row.reordered(self.offered(list(range(len(row.options))), row.index))
+        row = self.in_shown_order(self.rows[index])
         hint = [f"Hint: {row.hint}"] if row.hint else []
         options = [f"{letter}: {text}" for letter, text in row.options.items()]
         text = "\n".join([*hint, row.text, *options])
