@@ -158,7 +158,9 @@ class ModelFiles:
     @property
     def _special_tokens(self) -> set[int]:
         special = {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
-        return special | set(self.tokenizer.all_special_ids)
+        # Not every tokenizer calls what stands for an image special.
+        named = (getattr(self.config, f"{kind}_token_id", None) for kind in ("image", "video"))
+        return special | set(self.tokenizer.all_special_ids) | {token for token in named if token is not None}
 
     @property
     def suppressed_tokens(self) -> list[int]:

@@ -22,7 +22,7 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
     """Hands on the metrics of each logged step, on the main process.
 
     Raises:
-        UserError: after a step whose loss is not a number, as its update has spoilt all weights.
+        UserError: after a step whose loss or gradient is not a number, as its update has spoilt all weights.
     """
 
     def __init__(self, on_step: Callable[[int, dict[str, Any]], None]) -> None:
@@ -32,11 +32,23 @@ class StepCallback(TrainerCallback):  # type: ignore[misc]
         # The trainer also logs its run time at the end, which is not a step.
         if state.is_world_process_zero and logs and "loss" in logs:
             self.on_step(state.global_step, logs)
-            if not math.isfinite(logs["loss"]):
-                raise UserError(
-                    f"the loss of step {state.global_step} is not a number, so the weights are spoilt; lower the "
-                    f"learning rate ({args.learning_rate:g}) and begin again"
-                )
+            for name, what in (("loss", "loss"), ("grad_norm", "gradient")):
+                if not math.isfinite(logs.get(name, 0)):
+                    raise UserError(
+                        f"the {what} of step {state.global_step} is not a number, so the weights are spoilt; lower the "
+                        f"learning rate ({args.learning_rate:g}) and begin again"
+                    )
+
+
+class WholeWindows(TrainerCallback):  # type: ignore[misc]
+    """Logs before each checkpoint and at the end, whatever ``logging_steps`` is: what is not yet logged would be lost.
+
+    It has to come after whatever asks for checkpoints.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if control.should_save or state.global_step >= state.max_steps:
+            control.should_log = True
 
 
 class ScaledUpdates(TrainerCallback):  # type: ignore[misc]

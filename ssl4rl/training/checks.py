@@ -82,6 +82,11 @@ class BatchPlan:
         """
         return wanted if wanted < 1 else min(wanted, self.max_steps // 10)
 
+    @property
+    def usual_save_steps(self) -> int:
+        """The steps from a checkpoint to the next where the recipe does not say."""
+        return math.ceil(100 / self.save_multiple) * self.save_multiple
+
     def steps_of_generation(self, step: int) -> range:
         """The optimiser steps that use the completions sampled just before step ``step`` (counted from 1)."""
         period, accumulation = self.generation_period, self.gradient_accumulation_steps
@@ -173,11 +178,19 @@ def check(recipe: Recipe, processes: int = 1) -> tuple[BatchPlan, list[str]]:
     plan = plan_batches(recipe, processes)
     grpo = recipe.grpo
     _check_packages(recipe)
-    if grpo.get("eval_strategy", "no") != "no":
-        raise UserError(
-            f"grpo.eval_strategy={grpo['eval_strategy']}: held-out scores come from the recipe's own `heldout` "
-            "(heldout.every); leave it out"
-        )
+    for name, plain in (("eval_strategy", "no"), ("eval_on_start", False)):
+        if grpo.get(name, plain) != plain:
+            raise UserError(
+                f"grpo.{name}={grpo[name]}: held-out scores come from the recipe's own `heldout` (heldout.every); "
+                "leave it out"
+            )
+    for name, known in (("logging_strategy", ["steps"]), ("save_strategy", ["no", "steps"])):
+        if grpo.get(name, "steps") not in known:
+            raise UserError(f"grpo.{name}={grpo[name]}: give {' or '.join(known)}; endless examples have no epochs")
+    if grpo.get("remove_unused_columns"):
+        raise UserError("grpo.remove_unused_columns: examples are no columns of a dataset; leave it out")
+    if "warmup_steps" in grpo:
+        _number(grpo, "warmup_steps", 0)
     for name in ("save_only_model", "ignore_data_skip", "sync_ref_model"):
         if grpo.get(name):
             raise UserError(f"grpo.{name}: a run could not be resumed exactly; leave it out")
@@ -234,6 +247,8 @@ def _check_packages(recipe: Recipe) -> None:
     """
     reports = recipe.grpo.get("report_to") or []
     trackers = [reports] if isinstance(reports, str) else reports
+    if not isinstance(trackers, list):
+        raise UserError(f"grpo.report_to={reports!r}: give the name of a tracker, or a list of them")
     for name in trackers:
         if name not in (*TRACKERS, *UNCHECKED):
             raise unknown("grpo.report_to", str(name), (*TRACKERS, *UNCHECKED))

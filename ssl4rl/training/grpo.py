@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,6 @@ def _settings(prepared: Prepared, sampler: str, folder: Path) -> dict[str, Any]:
         generation.setdefault("stop_token_ids", files.eos_token_ids)
         if suppressed:
             generation.setdefault("logit_bias", dict.fromkeys(suppressed, -100.0))
-    multiple = prepared.plan.save_multiple
     if "warmup_steps" in grpo:
         grpo = {**grpo, "warmup_steps": prepared.plan.warmup(grpo["warmup_steps"])}
     defaults = {
@@ -61,7 +59,7 @@ def _settings(prepared: Prepared, sampler: str, folder: Path) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "shuffle_dataset": False,
-        "save_steps": math.ceil(100 / multiple) * multiple,
+        "save_steps": prepared.plan.usual_save_steps,
         "dataloader_pin_memory": torch.cuda.is_available(),
         # TRL's own default is true, which is an error without a GPU.
         "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),

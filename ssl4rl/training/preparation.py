@@ -130,7 +130,7 @@ def prepare(recipe: Recipe, tasks: Tasks | None = None, processes: int | None = 
     check_adapters(files, model)
     longest = _longest_prompt(recipe, files, tasks)
     sources = [(part.source_kind, part.source.name) for part in parts_of(tasks.train)]
-    lines = (*files.notes, unfamiliar(model.path, sources), _slow_dtype(recipe))
+    lines = (*files.notes, unfamiliar(model.path, sources), _slow_dtype(recipe), _rounded_updates(recipe, files))
     notes = [*broken, *(line for line in lines if line)]
     return Prepared(recipe, plan, tasks, files, risks, longest, notes, processes, num_weights)
 
@@ -163,6 +163,18 @@ def _slow_dtype(recipe: Recipe) -> str | None:
     return (
         f"{' and '.join(settings)}: without AVX-512, this processor is several times faster in float32, whose weights "
         "take twice the memory: --set model.dtype=float32 --set grpo.bf16=false"
+    )
+
+
+def _rounded_updates(recipe: Recipe, files: ModelFiles) -> str | None:
+    """That weights of 16 bits are trained, a line if so: at a usual learning rate they hardly change."""
+    dtype = recipe.model.dtype
+    stored = str(getattr(files.config, "dtype", None) if dtype == "auto" else dtype).removeprefix("torch.")
+    if recipe.model.lora is not None or stored not in ("bfloat16", "float16"):
+        return None
+    return (
+        f"model.dtype={dtype}: most updates are too small for weights of 16 bits and are rounded away; train LoRA "
+        "(--set model.lora.r=16), or weights of 32 bits (--set model.dtype=float32, with grpo.bf16=true for speed)"
     )
 
 

@@ -8,7 +8,7 @@ from ssl4rl.answers import END_OF_THOUGHT, normalise
 from ssl4rl.records import ReplyRecord
 
 LETTER = re.compile(
-    r"\b(?:answer|option|choice|letter)s?\b(?:\s+(?:is|must be|should be|would be))?[\s:(\"'*]*([A-Z])\b"
+    r"\b(?i:answer|option|choice|letter)s?\b(?:\s+(?:is|must be|should be|would be))?[\s:(\"'*]*([A-Z])\b"
 )
 """How reasoning names a lettered option; the article "a" is none."""
 

@@ -1,7 +1,7 @@
 """A recipe: the validated description of a training run.
 
 The defaults are the quickstart (configs/quickstart.yaml spells them out). What stands under ``grpo`` goes to
-``trl.GRPOConfig`` unchanged.
+``trl.GRPOConfig``.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Recipe(Section):
     grpo: dict[str, Any] = Field(
         default_factory=lambda fields: default_grpo(fields["model"].path, lora=fields["model"].lora is not None)
     )
-    """Passed to trl.GRPOConfig unchanged; what it is without one depends on the model."""
+    """Passed to trl.GRPOConfig, with some defaults of our own (docs/training.md); without one, the model's."""
 
     @model_validator(mode="after")
     def _compared(self) -> Recipe:

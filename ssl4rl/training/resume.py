@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 from ssl4rl.checkpoints import STAGING, checkpoints, last_whole
 from ssl4rl.errors import UserError
@@ -74,8 +73,8 @@ def begin_again(run: Run, prepared: Prepared) -> None:
     provenance(prepared).record(run)
 
 
-def rewind(run: Run, args: Any, command: str) -> tuple[int, Path | None, list[str]]:
-    """Cuts a run's files back to its last whole checkpoint; ``args`` are the settings of the trainer.
+def rewind(run: Run, usual: int, command: str) -> tuple[int, Path | None, list[str]]:
+    """Cuts a run's files back to its last whole checkpoint; ``usual`` is ``save_steps`` where its recipe has none.
 
     Returns:
         Its step and folder (0 and None if the run was stopped before the first one was due), and lines to print.
@@ -87,7 +86,7 @@ def rewind(run: Run, args: Any, command: str) -> tuple[int, Path | None, list[st
     found, lines = last_whole(run.path)
     if found is None:
         reached = max((line["step"] for line in run.metrics()), default=0)
-        if lines or reached > args.save_steps:
+        if lines or reached > run.config["grpo"].get("save_steps", usual):  # the run's own: it may be another by now
             reason = "; ".join(lines) or f"it has none, and reached step {reached}"
             raise UserError(
                 f"{run.path} has no checkpoint to go on from ({reason}); to begin again at step 0: "

@@ -22,6 +22,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from ssl4rl.errors import UserError
 from ssl4rl.training.shared_images import Images
 from ssl4rl.training.shared_prompt import additive
 
@@ -59,9 +60,17 @@ def draw(scores: Tensor) -> Tensor:
 
     ``torch.multinomial`` draws a random number for each of the V tokens, which for a small model costs more than the
     model's own step.
+
+    Raises:
+        UserError: for scores that are not numbers.
     """
     cumulative = scores.float().softmax(-1).cumsum(-1)
     total = cumulative[:, -1:]
+    if not total.isfinite().all():  # a token that does not exist would be drawn
+        raise UserError(
+            "the model's scores of the next token are not numbers: an update has spoilt its weights, or they overflow; "
+            "lower grpo.learning_rate, or use --set model.dtype=float32"
+        )
     point = torch.rand_like(total) * total
     # Below the total, so that only tokens with a probability above 0 are drawn.
     point = torch.minimum(point, torch.nextafter(total, torch.zeros_like(total)))

@@ -23,7 +23,7 @@ from ssl4rl.tasks import AnyTask, Task, describe_redrawn, is_paper_level
 from ssl4rl.training.display import Display
 from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_process, num_processes, prepare
 from ssl4rl.training.probe import REPLIES, probe
-from ssl4rl.training.recipe import CONTROLS, Recipe
+from ssl4rl.training.recipe import CONTROLS, Recipe, default_grpo
 from ssl4rl.training.recipe_file import change, read_recipe, validate
 from ssl4rl.training.resume import begin_again, check_unchanged, provenance, resume_command, rewind
 from ssl4rl.training.summary import describe_plan, describe_time, reward_change
@@ -89,7 +89,8 @@ def _resolve(recipe: Recipe | AnyTask | str | Path, settings: Mapping[str, Any])
             raise UserError("tasks: the task is given already; give tasks with a recipe only")
         values["model"] = {"path": TINY_VISION if reads_images(recipe) else TINY}
     elif isinstance(recipe, Recipe):
-        values = recipe.model_dump()
+        usual = default_grpo(recipe.model.path, lora=recipe.model.lora is not None)
+        values = recipe.model_dump(exclude={"grpo"} if recipe.grpo == usual else None)  # another model has others
     else:
         place = str(recipe)
         values = read_recipe(Path(recipe))
@@ -208,6 +209,7 @@ class Training:
         Returns:
             None once all is done, or why it was stopped after a checkpoint: a signal, or 0 for the time limit.
         """
+        from ssl4rl.training.callbacks import WholeWindows
         from ssl4rl.training.heldout import Heldout, HeldoutCallback
         from ssl4rl.training.saving import MODEL, describe_rounding, save_best_and_last
         from ssl4rl.training.stopping import Stop
@@ -233,6 +235,7 @@ class Training:
             trainer.add_callback(HeldoutCallback(heldout, answer, every, self.run.path))
         stop = Stop(self.plan.save_multiple, trainer.agree, self.say, self.began, self.max_time)
         trainer.add_callback(stop)
+        trainer.add_callback(WholeWindows())
         with self.display, stop:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if stop.stopped:
@@ -277,7 +280,7 @@ class Training:
 
         found: tuple[int, Path | None, list[str]] = (0, None, [])
         if self.main:
-            found = rewind(self.run, trainer.args, resume_command(self.prepared, self.run.path))
+            found = rewind(self.run, self.plan.usual_save_steps, resume_command(self.prepared, self.run.path))
             self.started -= max((line.get("seconds", 0.0) for line in self.run.metrics()), default=0.0)
         [found] = broadcast_object_list([found])
         step, checkpoint, lines = found

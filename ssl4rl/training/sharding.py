@@ -16,11 +16,16 @@ from ssl4rl.errors import UserError
 
 
 def check_sharding(args: Any) -> None:
-    """Refuses what is not FSDP2 over several processes; ``args`` are the settings of the trainer.
+    """Refuses ZeRO-3, and FSDP but for FSDP2 over several processes; ``args`` are the settings of the trainer.
 
     Raises:
         UserError: saying what to change.
     """
+    deepspeed = getattr(args, "deepspeed_plugin", None)
+    if deepspeed is not None and deepspeed.zero_stage == 3:
+        raise UserError(
+            "DeepSpeed's ZeRO stage 3 spreads the weights over processes, which is not supported; use stage 2, or FSDP2"
+        )
     if args.fsdp:
         version, setting = args.fsdp_plugin_args["fsdp_version"], "grpo.fsdp_config.version"
     elif os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":

@@ -251,6 +251,7 @@ class TaskTrainer(WholeCheckpoints, GRPOTrainer):  # type: ignore[misc]
 
     def _load_callback_state(self) -> None:
         super()._load_callback_state()
+        self.state.save_steps = self.args.save_steps  # which may change; transformers goes on with the checkpoint's
         self._fresh.position = self.state.stateful_callbacks.get(FRESH, {}).get("position", self._fresh.position)
         if self.schedule is not None and SCHEDULE in self.state.stateful_callbacks:
             self.schedule.restore(self.state.stateful_callbacks[SCHEDULE])

@@ -95,6 +95,9 @@ def test_images_are_scaled_into_bounds() -> None:
 
 def test_image_tokens_are_never_sampled(model: Path) -> None:
     files = ModelFiles(str(model))
+    files.config.video_token_id = files.tokenizer.convert_tokens_to_ids("a")  # as one that is not marked as special
+    assert files.config.video_token_id in files.suppressed_tokens
+    del files.config.video_token_id
     assert files.processor.image_token_id in files.suppressed_tokens
     assert not set(files.suppressed_tokens) & set(files.eos_token_ids)
 

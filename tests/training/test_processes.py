@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from ssl4rl.rng import seeded_rng
 from ssl4rl.tasks import AnyTask
 from ssl4rl.training.checks import keep_global_batch, plan_batches
 from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.sharding import check_sharding
 from ssl4rl.training.tasks import build_tasks
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -163,6 +166,10 @@ def test_sharding_that_would_not_be_done_is_refused(model_folder: Path, tmp_path
         with pytest.raises(UserError, match=message):
             train_toys(toy_recipe(model_folder, grpo__fsdp=True, **settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    for stage in (2, 3):  # DeepSpeed itself need not be here
+        args = SimpleNamespace(fsdp=[], deepspeed_plugin=SimpleNamespace(zero_stage=stage))
+        with pytest.raises(UserError, match="ZeRO stage 3") if stage == 3 else nullcontext():
+            check_sharding(args)
 
 
 def test_the_batch_of_several_processes_is_kept_or_named(tmp_path: Path) -> None:

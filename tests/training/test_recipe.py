@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toys import toy_tasks
 
 import ssl4rl
 from ssl4rl.errors import UserError
 from ssl4rl.training.checks import BatchPlan, check, plan_batches
+from ssl4rl.training.preparation import prepare
 from ssl4rl.training.recipe import MODEL_GRPO, QUICKSTART_GRPO, Recipe
 from ssl4rl.training.recipe_file import grpo_fields, load_recipe, side_of_recipe
 
@@ -200,6 +202,12 @@ def test_the_papers_recipe_in_trl_units() -> None:
         ({"learning_rate": "fast"}, "give a number"),
         ({"loss_type": "bnppo"}, "did you mean bnpo"),
         ({"max_completion_length": 0}, "at least 1"),
+        ({"eval_on_start": True}, "grpo.eval_on_start=True: held-out scores come from"),
+        ({"logging_strategy": "no"}, "grpo.logging_strategy=no: give steps; endless examples"),
+        ({"save_strategy": "best"}, "grpo.save_strategy=best: give no or steps"),
+        ({"remove_unused_columns": True}, "remove_unused_columns: examples are no columns"),
+        ({"report_to": 3}, "grpo.report_to=3: give the name of a tracker"),
+        ({"warmup_steps": None}, "grpo.warmup_steps=None: give a number"),
     ],
 )
 def test_impossible_settings_are_refused(grpo: dict[str, object], message: str) -> None:
@@ -221,6 +229,16 @@ def test_impossible_settings_are_refused(grpo: dict[str, object], message: str) 
 def test_risky_settings_are_one_line_each(recipe: Recipe, word: str) -> None:
     _, risks = check(recipe)
     assert len(risks) == 1 and word in risks[0] and "\n" not in risks[0]
+
+
+def test_weights_of_16_bits_that_would_hardly_change_are_a_line(model_folder: Path) -> None:
+    def lines(dtype: str, **model: object) -> list[str]:
+        small = {**QUICKSTART_GRPO, "max_completion_length": 8, "bf16": False}
+        made = Recipe(model={"path": str(model_folder), "dtype": dtype, **model}, grpo=small, heldout={"examples": 4})
+        return [line for line in prepare(made, toy_tasks()).notes if "rounded away" in line]
+
+    assert len(lines("bfloat16")) == len(lines("float16")) == 1 and lines("bfloat16", lora={}) == []
+    assert lines("float32") == lines("auto") == []  # this checkpoint is in float32
 
 
 def test_groups_that_are_spread_over_processes_are_said_not_to_be_refilled() -> None:

@@ -167,6 +167,37 @@ def test_what_has_changed_is_named_and_not_gone_on_with(killed: Path, model_fold
     train_toys(toy_recipe(model_folder, grpo__save_steps=4, log_completions_every=1), killed, resume=True)
 
 
+def test_checkpoints_of_a_resumed_run_come_as_often_as_it_says_now(killed: Path, model_folder: Path) -> None:
+    for name in ("metrics.jsonl", "completions.jsonl", "heldout.jsonl"):
+        Run(killed).cut(name, 2)
+    shutil.rmtree(killed / "checkpoint-4")
+    train_toys(toy_recipe(model_folder, grpo__save_steps=1), killed, resume=True)
+    assert sorted(path.name for path in killed.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-3", "checkpoint-4"]
+
+
+def test_lost_checkpoints_are_missed_by_what_the_run_was_started_with(killed: Path, model_folder: Path) -> None:
+    for step in (2, 4):
+        shutil.rmtree(killed / f"checkpoint-{step}")
+    with pytest.raises(UserError, match=r"no checkpoint to go on from \(it has none, and reached step 4\)"):
+        train_toys(toy_recipe(model_folder, grpo__save_steps=100), killed, resume=True)
+    Run(killed).cut("metrics.jsonl", 2)  # its first checkpoint was due, and may not have been written yet
+    assert train_toys(toy_recipe(model_folder, grpo__save_steps=1), killed, resume=True).finished
+
+
+def test_no_step_is_lost_where_several_are_logged_as_one(model_folder: Path, tmp_path: Path) -> None:
+    recipe = toy_recipe(model_folder, grpo__logging_steps=3)
+    run = train_toys(recipe, tmp_path / "run")
+    lines = [line for line in run.metrics() if "sampled" in line]
+    assert [line["step"] for line in lines] == [2, 3, 4] and sum(line["sampled"] for line in lines) == 64
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run.path, stopped)
+    (stopped / "summary.json").unlink()
+    for name in ("model", "checkpoint-4"):
+        shutil.rmtree(stopped / name)
+    train_toys(recipe, stopped, resume=True)
+    assert same(stopped, run.path)
+
+
 def test_a_full_disk_ends_a_run_in_one_line_and_the_previous_checkpoint_is_used(
     finished: Path, model_folder: Path, tmp_path: Path, monkeypatch
 ) -> None:

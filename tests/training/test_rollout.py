@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from ssl4rl.errors import UserError
 from ssl4rl.training.rollout import Sampling, draw, sample_groups
 
 PROMPTS = [[9, 20, 31, 42, 53], [9, 64], [9, 75, 86, 97, 108, 119, 130]]
@@ -45,6 +46,14 @@ def test_completions_of_a_group_do_not_see_each_other(model_folder: Path) -> Non
             found += logps[torch.arange(len(completion)), completion].mean().item()
             expected += (logps.exp() * logps).sum(-1).mean().item()
     assert abs(found - expected) / 64 < 0.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_are_an_error(value: float) -> None:
+    scores = torch.zeros(2, 5)
+    scores[1, 3] = value
+    with pytest.raises(UserError, match=r"not numbers: an update has spoilt its weights, .*lower grpo\.learning_rate"):
+        draw(scores)
 
 
 def test_draw_follows_the_probabilities_and_never_takes_an_impossible_token() -> None:

@@ -136,7 +136,10 @@ def test_settings_change_a_recipe() -> None:
     recipe = Recipe(seed=3)
     changed = _resolve(recipe, {"model": {"path": "some/model", "lora": {"r": 4}}, "grpo": {"max_steps": 7}})
     assert changed.seed == 3 and changed.model.lora is not None and changed.model.lora.r == 4
-    assert changed.grpo == {**QUICKSTART_GRPO, "max_steps": 7}
+    # Of a grpo block that nobody chose, the new model gets its own; one that was chosen stays.
+    assert changed.grpo == {**MODEL_GRPO, "learning_rate": LORA_LEARNING_RATE, "max_steps": 7}
+    chosen = Recipe(grpo={**QUICKSTART_GRPO, "beta": 0.2})
+    assert _resolve(chosen, {"model": {"path": "some/model"}}).grpo == chosen.grpo
     # A task has no grpo block, so it gets the one that suits its model.
     task = ssl4rl.task("rotation")
     assert _resolve(task, {}).grpo == QUICKSTART_VISION_GRPO
