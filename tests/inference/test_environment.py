@@ -40,7 +40,7 @@ def test_processors_without_16_bit_instructions_are_known(
 def test_training_in_16_bits_says_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     processor(monkeypatch, "x86_64", "AVX2")
     assert prepare(load_recipe(tasks=["link"], overrides=SMALL)).notes == []
-    [note] = prepare(load_recipe(tasks=["link"], overrides=[*SMALL, "model.dtype=bfloat16"])).notes
+    note, _ = prepare(load_recipe(tasks=["link"], overrides=[*SMALL, "model.dtype=bfloat16"])).notes
     assert note.startswith("model.dtype=bfloat16: ") and "--set model.dtype=float32 --set grpo.bf16=false" in note
     [note] = prepare(load_recipe(tasks=["link"], overrides=[*SMALL, "grpo.bf16=true"])).notes
     assert note.startswith("grpo.bf16=true: ")
