@@ -3,7 +3,7 @@
     python -m experiments.evidence_table [experiments/results/evidence]
 
 Of each kind of arm and set of questions: the share that is right before training and after its last step, over all
-seeds, and the paired difference from the untrained model; for a control also from the task's own arms of the same
+seeds (and of each), and the paired difference from the untrained model; for a control also from the task's own arms of the same
 seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values
 are Holm's over all differences.
 """
@@ -90,6 +90,7 @@ def rows_of(arms: Arms) -> Iterator[dict[str, Any]]:
             own = Answers.joined([answers[asked] for answers in seeds.values()])
             row: dict[str, Any] = {"arm": kind, "seeds": len(seeds), "asked": asked}
             row |= {"estimate": own.estimate(), "valid": sum(own.valid) / len(own.valid)}
+            row["of each seed"] = [answers[asked].estimate() for answers in seeds.values()]
             if kind != BASE:
                 row["from base"] = asdict(own.against(Answers.joined([base[asked]] * len(seeds))))
             shared = sorted(seeds.keys() & arms.get(TASK, {}).keys())
@@ -119,7 +120,8 @@ def main() -> None:
         for row in rows:
             if row["asked"] == asked:
                 differences = [shown(row.get(key)) for key in ("from base", "task ahead by")]
-                score = "{:.3f} [{:.3f}, {:.3f}]".format(*row["estimate"])
+                several = row["of each seed"] if row["seeds"] > 1 else []
+                score = "; ".join("{:.3f} [{:.3f}, {:.3f}]".format(*each) for each in (row["estimate"], *several))
                 cells = [row["arm"], str(row["seeds"]), score, f"{row['valid']:.2f}", *differences]
                 print(f"| {' | '.join(cells)} |")
     print("\n| arm | reward, last 10 steps | KL from the base: answers | unrelated texts | minutes | commit |")
