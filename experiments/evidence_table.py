@@ -3,9 +3,9 @@
     python -m experiments.evidence_table [experiments/results/evidence]
 
 Of each kind of arm and set of questions: the share that is right before training and after its last step, over all
-seeds (and of each), and the paired difference from the untrained model; for a control also from the task's own arms of the same
-seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values
-are Holm's over all differences.
+seeds (and of each), and the paired difference from the untrained model; for a control also from the task's own arms of
+the same seeds. Answers are clustered by the items that their questions share, whatever the seed; p-values are Holm's
+over all differences.
 """
 
 from __future__ import annotations
