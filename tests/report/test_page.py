@@ -139,6 +139,8 @@ def test_evaluations_of_one_benchmark_are_compared(write_evaluation):
     headings = [text for tag, text in page.texts if tag in ("h2", "h3")]
     assert headings[:2] == ["Overview", "Results"] and f"{second.path} against {first.path}" in headings
     assert any("of 10 shared questions" in text for tag, text in page.texts if tag == "p")
+    report = make_report([first, second], most=11)
+    assert "11 of 22 recorded replies (comparisons show some again), " in report.about_replies[0]
 
 
 def test_evaluations_that_ask_other_questions_say_why_they_are_not_compared(write_evaluation):

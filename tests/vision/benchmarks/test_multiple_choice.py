@@ -29,6 +29,14 @@ def test_rotations_move_the_options_on_and_the_answer_with_them():
     assert all(row.options[row.answer] == "bee" for row in rotated)
 
 
+def test_rotations_of_rows_with_large_indices_have_names_of_their_own():
+    questions = [
+        Question(index, index, "?", {"A": "ant", "B": "bee"}, "B", 0, "here") for index in ("1000005", "2000005")
+    ]
+    names = [row.index for question in questions for row in question.rotations()]
+    assert names == ["1000005", "1000005+1", "2000005", "2000005+1"]
+
+
 def test_the_prompt_word_for_word(question_table):
     path = question_table({"hint": "It is old.", "question": "What is it?", "C": "a cup", "answer": "C"})
     example = benchmark_on(path).example(0)
