@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from ssl4rl import registry
 from ssl4rl.graph.graph import TextAttributedGraph
 
 # How long an example takes says more about what else runs on the machine than about the code.
@@ -21,6 +22,8 @@ settings.load_profile("ssl4rl")
 
 # Two processes share the tests: each with a thread of its own, which torch reads when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REGISTRIES = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
 
 REAL_DATA = Path(os.environ.get("SSL4RL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -51,6 +54,13 @@ def short_check(request, monkeypatch):
 def own_home(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's datasets."""
     monkeypatch.setenv("SSL4RL_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch):
+    """What a test registers is gone after it."""
+    for each in REGISTRIES:
+        monkeypatch.setattr(each, "_loaded", dict(each._loaded))
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ ELSEWHERE = ("Qwen/", "cora")
 def test_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for registry in (BENCHMARKS, ENGINES):
-        for name in ("_locations", "_plugins", "_loaded"):
+        for name in ("_locations", "_plugins"):
             monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     blocks = [(kind, block) for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")) if kind]
     assert {kind for kind, _ in blocks} == {"python", "sh"}
@@ -160,8 +160,7 @@ def test_python_of_a_page_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("edges.npy", np.array([[0, 1, 2], [1, 2, 0]]))
     Path("texts.txt").write_text("one\ntwo\nthree\n")
-    monkeypatch.setattr(GRAPHS, "_loaded", dict(GRAPHS._loaded))
-    for name in ("_locations", "_plugins", "_loaded"):
+    for name in ("_locations", "_plugins"):
         monkeypatch.setattr(TASKS, name, dict(getattr(TASKS, name)))
     # It trains, but for two steps only.
     train, names = ssl4rl.train, set(GRAPHS.names())
