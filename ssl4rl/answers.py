@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from itertools import islice
 from typing import Any, NamedTuple
 
 __all__ = ["FUNCTIONS", "Outcome", "Score", "Scoring", "score"]
@@ -177,20 +176,30 @@ def _listed(answer: str, allowed: Collection[str]) -> list[str]:
     return letters if letters and set(letters) <= set(allowed) else items
 
 
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u312f\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Characters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana and Han."""
+
+
+@lru_cache
+def marks() -> str:
+    """All combining marks (vowel signs, accents), as a class of characters without its brackets.
+
+    To Python's ``\\w`` they are no part of a word, which would tear those of Hindi or Tamil.
+    """
+    kinds = "".join(unicodedata.category(chr(code))[0] for code in range(0x1F000))
+    return "".join(f"{chr(run.start())}-{chr(run.end() - 1)}" for run in re.finditer("M+", kinds))
+
+
+@lru_cache
+def word_pattern(ascii_only: bool) -> re.Pattern[str]:
+    """What a word is; in scripts without spaces between words, each character is one."""
+    both = rf"(?=\w)[{UNSPACED}][{marks()}]*|(?:(?![{UNSPACED}])[\w{marks()}])+" if not ascii_only else r"\w+"
+    return re.compile(both)
+
+
 def words(text: str) -> list[str]:
     """Lower-case word tokens, for F1."""
-    return re.findall(r"\w+", unicodedata.normalize("NFC", text).lower())
-
-
-def first_words(text: str, most: int) -> str:
-    """The beginning of a text with at most that many of the words that :func:`words` counts.
-
-    >>> first_words("A tree-like net, drawn.", 3)
-    'A tree-like'
-    """
-    composed = unicodedata.normalize("NFC", text)
-    found = list(islice(re.finditer(r"\w+", composed), most + 1))
-    return composed[: found[most - 1].end()] if len(found) > most else text
+    return word_pattern(text.isascii()).findall(unicodedata.normalize("NFC", text).lower())
 
 
 def token_f1(answer: str, gold: str, max_words: int) -> float:
@@ -334,14 +343,6 @@ def score_permutation(reply: str, gold: Sequence[int], reward: str = "exact", ba
 
 FUNCTIONS: dict[str, Callable[..., Score]] = {
     function.__name__: function
-    for function in (
-        score_any_of,
-        score_subset,
-        score_matching,
-        score_text,
-        score_angle,
-        score_cell,
-        score_permutation,
-    )
+    for function in (score_any_of, score_subset, score_matching, score_text, score_angle, score_cell, score_permutation)
 }
 """Every scoring function, by the name that a :class:`Scoring` gives it."""

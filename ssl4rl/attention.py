@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl4rl.answers import marks
 from ssl4rl.errors import UserError
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ def find_word(word: str, text: str) -> tuple[int, int]:
     Raises:
         UserError: if it does not.
     """
-    pattern = rf"(?<!\w){re.escape(word.strip())}(?!\w)"
+    pattern = rf"(?<!\w){re.escape(word.strip())}(?![\w{marks()}])"
     found = re.search(pattern, text) or re.search(pattern, text, re.IGNORECASE)
     if found is None or not word.strip():
         raise UserError(f"the word {word!r} is not in the question {text!r}; choose one that is")

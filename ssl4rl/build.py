@@ -27,10 +27,7 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
         UserError: if none does.
     """
     if not isinstance(name, str | Path):
-        raise UserError(
-            f"{type(name).__name__} is neither the name of a dataset nor a path; a graph in memory is made with "
-            "TextAttributedGraph.from_edges, or from_networkx or from_pyg of ssl4rl.data.graphs.convert"
-        )
+        raise _no_source(name)
     name = str(name)
     if kind is not None:
         return SOURCE_KINDS.get(kind)
@@ -49,6 +46,13 @@ def find_kind(name: str, kind: str | None = None) -> SourceKind[Any]:
         )
     registered = [each for known in kinds for each in known.registry.names()]
     raise unknown_dataset("dataset", name, registered)
+
+
+def _no_source(given: object) -> UserError:
+    return UserError(
+        f"{type(given).__name__} is neither the name of a dataset nor a path; a graph in memory is made with "
+        "TextAttributedGraph.from_edges, or from_networkx or from_pyg of ssl4rl.data.graphs.convert"
+    )
 
 
 def _content(path: Path) -> str:
@@ -71,7 +75,7 @@ def load(name: str, kind: str | None = None) -> Any:
 
 def task(
     name: str,
-    source: Source | str | None = None,
+    source: Source | str | Path | None = None,
     level: str | None = None,
     split: str = "train",
     seed: int = 0,
@@ -155,7 +159,7 @@ def _use_of_benchmark(benchmark_type: type[AnyBenchmark], dataset: str) -> Use:
 
 def benchmark(
     name: str,
-    source: Source | str | None = None,
+    source: Source | str | Path | None = None,
     level: str | None = None,
     split: str = "test",
     seed: int = 0,
@@ -182,12 +186,16 @@ def mix(tasks: Sequence[AnyTask], weights: Sequence[float] | None = None, seed: 
     return Mixture(tasks, weights, seed)
 
 
-def _source(task_type: type[AnyTask], source: Source | str | None) -> Any:
-    return task_type.source_kind.load(source) if source is None or isinstance(source, str) else source
+def _source(task_type: type[AnyTask], source: Source | str | Path | None) -> Any:
+    if source is None or isinstance(source, str | Path):
+        return task_type.source_kind.load(None if source is None else str(source))
+    if not hasattr(source, "fingerprint"):
+        raise _no_source(source)
+    return source
 
 
 def rebuild(
-    identity: str | ExampleId, source: Source | str | None = None, run: Run | None = None
+    identity: str | ExampleId, source: Source | str | Path | None = None, run: Run | None = None
 ) -> tuple[AnyTask, Example]:
     """The task or benchmark that an id names, and its example.
 

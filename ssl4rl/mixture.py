@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,10 @@ class Mixture(Task[MixedSource, MixtureKnobs]):
 
     def __init__(self, tasks: Sequence[Task[Any, Any]], weights: Sequence[float] | None = None, seed: int = 0) -> None:
         weights = [1.0] * len(tasks) if weights is None else weights
-        if not tasks or len(tasks) != len(weights) or min(weights) <= 0:
+        for task in tasks:
+            if not isinstance(task, Task):
+                raise UserError(f"a mixture is made of tasks, and {task!r} is none; ssl4rl.task(name) makes one")
+        if not tasks or len(tasks) != len(weights) or not all(0 < weight < math.inf for weight in weights):
             raise UserError("a mixture needs at least one task, and a weight above 0 for each")
         parts = _flattened(tasks, weights)
         self.tasks = {(task.source.name, task.label): task for task, _ in parts}

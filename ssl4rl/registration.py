@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ssl4rl.errors import UserError
 from ssl4rl.registry import BENCHMARKS, ENGINES, GRAPHS, IMAGE_SETS, REWARDS, TASKS, Registry
 
 if TYPE_CHECKING:
@@ -22,32 +23,45 @@ BenchmarkType = TypeVar("BenchmarkType", bound="type[Benchmark[Any, Any]]")
 
 def register_task(cls: TaskType) -> TaskType:
     """Registers a task class under its ``name``."""
-    return _register(TASKS, cls.name, cls)
+    return _register(TASKS, _name_of(cls), cls)
 
 
 def register_benchmark(cls: BenchmarkType) -> BenchmarkType:
     """Registers a benchmark class under its ``name``."""
-    return _register(BENCHMARKS, cls.name, cls)
+    return _register(BENCHMARKS, _name_of(cls), cls)
 
 
 def register_graph(name: str) -> Callable[[T], T]:
     """Registers a function without arguments that returns a :class:`TextAttributedGraph`."""
-    return lambda load: _register(GRAPHS, name, load)
+    return _registering(GRAPHS, name)
 
 
 def register_images(name: str) -> Callable[[T], T]:
     """Registers a function without arguments that returns an :class:`ImageSet`."""
-    return lambda load: _register(IMAGE_SETS, name, load)
+    return _registering(IMAGE_SETS, name)
 
 
 def register_engine(name: str) -> Callable[[T], T]:
     """Registers a function that opens an engine (see :class:`ssl4rl.inference.engines.EngineFactory`)."""
-    return lambda factory: _register(ENGINES, name, factory)
+    return _registering(ENGINES, name)
 
 
 def register_reward(name: str) -> Callable[[T], T]:
     """Registers a function of the reply and the example that returns a reward; ``reward.kind`` names it."""
-    return lambda reward: _register(REWARDS, name, reward)
+    return _registering(REWARDS, name)
+
+
+def _name_of(cls: type) -> str:
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str):
+        raise UserError(f'{getattr(cls, "__name__", cls)} has no name; it needs a line such as `name = "my-task"`')
+    return name
+
+
+def _registering(registry: Registry[Any], name: str) -> Callable[[T], T]:
+    if not isinstance(name, str):
+        raise UserError(f'a {registry.noun} is registered under a name; write it in brackets: ("my-name")')
+    return lambda item: _register(registry, name, item)
 
 
 def _register(registry: Registry[Any], name: str, item: T) -> T:

@@ -11,7 +11,9 @@ time::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from importlib import import_module
 from importlib.metadata import entry_points
 from traceback import walk_tb
@@ -36,18 +38,35 @@ PLUGINS: dict[str, str] = {}
 """The plug-ins whose code was imported: its package, and their name."""
 
 
+_NAME = re.compile(r"[^\s/@#+:]+")
+"""What ids and the names of levels in them can hold."""
+
+
 class Registry(Generic[T]):
     """A lazy mapping from names to objects.
 
     ``noun`` is what messages call one of them; ``group`` is the entry-point group that third parties use; ``builtin``
-    maps a name to ``module:attribute``.
+    maps a name to ``module:attribute``; ``contract`` says what each has to be, and all of these have ``attributes``.
+    ``reserved`` names mean something else.
     """
 
-    def __init__(self, noun: str, group: str, builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        noun: str,
+        group: str,
+        builtin: Mapping[str, str],
+        contract: str = "",
+        attributes: Sequence[str] = ("__call__",),
+        reserved: Sequence[str] = (),
+    ) -> None:
         self.noun = noun
+        self.contract = contract
         self._group = group
+        self._attributes = attributes if contract else ()
+        self._reserved = reserved
         self._locations: dict[str, str] = dict(builtin)
         self._plugins: dict[str, str] = {}
+        self._clashes: dict[str, str] = {}
         self._loaded: dict[str, T] = {}
         self._scanned = False
 
@@ -55,8 +74,7 @@ class Registry(Generic[T]):
         """All names, the built-in ones first."""
         if not self._scanned:
             for entry in entry_points(group=self._group):
-                self._add(entry.name, entry.value)
-                self._plugins[entry.name] = entry.dist.name if entry.dist else entry.module
+                self._add(entry.name, entry.value, entry.dist.name if entry.dist else entry.module)
             self._scanned = True
         return [*self._locations, *(name for name in self._loaded if name not in self._locations)]
 
@@ -64,20 +82,54 @@ class Registry(Generic[T]):
         """The module that defines it, not imported for that; empty for what was registered at run time."""
         return self._locations.get(name, "").partition(":")[0]
 
-    def _add(self, name: str, location: str) -> None:
-        if self._locations.get(name, location) != location:
-            raise UserError(f"{self.noun} {name!r} is defined twice: {self._locations[name]} and {location}")
-        self._locations[name] = location
+    def _add(self, name: str, location: str, plugin: str) -> None:
+        """A plug-in's; of a name that is taken already, it is said when that name is asked for, and no other."""
+        if self._locations.setdefault(name, location) == location:
+            self._plugins.setdefault(name, plugin)
+            return
+        other = f"plug-in {self._plugins[name]}" if name in self._plugins else "ssl4rl itself"
+        self._clashes[name] = (
+            f"{self.noun} {name!r} is defined by plug-in {plugin} ({location}) and by {other} "
+            f"({self._locations[name]}); rename it in one of them, or uninstall one"
+        )
+
+    def _refuse_others(self, name: str, item: object) -> None:
+        """Refuses what cannot be one of these, and what calls itself otherwise.
+
+        Raises:
+            UserError: if it is such a thing.
+        """
+        if name in self._reserved or not _NAME.fullmatch(name):
+            why = "means something else" if name in self._reserved else "has a space or one of /@#+:"
+            raise UserError(f"{self.noun} {name!r}: the name {why}; choose another")
+        if missing := [each for each in self._attributes if not hasattr(item, each)]:
+            lacks = "" if missing == ["__call__"] else f" and has no {' and no '.join(missing)}"
+            what = f"is {item.__name__}" if hasattr(item, "__name__") else f"is of type {type(item).__name__}"
+            raise UserError(f"{self.noun} {name!r} {what}{lacks}; it must be {self.contract}")
+        stated = getattr(item, "name", name)
+        if stated != name:  # ids name what they were made by, so one that goes by two names cannot be rebuilt
+            raise UserError(f"{self.noun} {name!r} calls itself {stated!r}; register it under that name")
+        for level in getattr(item, "levels", ()):
+            if not _NAME.fullmatch(str(level)):
+                raise UserError(f"{self.noun} {name!r}: the name of level {level!r} has a space or one of /@#+:")
+        usual = getattr(item, "default_level", None)
+        if isinstance(usual, str) and usual not in getattr(item, "levels", ()):
+            there = ", ".join(getattr(item, "levels", ())) or "it has none"
+            raise UserError(f"{self.noun} {name!r}: default_level is {usual!r}, which is none of its levels ({there})")
 
     def register(self, name: str) -> Callable[[T], T]:
         """A decorator that registers its object under ``name``.
 
         Raises:
-            UserError: if the name is taken.
+            UserError: if the name is taken, or the object is none of these.
         """
 
         def add(item: T) -> T:
-            if name in self.names() and not _same_place(self._loaded.get(name), item):
+            self._refuse_others(name, item)
+            # An entry point may name what a decorator registers, too.
+            itself = f"{getattr(item, '__module__', '')}:{getattr(item, '__qualname__', '')}"
+            taken = name in self.names() and self._locations.get(name) != itself
+            if taken and not _same_place(self._loaded.get(name), item):
                 raise UserError(f"{self.noun} {name!r} exists already; choose another name")
             self._loaded[name] = item
             return item
@@ -93,23 +145,26 @@ class Registry(Generic[T]):
         if name not in self._loaded:
             if name not in self.names():
                 raise unknown(self.noun, name, self.names())
+            if name in self._clashes:
+                raise UserError(self._clashes[name])
             module, _, attribute = self._locations[name].partition(":")
             if name in self._plugins:
                 PLUGINS[module.partition(".")[0]] = self._plugins[name]
             try:
-                self._loaded[name] = cast(T, getattr(import_module(module), attribute))
+                if not attribute:
+                    raise UserError(f"its entry point is {module!r}; write module:name")
+                item = cast(T, reduce(getattr, attribute.split("."), import_module(module)))
+                self._refuse_others(name, item)
+                self._loaded[name] = item
             except Exception as error:  # a plug-in's module may raise anything when it is imported
                 if name not in self._plugins:
                     raise
                 place = place_in_plugin(error)
+                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 raise UserError(
                     f"{self.noun} {name!r} of plug-in {self._plugins[name]} cannot be loaded: "
-                    f"{type(error).__name__}: {error}{f' ({place})' if place else ''}; fix, update or uninstall it"
+                    f"{said}{f' ({place})' if place else ''}; fix, update or uninstall it"
                 ) from error
-            stated = getattr(self._loaded[name], "name", name)
-            if stated != name:  # ids name what they were made by, so one that goes by two names cannot be rebuilt
-                del self._loaded[name]
-                raise UserError(f"{self.noun} {name!r} calls itself {stated!r}; register it under that name")
         return self._loaded[name]
 
     def all(self) -> tuple[dict[str, T], list[str]]:
@@ -188,6 +243,8 @@ TASKS: Registry[type[Task[Any, Any]]] = Registry(
         "match": "ssl4rl.vision.tasks.match:Match",
         "count": "ssl4rl.vision.tasks.count:Count",
     },
+    "a subclass of ssl4rl.Task",
+    ("knobs_type", "levels", "name", "source_kind"),
 )
 BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
     "benchmark",
@@ -202,6 +259,8 @@ BENCHMARKS: Registry[type[Benchmark[Any, Any]]] = Registry(
         "seedbench": "ssl4rl.vision.benchmarks.multiple_choice:SeedBench",
         "imagenet": "ssl4rl.vision.benchmarks.imagenet:ImageNet",
     },
+    "a subclass of ssl4rl.Benchmark",
+    ("knobs_type", "levels", "name", "source_kind"),
 )
 SOURCE_KINDS: Registry[SourceKind[Any]] = Registry(
     "kind of source",
@@ -212,6 +271,8 @@ SOURCE_KINDS: Registry[SourceKind[Any]] = Registry(
         "questions": "ssl4rl.data.images:QUESTIONS",
         "classes": "ssl4rl.data.images:CLASSES",
     },
+    "a SourceKind of ssl4rl.source",
+    ("load", "registry", "side"),
 )
 GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(
     "dataset",
@@ -223,15 +284,25 @@ GRAPHS: Registry[Callable[[], TextAttributedGraph]] = Registry(
             for name in ("cora", "pubmed", "wikics", "products", "fb15k237", "wn18rr")
         },
     },
+    "a function without arguments that returns a TextAttributedGraph (from_networkx and from_pyg make one)",
 )
 IMAGE_SETS: Registry[Callable[[], ImageSet]] = Registry(
-    "image set", "ssl4rl.images", {"scenes": "ssl4rl.data.images.scenes:default_scenes"}
+    "image set",
+    "ssl4rl.images",
+    {"scenes": "ssl4rl.data.images.scenes:default_scenes"},
+    "a function without arguments that returns an ImageSet",
 )
 QUESTION_SETS: Registry[Callable[[], QuestionSet]] = Registry(
-    "set of questions", "ssl4rl.questions", {"scenes": "ssl4rl.data.images.scene_questions:scene_questions"}
+    "set of questions",
+    "ssl4rl.questions",
+    {"scenes": "ssl4rl.data.images.scene_questions:scene_questions"},
+    "a function without arguments that returns a QuestionSet",
 )
 CLASSIFIED_IMAGES: Registry[Callable[[], ClassifiedImages]] = Registry(
-    "set of classified images", "ssl4rl.classes", {"scenes": "ssl4rl.data.images.classes:classified_scenes"}
+    "set of classified images",
+    "ssl4rl.classes",
+    {"scenes": "ssl4rl.data.images.classes:classified_scenes"},
+    "a function without arguments that returns ClassifiedImages",
 )
 ENGINES: Registry[EngineFactory] = Registry(
     "engine",
@@ -240,7 +311,13 @@ ENGINES: Registry[EngineFactory] = Registry(
         "transformers": "ssl4rl.inference.engines.transformers:open_transformers",
         "vllm": "ssl4rl.inference.engines.vllm:open_vllm",
     },
+    "a function that opens an engine (EngineFactory)",
+    reserved=("auto",),
 )
 REWARDS: Registry[Callable[[str, Example], float]] = Registry(
-    "reward", "ssl4rl.rewards", {"task": "ssl4rl.training.rewards:task_score"}
+    "reward",
+    "ssl4rl.rewards",
+    {"task": "ssl4rl.training.rewards:task_score"},
+    "a function of the reply and the example that returns a number",
+    reserved=("random", "format", "incorrect", "majority"),
 )

@@ -113,7 +113,11 @@ class SourceKind(Generic[S]):
         """
         name = self.default if name is None else name
         if name in self.registry.names():
-            return _remember(self.registry.get(name)(), name)
+            source = self.registry.get(name)()
+            if not hasattr(source, "fingerprint"):
+                got = f"returned a {type(source).__module__}.{type(source).__name__}".replace("builtins.", "")
+                raise UserError(f"{self.registry.noun} {name!r} {got}; it must be {self.registry.contract}")
+            return _remember(source, name)
         if _is_bare(name):
             raise self._unknown(name)
         try:

@@ -123,7 +123,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     number = 1
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
             for cells in reader:
                 row, number = number, reader.line_num + 1
                 if any(map(str.strip, cells)):

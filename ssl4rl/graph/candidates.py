@@ -19,9 +19,9 @@ KEYS = ("head", "tail", "relation", "tails", "heads")
 
 
 def given_candidates(
-    graph: TextAttributedGraph, file: str, edges: IntArray, sides: Sequence[Side]
+    graph: TextAttributedGraph, file: str, edges: IntArray, sides: Sequence[Side], split: str
 ) -> dict[tuple[int, Side], IntArray]:
-    """The wrong candidates of each of ``edges`` and sides, as a file gives them.
+    """The wrong candidates of each of ``edges``, which are of ``split``, and sides, as a file gives them.
 
     It holds an edge a line: ``{"head": ID, "tail": ID, "tails": [IDS], "heads": [IDS]}``, with its ``relation`` where
     edges have one. In an undirected graph either end may be called the head. An id that is listed twice counts once.
@@ -54,7 +54,7 @@ def given_candidates(
     if missing:
         first, last = (graph.node_name(int(node)) for node in graph.edge_index[:, missing[0]])
         raise UserError(
-            f"{path} has no candidates for {len(missing):,} of {len(edges):,} test edges, the first of them from "
+            f"{path} has no candidates for {len(missing):,} of {len(edges):,} {split} edges, the first of them from "
             f"{first!r} to {last!r}; add a line for each"
         )
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl4rl.graph.adjacency import IntArray, node_ranges
 from ssl4rl.graph.arrays import blocks
+from ssl4rl.source import SPLITS
 
 
 def ordered_ends(edge_index: IntArray, part: slice, directed: bool) -> IntArray:
@@ -19,8 +22,8 @@ def distinct_edges(
 ) -> tuple[NDArray[np.bool_], int]:
     """Which edges are neither self-loops nor duplicates, [E], and how many self-loops there are.
 
-    Of equal edges the first is kept: split membership of a duplicate follows its first mention. The edges are gone
-    through once for each part of the nodes whose edges are compared at a time.
+    Of equal edges the first is kept. The edges are gone through once for each part of the nodes whose edges are
+    compared at a time.
     """
     given = edge_index.shape[1]
     kept = np.zeros(given, dtype=bool)
@@ -44,6 +47,31 @@ def distinct_edges(
     for part in blocks(given, edge_index):
         kept[part] &= edge_index[0, part] != edge_index[1, part]
     return kept, loops
+
+
+def splits_of_kept(
+    edge_index: IntArray,
+    num_nodes: int,
+    directed: bool,
+    relations: IntArray | None,
+    kept: NDArray[np.bool_],
+    splits: Mapping[str, IntArray],
+) -> tuple[dict[str, IntArray], int]:
+    """The kept edges of each split, where what was given repeats some: an edge is in the last split that any of its
+    copies is in, as what is tested must not be trained on. And how many edges had copies in two splits.
+    """
+    ends = ordered_ends(edge_index, slice(None), directed)
+    keys = ends[0] * num_nodes + ends[1]
+    if relations is not None:
+        keys = keys * (int(relations.max(initial=0)) + 1) + relations
+    columns = np.flatnonzero(kept)
+    inside = {split: np.isin(keys[columns], keys[splits[split]]) for split in SPLITS if split in splits}
+    taken = np.zeros(len(columns), dtype=bool)
+    found = {}
+    for split, members in reversed(inside.items()):
+        found[split] = columns[members & ~taken]
+        taken |= members
+    return found, int((np.sum(list(inside.values()), axis=0) > 1).sum())
 
 
 def first_of_each(edge_index: IntArray, relations: IntArray | None) -> IntArray:

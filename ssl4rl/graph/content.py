@@ -10,12 +10,12 @@ from collections import Counter
 from functools import lru_cache
 from math import log2
 
+from ssl4rl.answers import marks
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.splits import text_split
 from ssl4rl.graph.view import edge_view
 from ssl4rl.rng import seeded_rng
 
-WORD = re.compile(r"[^\W\d_]{4,}")
 STEM = 4
 """Words that begin with the same so many letters count as forms of one word: "fern" and "ferns"."""
 MOST_TEXTS, MOST_EDGES = 20_000, 50_000
@@ -24,6 +24,17 @@ FEWEST, MOST_SHARE = 3, 0.1
 """Content words are in so many of these texts at least, and in so large a share of them at most."""
 LIFT = 2.0
 """And the ends of an edge have them both so many times as often as any two texts."""
+
+
+@lru_cache
+def letter() -> str:
+    """A letter or a mark that belongs to one, as a regular expression."""
+    return rf"(?:[^\W\d_]|[{marks()}])"
+
+
+@lru_cache
+def _word() -> re.Pattern[str]:
+    return re.compile(rf"[^\W\d_]{letter()}{{{STEM - 1},}}")
 
 
 class ContentWords:
@@ -56,11 +67,11 @@ class ContentWords:
 
     def words(self, node: int) -> frozenset[str]:
         """Every word of a passage that is long enough, in lower case."""
-        return frozenset(word.lower() for word in WORD.findall(self.passage(node)))
+        return frozenset(word.lower() for word in _word().findall(self.passage(node)))
 
     def of(self, node: int) -> tuple[str, ...]:
         """The content words of a passage of which it has no other form, nor the word again."""
-        used = [word.lower() for word in WORD.findall(self.passage(node))]
+        used = [word.lower() for word in _word().findall(self.passage(node))]
         forms = Counter(word[:STEM] for word in used)
         return tuple(word for word in used if forms[word[:STEM]] == 1 and word in self.frequency)
 

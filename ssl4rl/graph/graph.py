@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray, index_type
 from ssl4rl.graph.arrays import blocks, encode, growing, growing_texts
-from ssl4rl.graph.cleaning import distinct_edges, ordered_ends
+from ssl4rl.graph.checks import Given
+from ssl4rl.graph.cleaning import distinct_edges, ordered_ends, splits_of_kept
 from ssl4rl.tally import Tally
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class TextAttributedGraph:
     edge_meaning: str = "the two texts are linked"
     """What an edge between two nodes means, as a clause: "one paper cites the other"."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """``edges`` as the source counts them, and the ``self_loops`` and ``duplicates`` that were dropped."""
+    """``edges`` as the source counts them, the ``self_loops`` and ``duplicates`` that were dropped, and what else the
+    reader counted."""
     reading: Sequence[Tally] = ()
     """What the loader found and read (edges; rows, columns and files too, where there are any)."""
     stored: Stored | None = field(default=None, init=False, repr=False)
@@ -196,27 +197,28 @@ class TextAttributedGraph:
 
         Self-loops and duplicate edges are dropped and counted in ``counts``; in an undirected graph the reverse of an
         edge is its duplicate, in a graph with relations only an edge of the same relation is. ``edge_splits`` index
-        the edges as given.
+        the edges as given; one whose duplicate is in another split is in the later one (test after val after train).
 
         Raises:
-            UserError: if an edge names a node that does not exist.
+            UserError: if the parts do not fit together: an edge names a node that does not exist, there are more or
+                fewer labels than nodes, a node or an edge is in two splits.
         """
-        edge_index = np.asarray(edge_index, dtype=np.int64).reshape(2, -1)
+        parts = Given(f"graph {name}", texts)
+        edge_index = parts.edges(edge_index)
         given = edge_index.shape[1]
-        for part in blocks(given, edge_index):
-            ends = edge_index[:, part]
-            wrong = np.flatnonzero(((ends < 0) | (ends >= len(texts))).any(axis=0))
-            if len(wrong):
-                first, last = ends[:, wrong[0]]
-                raise UserError(
-                    f"graph {name}: edge {part.start + wrong[0]} joins {first} and {last}, "
-                    f"but nodes are 0 to {len(texts) - 1}"
-                )
+        if relations is not None:
+            relations = parts.codes("relations", relations, given, "edges", rest.get("relation_names", ()))
+        if edge_texts is not None:
+            parts.texts("edge_texts", edge_texts, given, "edges")
+        splits = parts.splits("edge_splits", edge_splits or {}, given, "edges")
+        rest = parts.rest(rest)
         kept, loops = distinct_edges(edge_index, len(texts), directed, relations)
-        splits = {}
-        if edge_splits:
+        counts = {"edges": given, "self_loops": loops, "duplicates": given - loops - int(kept.sum())}
+        if splits and counts["duplicates"]:
+            splits, twice = splits_of_kept(edge_index, len(texts), directed, relations, kept, splits)
+            counts |= {"edges_in_two_splits": twice} if twice else {}
+        if splits:
             place = np.cumsum(kept, dtype=index_type(given)) - 1
-            splits = {key: np.asarray(part, dtype=np.int64) for key, part in edge_splits.items()}
             splits = {key: place[part[kept[part]]].astype(np.int64) for key, part in splits.items()}
             del place
         cleaned, codes = growing(np.int64), growing(np.int64)
@@ -225,14 +227,14 @@ class TextAttributedGraph:
                 cleaned.append(ordered_ends(edge_index, part, directed)[side, kept[part]])
         if relations is not None:
             for part in blocks(given, relations):
-                codes.append(np.asarray(relations[part])[kept[part]])
+                codes.append(relations[part][kept[part]])
         if edge_texts is not None:
             written = growing_texts()
             for text in compress(edge_texts, kept):
                 written.append(text)
             edge_texts = written.finish()
-        number = int(kept.sum())
-        repeated, same = given - loops - number, "repeated edges" if directed else "repeated or reversed edges"
+        same = "repeated edges" if directed else "repeated or reversed edges"
+        skipped = {"self-loops": loops, same: counts["duplicates"]}
         return cls(
             name=name,
             texts=texts,
@@ -241,7 +243,7 @@ class TextAttributedGraph:
             relations=None if relations is None else codes.finish(),
             edge_texts=edge_texts,
             edge_splits=splits,
-            counts={"edges": given, "self_loops": loops, "duplicates": repeated},
-            reading=[Tally.of("given edges", given, {"self-loops": loops, same: repeated}, number)],
+            counts=counts,
+            reading=[Tally.of("given edges", given, skipped, int(kept.sum()))],
             **rest,
         )

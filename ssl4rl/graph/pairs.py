@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -62,12 +62,28 @@ class Question(NamedTuple):
 class PairTask(GraphTask[PK]):
     """Base of what is asked about pairs of nodes."""
 
+    only_texts: ClassVar[bool] = False
+    """Whether nothing is asked about nodes without a text, if there are enough others."""
+
     def prepare(self) -> None:
         super().prepare()
-        self.asked = self.view.asked[self.split]
+        self.asked = self._usable(self.view.asked[self.split])
+        self.partners = self._usable(self.view.asked["train"])
+        """The edges that exchange their ends with those of a held-out split."""
         if not len(self.asked):
             remedy = f"its data put none into {self.split}" if self.source.edge_splits else "it needs about 20 edges"
             raise NotApplicable(f"graph {self.source.name} has no {self.split} edges to ask about: {remedy}")
+
+    @cached_property
+    def _has_textless(self) -> bool:
+        return self.only_texts and not self.source.has_text.all()
+
+    def _usable(self, edges: IntArray) -> IntArray:
+        """Those whose ends both have a text, where nothing is asked about others; all of them if there are none."""
+        if not self._has_textless:
+            return edges
+        with_texts = edges[self.source.has_text[self.source.edge_index[:, edges]].all(axis=0)]
+        return with_texts if len(with_texts) else edges
 
     def ask_edge(
         self,
@@ -166,7 +182,7 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if the graph has too few such pairs.
         """
-        _, pairs = self._exchange(negatives, self.view.asked["train"], rng)
+        _, pairs = self._exchange(negatives, self.partners, rng)
         return pairs[rng.integers(len(pairs))]
 
     def couple(self, negatives: Negatives, rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -181,7 +197,7 @@ class PairTask(GraphTask[PK]):
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
         """
         few = self.split != "train" and len(self.asked) < FEW_EDGES
-        edges, pairs = self._exchange(negatives, self.view.asked["train"] if few else self.asked, rng)
+        edges, pairs = self._exchange(negatives, self.partners if few else self.asked, rng)
         if few or (negatives == "distance_two" and self.split != "train"):
             # The second edge is only a visible one, and not every pair is like the first.
             return edges[0], pairs[rng.integers(len(pairs))]
@@ -196,6 +212,8 @@ class PairTask(GraphTask[PK]):
         Raises:
             NotApplicable: if no two edges are found whose ends are not linked when they are exchanged.
         """
+        if not len(others):  # the data may bring test edges alone
+            others = self.asked
         for attempt in range(EXCHANGES):
             by_length = attempt < EXCHANGES // 4
             (a, b), (c, d) = edges = self._two_edges(negatives, others, rng, by_length)
@@ -204,6 +222,8 @@ class PairTask(GraphTask[PK]):
                 (c, b): self._alike(a, c, negatives, by_length),
             }
             if len({a, b, c, d}) < 4 or self.is_joined(a, d) or self.is_joined(c, b):
+                continue
+            if self._has_textless and not self.source.has_text[[a, b, c, d]].all() and attempt < EXCHANGES // 2:
                 continue
             # In a crowded graph there may be none with equal degrees.
             if any(fits.values()) or (self.is_crowded and attempt > EXCHANGES // 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -40,17 +41,21 @@ def ego_subgraph(
     """The induced subgraph on ``centers`` and a sample of what surrounds them.
 
     Every node reached at one hop contributes up to ``fanout`` new neighbours at the next (GraphSAGE, Hamilton et al.
-    2017, §3.1, without replacement), until ``max_nodes``. The pairs in ``hidden_pairs`` are treated as not joined,
-    in both directions and for every relation; ``hidden_nodes`` are never reached.
+    2017, §3.1, without replacement), until ``max_nodes``, of which each centre gets its part. The pairs in
+    ``hidden_pairs`` are treated as not joined, in both directions and for every relation; ``hidden_nodes`` are never
+    reached.
     """
     nodes = dict.fromkeys(centers, 0)
     hidden = set(hidden_nodes)
     frontier = list(nodes)
     for hop in range(1, num_hops + 1):
         reached: list[int] = []
-        # Centres take turns in a random order, so that none of them uses up the node cap by being first.
-        for node in (frontier[i] for i in rng.permutation(len(frontier))):
-            room = min(fanout, max_nodes - len(nodes))
+        # Nodes take turns in a random order, and no centre uses up the node cap before another's turn.
+        for turn, node in enumerate(frontier[i] for i in rng.permutation(len(frontier))):
+            room = max_nodes - len(nodes)
+            if hop == 1:
+                room = ceil(room / (len(frontier) - turn))
+            room = min(fanout, room)
             barred = hidden.union(*(pair for pair in hidden_pairs if node in pair))
             for other in _sample_neighbors(adjacency, node, room, rng, nodes, barred):
                 nodes[other] = hop

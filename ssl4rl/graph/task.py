@@ -20,6 +20,7 @@ from ssl4rl.graph.formats import Form, GraphFormat, Restatement
 from ssl4rl.graph.graph import Computed, TextAttributedGraph
 from ssl4rl.graph.quotes import is_quoted
 from ssl4rl.graph.rewire import rewired
+from ssl4rl.graph.splits import pair_numbers
 from ssl4rl.graph.subgraph import Pair, Subgraph, ego_subgraph
 from ssl4rl.graph.text import Blanked, GraphText, write_subgraph
 from ssl4rl.graph.view import edge_view, inductive_view
@@ -202,9 +203,11 @@ class GraphTask(Task[TextAttributedGraph, CK]):
         There a question is made the other way round: what is offered first, and then which of it is right, every one
         being as likely. So no property of a node is worth anything.
         """
-        nodes = self.source.num_nodes
-        entries = int(self.view.full.indptr[-1])
-        return nodes >= FEWEST_CROWDED and entries > CROWDED * nodes * (nodes - 1)
+        nodes, full = self.source.num_nodes, self.view.full
+        most = CROWDED * nodes * (nodes - 1)
+        if nodes < FEWEST_CROWDED or int(full.indptr[-1]) <= most:
+            return False
+        return 2 * pair_numbers(full)[1] > most  # parallel edges count once
 
     def refuse_crowds(self, what: str) -> None:
         """Refuses a graph in which nearly everything is near everything else.
@@ -216,6 +219,15 @@ class GraphTask(Task[TextAttributedGraph, CK]):
             raise NotApplicable(
                 f"graph {self.source.name} has edges between so many of its nodes that {what} cannot be told apart"
             )
+
+    def refuse_hidden_texts(self) -> None:
+        """Refuses to leave out the texts of the asked nodes, which the task hides in any case.
+
+        Raises:
+            NotApplicable: if that is to be corrupted.
+        """
+        if self.knobs.corrupt == "asked_text":
+            raise NotApplicable(f"task.corrupt=asked_text: {self.name} hides the texts of the asked nodes anyway")
 
     def reads_like_neighbor(self, node: int, target: int) -> bool:
         """Whether a neighbour of ``target`` has the very text of ``node``; of a hub's, the first ones are looked at."""

@@ -77,7 +77,11 @@ def write_subgraph(
     number = {node: int(local) for node, local in zip(nodes, numbers, strict=True)}
     joining = [edge for edge, pair in ends.items() if number.keys() >= set(pair)]
     needed = [edge for edge in joining if edge in subgraph.needed]
-    edges = choose_edges(graph, joining, form.rng, text_budget // 2, first=asked, needed=needed)
+    for_edges = text_budget // 2
+    # Where edges have texts, their lines leave half of that to them.
+    for_lines = for_edges if graph.edge_texts is None else for_edges // 2
+    edges = choose_edges(graph, joining, form.rng, for_lines, first=asked, needed=needed)
+    for_texts = for_edges - min(sum(_costs(graph, edges).values()), for_lines)
     instead = masked if isinstance(masked, Mapping) else dict.fromkeys(masked, HIDDEN)
     if blank and isinstance(masked, Mapping) and _is_blanked(blank, True):
         instead = dict.fromkeys(masked, EMPTY)
@@ -88,7 +92,7 @@ def write_subgraph(
     content = Content(number, texts, edges, tuple(asked))
     return GraphText(
         **vars(content),
-        text=write_graph(graph, content, text_budget // 2, form),
+        text=write_graph(graph, content, for_texts, form),
         options=write_options([shown[node] for node in options]),
         shown=shown,
         dropped={node: heads[node].length - len(text) for node, text in shown.items() if text.endswith("…")},
@@ -152,11 +156,7 @@ def choose_edges(
 
     Those that touch ``first`` come before the others.
     """
-    if is_plain(graph):
-        cost = dict.fromkeys(edges, count_pieces("1-1,"))
-    else:
-        lines = {edge: edge_line(Edge(1, 1, relation_name(graph, edge), ""), graph.directed) for edge in edges}
-        cost = {edge: count_pieces(line) for edge, line in lines.items()}
+    cost = _costs(graph, edges)
     if sum(cost.values()) <= budget:
         return tuple(edges)
     shuffled = [edges[i] for i in rng.permutation(len(edges))]
@@ -170,6 +170,14 @@ def choose_edges(
         if budget >= 0 or edge in needed:
             chosen.append(edge)
     return tuple(sorted(chosen))
+
+
+def _costs(graph: TextAttributedGraph, edges: Sequence[int]) -> dict[int, int]:
+    """How many pieces each edge takes, without its text."""
+    if is_plain(graph):
+        return dict.fromkeys(edges, count_pieces("1-1,"))
+    lines = {edge: edge_line(Edge(1, 1, relation_name(graph, edge), ""), graph.directed) for edge in edges}
+    return {edge: count_pieces(line) for edge, line in lines.items()}
 
 
 def _is_blanked(blank: Blanked, is_asked: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ssl4rl.answers import END_OF_THOUGHT, normalise
+from ssl4rl.answers import END_OF_THOUGHT, marks, normalise
 from ssl4rl.records import ReplyRecord
 
 LETTER = re.compile(
@@ -31,6 +31,6 @@ def _last_named(reasoning: str, choices: list[str]) -> str | None:
         named = [letter.lower() for letter in LETTER.findall(reasoning)]
     else:
         longest_first = "|".join(sorted(map(re.escape, choices), key=len, reverse=True))
-        named = re.findall(rf"(?<!\w)(?:{longest_first})(?!\w)", normalise(reasoning))
+        named = re.findall(rf"(?<!\w)(?:{longest_first})(?![\w{marks()}])", normalise(reasoning))
     known = [each for each in named if each in choices]
     return known[-1] if known else None

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import Adjacency
@@ -30,7 +31,66 @@ def test_edge_splits_follow_the_edges_that_are_kept():
         edges,
         edge_splits={"train": np.array([0, 1]), "val": np.array([2]), "test": np.array([3])},
     )
-    assert {key: part.tolist() for key, part in graph.edge_splits.items()} == {"train": [0], "val": [], "test": [1]}
+    assert {key: part.tolist() for key, part in graph.edge_splits.items()} == {"train": [], "val": [0], "test": [1]}
+    # What is held out is not trained on, whichever of its two mentions comes first; and it is said.
+    assert graph.counts == {"edges": 4, "self_loops": 1, "duplicates": 1, "edges_in_two_splits": 1}
+    both = {"train": [2], "val": [1], "test": [3]}
+    again = TextAttributedGraph.from_edges("g", ["a", "b", "c"], edges, edge_splits=both)
+    assert {key: part.tolist() for key, part in again.edge_splits.items()} == {"train": [], "val": [0], "test": [1]}
+
+
+def test_edges_of_two_relations_are_in_splits_of_their_own():
+    graph = TextAttributedGraph.from_edges(
+        "g",
+        ["a", "b"],
+        np.array([[0, 0, 0], [1, 1, 1]]),
+        directed=True,
+        relations=np.array([0, 1, 1]),
+        relation_names=["r", "s"],
+        edge_splits={"train": np.array([0, 1]), "test": np.array([2])},
+    )
+    assert {key: part.tolist() for key, part in graph.edge_splits.items()} == {"train": [0], "test": [1]}
+    assert graph.counts["edges_in_two_splits"] == 1
+
+
+RELATED = {"relations": [0, 0], "relation_names": ["r"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"edge_index": [(0, 1), (1, 2), (2, 0)]}, r"edge_index is \[3, 2\], and must be \[2, E\], one edge a row"),
+        ({"edge_index": [0, 1, 1, 2]}, r"edge_index is \[4\]"),
+        ({"edge_index": [[0.5, 1], [1, 2]]}, "edge_index holds something that is not a whole number"),
+        ({"edge_index": [[0, 1], [1]]}, "edge_index is no array of numbers"),
+        ({"texts": ["a", None, "c"]}, r"texts\[1\] is a NoneType; it must be a text"),
+        ({"texts": "abc"}, "texts is a str; it must be a list"),
+        ({"labels": [0, 1]}, r"labels is \[2\] for 3 nodes"),
+        ({"labels": [0, 9, 1], "label_names": ["x", "y"]}, r"labels\[1\] is 9, but those with a name are 0 to 1"),
+        ({"kinds": [0, 0, 0]}, r"kinds\[0\] is 0, but those with a name are none"),
+        ({**RELATED, "relations": [0]}, r"relations is \[1\] for 2 edges"),
+        ({**RELATED, "relations": [0, -1]}, r"relations\[1\] is -1"),
+        ({"edge_texts": ["one"]}, "1 edge_texts for 2 edges"),
+        ({"node_ids": ["n"]}, "1 node_ids for 3 nodes"),
+        ({"label_descriptions": ["x"]}, "1 label_descriptions for 0 classes"),
+        ({"node_splits": {"train": [0, 99]}}, r"node_splits\['train'\] holds 99, but nodes are 0 to 2"),
+        ({"node_splits": {"train": [0], "test": [0]}}, "node_splits: 0 is in train and in test"),
+        ({"node_splits": {"training": [0]}}, "node_splits has 'training', which is not train, val or test"),
+        ({"node_splits": {"train": [True, False, True]}}, "is a mask; it must hold numbers"),
+        ({"edge_splits": {"test": [2]}}, r"edge_splits\['test'\] holds 2, but edges are 0 to 1"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(changes, message):
+    parts = {"texts": ["a", "b", "c"], "edge_index": [[0, 1], [1, 2]], **changes}
+    with pytest.raises(UserError, match=f"graph g: .*{message}"):
+        TextAttributedGraph.from_edges("g", **parts)
+
+
+def test_lists_tensors_and_whole_floats_are_edges():
+    for edges in ([[0, 1], [1, 2]], np.array([[0.0, 1.0], [1.0, 2.0]]), torch.tensor([[0, 1], [1, 2]]), []):
+        graph = TextAttributedGraph.from_edges("g", ["a", "b", "c"], edges, labels=[0, -1, 0], label_names=["x"])
+        assert graph.edge_index.dtype == np.int64 and graph.num_edges == (2 if len(edges) else 0)
+        assert graph.labels.tolist() == [0, -1, 0] and len(graph.fingerprint) == 64
 
 
 def test_an_edge_to_an_unknown_node_is_named():

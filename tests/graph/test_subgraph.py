@@ -37,6 +37,16 @@ def test_hidden_nodes_fanout_and_cap(adjacency):
     assert cut(adjacency, [2], num_hops=0).nodes == (2,)
 
 
+@pytest.mark.parametrize("fanout", [3, 18, 50])
+def test_no_centre_takes_the_room_of_another(fanout):
+    stars = np.array([[hub for hub in range(4) for _ in range(30)], list(range(4, 124))])
+    adjacency = Adjacency.build(124, stars, np.arange(120))
+    for seed in range(20):
+        found = ego_subgraph(adjacency, range(4), np.random.default_rng(seed), num_hops=1, fanout=fanout, max_nodes=11)
+        shown = np.bincount(stars[0, list(found.edges)], minlength=4)
+        assert shown.min() >= 1 and shown.max() <= 3 and shown.sum() == 7
+
+
 def test_induced_edges_agree_with_brute_force():
     rng = np.random.default_rng(1)
     edges = np.unique(rng.integers(40, size=(2, 300)), axis=1)

@@ -1,10 +1,10 @@
 """Converts graphs from and to PyTorch Geometric and NetworkX.
 
 PyG's ``Data`` holds texts in ``raw_texts`` (as in TAGLAS, OneForAll and TAPE), classes in ``y`` and ``label_names``,
-splits in ``train_mask``, ``val_mask`` and ``test_mask``, kinds of nodes in ``node_type`` and ``node_type_names``, and
-relations in ``edge_type`` and ``relation_names``; other names that are in use are read too
-(:mod:`ssl4rl.data.graphs.fields`). A NetworkX graph holds ``text``, ``label``, ``kind`` and ``split`` as node
-attributes, and ``relation`` and ``text`` as edge attributes.
+splits in ``train_mask``, ``val_mask`` and ``test_mask`` (of edges in ``edge_train_mask`` and so on), kinds of nodes
+in ``node_type`` and ``node_type_names``, and relations in ``edge_type`` and ``relation_names``; other names that are
+in use are read too (:mod:`ssl4rl.data.graphs.fields`). A NetworkX graph holds ``text``, ``label``, ``kind`` and
+``split`` as node attributes, and ``relation``, ``text`` and ``split`` as edge attributes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl4rl.data.graphs.attributes import networkx_graph
 from ssl4rl.data.graphs.fields import Fields, graph_from_fields
 from ssl4rl.data.graphs.hetero import is_hetero, one_kind
-from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.graph import TextAttributedGraph
 
 if TYPE_CHECKING:
@@ -43,11 +43,14 @@ def from_pyg(
 
 
 def to_pyg(graph: TextAttributedGraph) -> Data:
-    """PyG's ``Data``; as usual there, each edge of an undirected graph appears in both directions."""
+    """PyG's ``Data``; as usual there, each edge of an undirected graph appears in both directions.
+
+    Ids of nodes, descriptions of classes and what nodes and edges mean have no place there.
+    """
     import torch
     from torch_geometric.data import Data
 
-    def mirrored(values: IntArray) -> IntArray:
+    def mirrored(values: NDArray[Any]) -> NDArray[Any]:
         return values if graph.directed else np.concatenate([values, values])
 
     edges = graph.edge_index if graph.directed else np.concatenate([graph.edge_index, graph.edge_index[::-1]], axis=1)
@@ -68,6 +71,9 @@ def to_pyg(graph: TextAttributedGraph) -> Data:
         mask = torch.zeros(graph.num_nodes, dtype=torch.bool)
         mask[torch.from_numpy(nodes.copy())] = True
         data[f"{split}_mask"] = mask
+    for split, edges_of_split in graph.edge_splits.items():
+        of_edges = np.isin(np.arange(graph.num_edges), edges_of_split)
+        data[f"edge_{split}_mask"] = torch.from_numpy(mirrored(of_edges))
     return data
 
 
@@ -94,6 +100,7 @@ def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:
         result = networkx.MultiGraph() if has_relations else networkx.Graph()
     result.graph.update(name=graph.name, node_meaning=graph.node_meaning, edge_meaning=graph.edge_meaning)
     split_of = {int(node): split for split, part in graph.node_splits.items() for node in part}
+    split_of_edge = {int(edge): split for split, part in graph.edge_splits.items() for edge in part}
     for node, text in enumerate(graph.texts):
         attributes = {"text": text}
         if graph.labels is not None and graph.labels[node] >= 0:
@@ -109,5 +116,7 @@ def to_networkx(graph: TextAttributedGraph) -> networkx.Graph[Any]:
             attributes["relation"] = graph.relation_names[graph.relations[edge]]
         if graph.edge_texts is not None:
             attributes["text"] = graph.edge_texts[edge]
+        if edge in split_of_edge:
+            attributes["split"] = split_of_edge[edge]
         result.add_edge(graph.node_name(head), graph.node_name(tail), **attributes)
     return result

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ssl4rl.data.graphs.splits import check_number, disjoint, keep_one, mask_of
 from ssl4rl.data.tables import SPLIT_NAMES, split_name
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.source import SPLITS
 
 if TYPE_CHECKING:
     from ssl4rl.data.graphs.fields import Fields
@@ -54,6 +55,25 @@ def splits_of(fields: Fields, count: int, number: int | None) -> tuple[dict[str,
     return disjoint(masks, fields.place), {"masks": several, "mask": chosen} if several > 1 else {}
 
 
+def edge_splits_of(fields: Fields, count: int) -> dict[str, IntArray]:
+    """The edges of each split, from a mask [E] of each (``edge_train_mask``), as ``to_pyg`` writes them.
+
+    Raises:
+        UserError: if one is no such mask.
+    """
+    found = {}
+    for split in SPLITS:
+        field = f"edge_{split}_mask"
+        given = fields.get(field)
+        if given is not None:
+            mask = fields.array(field, given)
+            if mask.dtype.kind != "b" or mask.shape != (count,):
+                shape = f"{list(mask.shape)} of {mask.dtype}"
+                raise fields.error(f"{field} is {shape}; it must have true or false for each of {count:,} edges")
+            found[split] = np.flatnonzero(mask)
+    return found
+
+
 def _masks(fields: Fields, count: int) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str], list[int]]:
     """The masks of each split, [C, N], the first of its fields, and the numbers in the names of all."""
     columns: dict[str, NDArray[np.bool_]] = {}
@@ -75,7 +95,7 @@ def _mask(fields: Fields, field: str, count: int) -> NDArray[np.bool_]:
     value = fields.all[field]
     rows = [fields.array(field, each) for each in value] if isinstance(value, list) else value
     mask = fields.array(field, rows)
-    if mask.dtype.kind not in "biuf":
+    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise fields.error(f"{field} holds something that is neither true nor false")
     shape = mask.shape
     if mask.ndim == 1:

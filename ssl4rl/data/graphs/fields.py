@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl4rl.data.graphs.field_splits import splits_of
+from ssl4rl.data.graphs.field_splits import edge_splits_of, splits_of
 from ssl4rl.data.text import class_name, class_names, clean, indexed, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
@@ -83,6 +83,10 @@ class Fields:
             UserError: if it is none.
         """
         value = self.all[field]
+        if isinstance(value, Mapping) and value.keys() == set(range(len(value))):  # from a code to its name
+            return [value[code] for code in range(len(value))]
+        if isinstance(value, Mapping):
+            raise self.error(f"{field} is a dictionary; it must be a list, or have the keys 0 to {len(value) - 1}")
         if isinstance(value, str) or not np.iterable(value):
             raise self.error(f"{field} is a {type(value).__name__}; it must be a list")
         return list(value)
@@ -118,6 +122,8 @@ def graph_from_fields(
     splits, counts = splits_of(fields, count, mask)
     if splits:
         rest["node_splits"] = splits
+    if parts := edge_splits_of(fields, edge_index.shape[1]):
+        rest["edge_splits"] = parts
     edge_texts = fields.get("edge_texts")
     if edge_texts is not None:
         rest["edge_texts"] = [_text(text) for text in fields.items("edge_texts")]

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssl4rl.data.graphs.attributes import networkx_graph
 from ssl4rl.data.graphs.fields import Fields, graph_from_fields
@@ -20,6 +20,9 @@ from ssl4rl.data.readers import read_table
 from ssl4rl.data.tables import Problems, plain_column, table_of
 from ssl4rl.errors import UserError, listed
 from ssl4rl.graph.graph import TextAttributedGraph
+
+if TYPE_CHECKING:
+    import networkx
 
 NEIGHBOURS = ("neighbour", "neighbor", "neighbours", "neighbors", "neighbor_ids", "neighbour_ids")
 """Columns of a table of nodes that list the nodes that each is linked with, as CS-TAG's do."""
@@ -73,7 +76,8 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
     import networkx
 
     try:
-        source = getattr(networkx, FORMATS[path.suffix.lower()])(path)
+        is_gml = path.suffix.lower() == ".gml"
+        source = _read_gml(path) if is_gml else getattr(networkx, FORMATS[path.suffix.lower()])(path)
     except StopIteration as error:
         raise UserError(f"{path} holds no graph") from error
     except Exception as error:  # each reader raises errors of its own and of the parser beneath it
@@ -93,6 +97,19 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
                 attributes["label"] = declared.labels[node]
     # GraphML and GEXF number their edges, and NetworkX takes that for keys once two are parallel.
     return networkx_graph(source, name, settings, str(path), keyed=path.suffix.lower() == ".gml")
+
+
+def _read_gml(path: Path) -> networkx.Graph[Any]:
+    """As ``networkx.read_gml``, which takes neither UTF-8 nor nodes without a label, as igraph writes them."""
+    import networkx
+
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        return networkx.parse_gml(text)
+    except networkx.NetworkXError as error:
+        if "'label'" not in str(error):
+            raise
+        return networkx.parse_gml(text, label="id")
 
 
 def _read_neighbours(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:

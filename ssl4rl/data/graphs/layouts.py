@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl4rl.data.graphs.files import FORMATS, is_graph_file, read_file
 from ssl4rl.data.graphs.folder import read_folder
 from ssl4rl.data.graphs.ogb import is_ogb, read_ogb
-from ssl4rl.data.graphs.triples import holds_triples, read_triples
+from ssl4rl.data.graphs.triples import holds_triples, read_triples, train_file
 from ssl4rl.data.tables import Problems, tables_named
 from ssl4rl.errors import UserError
 from ssl4rl.graph.graph import TextAttributedGraph
@@ -53,10 +53,15 @@ def read_layout(place: Path) -> TextAttributedGraph:
     if not files:
         raise UserError(
             f"{place} holds no nodes.csv, nodes.jsonl or nodes.parquet, and no other graph (.pt, {', '.join(FORMATS)}, "
-            f"train.txt of triples, OGB's raw/edge.csv){_instead(place)}"
+            f"train.txt of triples, OGB's raw/edge.csv){_why_no_triples(place)}{_instead(place)}"
         )
     graph = read_file(files[0], place.resolve().name, place)
     return replace(graph, reading=[of_folder(place, [files[0], place / "dataset.yaml"]), *graph.reading])
+
+
+def _why_no_triples(place: Path) -> str:
+    path = train_file(place)
+    return f"; {path.name} does not begin with a head, a relation and a tail, separated by tabs" if path else ""
 
 
 def _instead(place: Path) -> str:

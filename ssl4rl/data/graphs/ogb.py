@@ -7,6 +7,7 @@ offers apart; it may be in the folder itself, in ``raw`` or in ``mapping``.
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl4rl.data.graphs.fields import MOST_CODES
 from ssl4rl.data.graphs.settings import MEANING_WITHOUT_MASKS, meanings, read_settings
 from ssl4rl.data.graphs.splits import disjoint, keep_one
 from ssl4rl.data.packed import read_gzip
@@ -40,22 +42,25 @@ def read_ogb(folder: Path) -> TextAttributedGraph:
         UserError: if a file is missing or malformed, or nodes have no texts.
     """
     settings = read_settings(folder / "dataset.yaml", MEANING_WITHOUT_MASKS)
-    labels = _numbers(_one(folder, "raw/node-label.csv"), 1)
+    labels_file = _one(folder, "raw/node-label.csv")
+    labels = _numbers(labels_file, gap=-1)[:, 0]
     count = len(labels)
+    if labels.max(initial=0) >= MOST_CODES + count:
+        raise UserError(f"{labels_file}, row {labels.argmax() + 1}: class {labels.max()}; classes are numbered from 0")
     named = [row for row in _rows(_one(folder, "mapping/nodeidx2paperid.csv"), ",", 2) if row[0].isdecimal()]
     named.sort(key=lambda row: int(row[0]))
     papers = [row[1] for row in named]
     if [int(row[0]) for row in named] != list(range(count)):
         raise UserError(f"{folder}: {len(papers):,} nodes in mapping/nodeidx2paperid.csv for {count:,} labels")
     texts, rows = _texts(folder, papers)
-    names = _class_names(folder, int(np.nan_to_num(labels, nan=-1).max(initial=-1)) + 1)
+    names = _class_names(folder, int(labels.max(initial=-1)) + 1)
     graph = TextAttributedGraph.from_edges(
         settings.get("name") or folder.resolve().name,
         texts,
-        _numbers(_one(folder, EDGES), 2).astype(np.int64).reshape(-1, 2).T,
+        _numbers(_one(folder, EDGES), 2).T,
         directed=settings.get("directed", True),
         node_ids=papers,
-        labels=np.maximum(np.nan_to_num(labels, nan=-1), -1).astype(np.int64),
+        labels=np.maximum(labels, -1),
         label_names=names,
         node_splits=_splits(folder, count),
         **({"node_meaning": "a paper", "edge_meaning": "the first paper cites the second"} | meanings(settings)),
@@ -94,7 +99,7 @@ def _class_names(folder: Path, count: int) -> list[str]:
     path = next((each for each in folder.glob("mapping/labelidx2*") if each.is_file()), None)
     named: dict[int, str] = {}
     for number, (code, name, *_) in enumerate(_rows(path, ",", 2) if path else (), start=1):
-        if code.isdecimal():
+        if code.isdecimal() and len(code) < 6:
             if named.setdefault(int(code), clean(name)) != clean(name):
                 raise UserError(f"{path}, row {number}: class {code} has another name above; keep one")
         elif number > 1:  # the first row is a header
@@ -117,7 +122,7 @@ def _splits(folder: Path, count: int) -> dict[str, IntArray]:
             if split in file_of:
                 raise keep_one(file_of[split], path.name, split, str(ways[0]))
             file_of[split] = path.name
-            nodes = _numbers(path, 1).astype(np.int64)
+            nodes = _numbers(path)[:, 0]
             if len(nodes) and (nodes.min() < 0 or nodes.max() >= count):
                 raise UserError(f"{path}: it names a node beyond 0 to {count - 1}")
             masks[split] = np.zeros(count, dtype=bool)
@@ -152,15 +157,27 @@ def _rows(path: Path, separator: str, least: int = 1) -> Iterator[list[str]]:
         yield row
 
 
-def _numbers(path: Path, columns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The numbers of a csv without a header: [rows] of one column, else [rows, columns]."""
+def _numbers(path: Path, columns: int = 1, gap: int | None = None) -> IntArray:
+    """The whole numbers of a csv without a header, [rows, columns]; an empty cell, or NaN, is ``gap``.
+
+    Raises:
+        UserError: naming the row that holds anything else.
+    """
     rows = []
     for number, row in enumerate(_rows(path, ","), start=1):
-        try:
-            rows.append([float(cell) if cell.strip() else np.nan for cell in row])
-        except ValueError as error:
-            raise UserError(f"{path}, row {number}: {error}; OGB's tables hold numbers and have no header") from error
         if len(row) != columns:
             raise UserError(f"{path}, row {number}: expected {columns} numbers, got {len(row)}")
-    table = np.array(rows, dtype=np.float64).reshape(-1, columns)
-    return table[:, 0] if columns == 1 else table
+        rows.append([_whole(cell, gap, f"{path}, row {number}") for cell in row])
+    return np.array(rows, dtype=np.int64).reshape(-1, columns)
+
+
+def _whole(cell: str, gap: int | None, place: str) -> int:
+    try:
+        value = float(cell) if cell.strip() else math.nan
+    except ValueError as error:
+        raise UserError(f"{place}: {error}; OGB's tables hold numbers and have no header") from error
+    if math.isnan(value) and gap is not None:
+        return gap
+    if not value.is_integer() or abs(value) >= 2**53:
+        raise UserError(f"{place}: {quoted(cell)} is not a whole number")
+    return int(value)

@@ -21,6 +21,7 @@ SHOWN_OF_REPEATED = 40
 
 REMARKS = {
     "respelled_ids": ("ids", "were found in another spelling (3.0 for 3, or é as two characters)"),
+    "edges_in_two_splits": ("splits", "edges are in two splits of the data, and count as in the later one"),
     "edges_without_split": ("not used", "edges are in no split, so no prompt shows them"),
     "partial_texts": ("texts", "lack a part of the template, as a cell is empty"),
     "texts_from_ids": ("texts", "are the nodes' own names, as there is no entity2text.txt"),

@@ -44,14 +44,19 @@ TEXT_HEADERS = {
 
 def holds_triples(folder: Path) -> bool:
     """Whether a folder has a train.txt whose first line is three texts, separated by tabs."""
-    paths = _parts(folder, PARTS["train"])
-    if not paths:
+    path = train_file(folder)
+    if path is None:
         return False
     try:
-        with paths[0].open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return len(file.readline().rstrip("\r\n\t ").split("\t")) == 3
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def train_file(folder: Path) -> Path | None:
+    """What would be the training triples of a folder, by its name."""
+    return next(iter(_parts(folder, PARTS["train"])), None)
 
 
 def read_triples(folder: Path) -> TextAttributedGraph:

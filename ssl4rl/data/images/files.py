@@ -13,7 +13,7 @@ from ssl4rl.data.images.cells import IMAGE_SUFFIXES, OTHER_FORMATS
 from ssl4rl.data.images.check import find_broken, tally_frames
 from ssl4rl.data.images.delimited import read_header
 from ssl4rl.data.images.folder import Files, list_folder, visible_files, walk
-from ssl4rl.data.images.index import PATH_COLUMNS, list_index, read_index, tables_beside
+from ssl4rl.data.images.index import NAMES_CSV, PATH_COLUMNS, SYNSETS, list_index, read_index, tables_beside
 from ssl4rl.data.images.kaggle import SOLUTION, is_kaggle, list_kaggle
 from ssl4rl.data.images.store import Listing
 from ssl4rl.data.images.summary import summarise_images
@@ -171,10 +171,12 @@ def _list_directory(root: Path, problems: Problems) -> Listing:
 
 def _not_read(files: Sequence[str]) -> Counter[str]:
     """Why files beside images are not read, and how many; tables are named, for they may hold labels or splits."""
-    tables = [file for file in files if file.lower().endswith(OTHER_TABLES)]
-    others = [file for file in files if not file.lower().endswith(OTHER_TABLES)]
+    names = [file for file in files if file in (NAMES_CSV, SYNSETS)]
+    tables = [file for file in files if file.lower().endswith(OTHER_TABLES) and file not in names]
+    others = [file for file in files if not file.lower().endswith(OTHER_TABLES) and file not in names]
+    reasons = {"names of classes, which are read as --kind classes": names, "tables that are not read": tables}
     return Counter(photos_named(file) or "files that are not images" for file in others) + Counter(
-        {named("tables that are not read", tables): len(tables)}
+        {named(reason, those): len(those) for reason, those in reasons.items()}
     )
 
 

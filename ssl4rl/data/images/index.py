@@ -119,6 +119,7 @@ def read_index(root: Path, tables: Sequence[Table], problems: Problems) -> Index
     """
     places, paths, within, named = list[str](), list[str](), list[str](), set[str]()
     labels, splits = list[str | None](), list[str | None]()
+    first = dict[str, tuple[tuple[str, str], str]]()
     for table in tables:
         column, label, split = _path_column(table), table.find(*LABEL_COLUMNS), table.find("split")
         above = Path(table.path).parent
@@ -128,10 +129,17 @@ def read_index(root: Path, tables: Sequence[Table], problems: Problems) -> Index
             path = os.path.normpath(Path(folder, _as_posix(above, name))) if name else ""
             inside = _inside(root, path)
             named.add(inside)
+            given = (cells.get(label, "").strip() if label else "", side or "")
+            before, row_before = first.setdefault(inside or path, (given, where(table.path, row, column)))
             if not name:
                 problems.add(f"{where(table.path, row, column)}: the file name is missing")
             elif side is None:
                 problems.add(f"{where(table.path, row, split)}: {cells[split]!r} is not train, val or test (or empty)")
+            elif before != given:
+                problems.add(
+                    f"{where(table.path, row, column)}: {name} is here {_said(given)}, and {_said(before)} in "
+                    f"{row_before}; keep one"
+                )
             else:
                 places.append(where(table.path, row, column))
                 paths.append(inside or path)
@@ -160,6 +168,11 @@ def read_index(root: Path, tables: Sequence[Table], problems: Problems) -> Index
         ],
     )
     return Index(listing, named - {""})
+
+
+def _said(given: tuple[str, str]) -> str:
+    """What a row says of an image."""
+    return " of ".join(filter(None, (repr(given[0]) if given[0] else "without a label", given[1])))
 
 
 def _as_posix(folder: Path, name: str) -> str:

@@ -57,9 +57,11 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
             asked = asked[first]
         self._sides = SIDES[self.knobs.side]
         self._edges: IntArray = self.item_rng().permutation(asked)
-        # A file is of the test edges; examples before a question are drawn from train as usual.
-        file = self.knobs.negatives if self.split == "test" else None
-        self._given = None if file is None else given_candidates(self.source, file, self._edges, self._sides)
+        # Examples before a question are of train, and benchmarks publish candidates of the other splits.
+        file = None if self.split == "train" else self.knobs.negatives
+        self._given = (
+            None if file is None else given_candidates(self.source, file, self._edges, self._sides, self.split)
+        )
         groups = node_groups(self.source)
         # Those of nodes whose group is not known begin at −1, and are counted.
         self._groups = None if groups is None else groups - groups.min()

@@ -5,16 +5,17 @@ What a node is can be read from its neighbours, so the task asks for the depende
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import permutations
+from itertools import islice, permutations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ssl4rl.answers import Scoring, extract, first_words, words
+from ssl4rl.answers import Scoring, extract, word_pattern, words
 from ssl4rl.drafts import Draft, Redraw, inserted
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
@@ -95,6 +96,7 @@ class Attribute(CandidateTask[AttributeKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
+        self.refuse_hidden_texts()
         self.maskable, self._is_maskable = self.kept_nodes("maskable", lambda: self._maskable(self.split))
         if len(self.maskable) < self.knobs.num_masked:
             raise NotApplicable(
@@ -242,3 +244,14 @@ class Attribute(CandidateTask[AttributeKnobs]):
         """As much of a node's text as can count, which is what a reply may have."""
         head = read_head(self.source.texts[node], 8 * self.knobs.max_words).text.removesuffix(" …")
         return first_words(head, self.knobs.max_words)
+
+
+def first_words(text: str, most: int) -> str:
+    """The beginning of a text with at most that many of the words that token F1 counts.
+
+    >>> first_words("A tree-like net, drawn.", 3)
+    'A tree-like'
+    """
+    composed = unicodedata.normalize("NFC", text)
+    found = list(islice(word_pattern(text.isascii()).finditer(composed), most + 1))
+    return composed[: found[most - 1].end()] if len(found) > most else text

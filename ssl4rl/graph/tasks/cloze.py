@@ -17,7 +17,7 @@ from ssl4rl.drafts import Draft, Redraw
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.budget import count_pieces
-from ssl4rl.graph.content import ContentWords
+from ssl4rl.graph.content import ContentWords, letter
 from ssl4rl.graph.task import node_item
 from ssl4rl.graph.tasks.alike import TRIES, AlikeTask, drawn_apart, one_of
 from ssl4rl.graph.tasks.candidates import CandidateKnobs
@@ -79,7 +79,7 @@ class Cloze(AlikeTask[ClozeKnobs]):
         (target, word), drawn = one_of(alike, self.slot(index, count), rng)
         passage = self._content.passage(target)
         # What the word was found by: in "covid19" and in "__main__" it is a run of letters, too.
-        blanked = re.sub(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", BLANK, passage, flags=re.IGNORECASE)
+        blanked = re.sub(rf"(?<!{letter()}){re.escape(word)}(?!{letter()})", BLANK, passage, flags=re.IGNORECASE)
         if BLANK not in blanked:
             raise Redraw("the word cannot be left out")
         left = max(self.knobs.text_budget - count_pieces(passage), self.knobs.text_budget // 4)

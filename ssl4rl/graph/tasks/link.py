@@ -38,7 +38,8 @@ class Link(PairTask[LinkKnobs]):
     """Yes or no for a pair of nodes, half of them linked; or the relation from one to the other, by letter."""
 
     name: ClassVar[str] = "link"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
+    only_texts = True
     knobs_type = LinkKnobs
     levels: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "easy": {"fanout": 1},
@@ -53,12 +54,14 @@ class Link(PairTask[LinkKnobs]):
     @property
     def unchanged_since(self) -> int:
         # Version 3: either kind of pair shows as many edges (distance_two); version 4: in directed graphs, in either
-        # direction. A subclass that raises its own version changes all.
-        if self.knobs.answer == "relation":
-            return self.version - 2
-        if self.source.directed:
+        # direction; version 5: no nodes without a text. A subclass that raises its own version changes all.
+        if not self.source.has_text.all():
             return self.version
-        return self.version - (1 if self.knobs.negatives == "distance_two" else 2)
+        if self.knobs.answer == "relation":
+            return self.version - 3
+        if self.source.directed:
+            return self.version - 1
+        return self.version - (2 if self.knobs.negatives == "distance_two" else 3)
 
     def prepare(self) -> None:
         super().prepare()

@@ -67,6 +67,7 @@ class Order(GraphTask[OrderKnobs]):
 
     def prepare(self) -> None:
         super().prepare()
+        self.refuse_hidden_texts()
         least, own = FEWEST_WORDS * self.knobs.num_pieces, text_split(self.source)[self.split]
         if self.knobs.inductive and self.split == "train":
             own = own[in_train_only(self.source)[own]]

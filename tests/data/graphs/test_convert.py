@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -52,6 +54,34 @@ def same(left: TextAttributedGraph, right: TextAttributedGraph) -> None:
 def test_pyg_round_trips() -> None:
     same(undirected(), from_pyg(to_pyg(undirected()), "u"))
     same(related(), from_pyg(to_pyg(related()), "r"))
+
+
+def test_splits_of_edges_are_not_lost() -> None:
+    parts = {"train": np.array([0, 1]), "val": np.array([2]), "test": np.array([3])}
+    for graph in (replace(related(), edge_splits=parts), replace(undirected(), edge_splits={"test": np.array([1])})):
+        for back in (from_networkx(to_networkx(graph), "g"), from_pyg(to_pyg(graph), "g")):
+            found = {split: part.tolist() for split, part in back.edge_splits.items() if len(part)}
+            assert found == {split: part.tolist() for split, part in graph.edge_splits.items()}
+    data = to_pyg(replace(related(), edge_splits=parts))
+    data.edge_val_mask = data.edge_val_mask[:3]
+    with pytest.raises(UserError, match=r"edge_val_mask is \[3\] of bool; it must have true or false for each of 4"):
+        from_pyg(data, "g")
+
+
+def test_names_in_a_dictionary_are_read_by_their_codes() -> None:
+    data = to_pyg(undirected())
+    data.label_names = {1: "one", 0: "zero"}
+    assert from_pyg(data, "g").label_names == ["zero", "one"]
+    data.label_names = {"zero": 0, "one": 1}
+    with pytest.raises(UserError, match="label_names is a dictionary; it must be a list, or have the keys 0 to 1"):
+        from_pyg(data, "g")
+
+
+def test_a_mask_that_is_a_list_of_nodes_is_refused() -> None:
+    data = to_pyg(undirected())
+    data.train_mask = torch.tensor([0, 2, 1, 3])
+    with pytest.raises(UserError, match="train_mask holds something that is neither true nor false"):
+        from_pyg(data, "g")
 
 
 def test_networkx_round_trips() -> None:

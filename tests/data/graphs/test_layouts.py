@@ -306,6 +306,13 @@ def test_ogbn_arxiv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"raw/edge.csv": "0,1\n1.7,2\n"}, r"edge\.csv\.gz, row 2: '1.7' is not a whole number"),
+        ({"raw/edge.csv": "0,1\n1,\n"}, r"edge\.csv\.gz, row 2: '' is not a whole number"),
+        ({"raw/node-label.csv": "1\n0.5\n1\n0\n"}, r"node-label\.csv\.gz, row 2: '0.5' is not a whole number"),
+        ({"raw/node-label.csv": "1\n0\ninf\n0\n"}, r"node-label\.csv\.gz, row 3: 'inf' is not a whole number"),
+        ({"raw/node-label.csv": "1\n0\n1e12\n0\n"}, r"row 3: class 1000000000000; classes are numbered from 0"),
+        ({"mapping/labelidx2arxivcategeory.csv": f"a,b\n0,x\n{10**12},y\n"}, "row 3: expected the number of a class"),
+        ({"split/time/test.csv": "nan\n"}, "row 1: 'nan' is not a whole number"),
         ({"raw/edge.csv": "0,1,2\n"}, r"edge\.csv\.gz, row 1: expected 2 numbers, got 3"),
         ({"raw/edge.csv": "source,target\n0,1\n"}, r"edge\.csv\.gz, row 1: could not convert .* have no header"),
         ({"mapping/nodeidx2paperid.csv": "a,b\n0,90\n1\n"}, r"row 3: expected 2 cells, got 1"),
@@ -327,6 +334,32 @@ def test_ogb_without_texts(tmp_path: Path) -> None:
     (arxiv(tmp_path / "g") / "titleabs.tsv").unlink()
     with pytest.raises(UserError, match=r"holds no titleabs\.tsv with the papers' titles"):
         ssl4rl.load(str(tmp_path / "g"))
+
+
+def test_gml_as_igraph_writes_it_and_in_utf_8(tmp_path: Path) -> None:
+    node = 'node [ id {} name "n{}" text "café {}" ]'
+    nodes = " ".join(node.format(number, number, number) for number in range(3))
+    (tmp_path / "g.gml").write_text(
+        f"graph [ {nodes} edge [ source 0 target 1 ] edge [ source 1 target 2 ] ]", encoding="utf-8"
+    )
+    graph = ssl4rl.load(str(tmp_path / "g.gml"))
+    assert list(graph.texts) == ["café 0", "café 1", "café 2"] and graph.num_edges == 2
+
+
+@pytest.mark.parametrize("line", ["a r b\n", "a\tr\tb\t1999\n"])
+def test_a_train_txt_that_holds_no_triples_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "train.txt").write_text(line)
+    with pytest.raises(
+        UserError, match=r"train\.txt: its first line is not a head, a relation and a tail, separated by"
+    ):
+        GRAPH.load(str(tmp_path))
+
+
+def test_a_quote_after_a_space_opens_a_cell(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text('id, text, label\n1, "hello, world", a\n2, "it said ""yes""", b\n3, x,\n')
+    (tmp_path / "edges.csv").write_text("source, target\n1, 2\n2, 3\n")
+    graph = ssl4rl.load(str(tmp_path))
+    assert list(graph.texts) == ["hello, world", 'it said "yes"', "x"] and graph.label_names == ["a", "b"]
 
 
 CSTAG = "category,text,label,node_id,neighbour\nA,zero,0,0,\"[1, 2]\"\nB,one,1,1,[0]\nA,two,0,2,\nB,three,1,3,['2']\n"

@@ -69,6 +69,21 @@ def test_labels_and_splits_of_a_table(tmp_path, table, content, expected):
         assert said(load_images(str(tmp_path / f"{table}.csv"))) == expected
 
 
+@pytest.mark.parametrize(("again", "said_of"), [("dog,train", "'dog' of train"), ("cat,test", "'cat' of test")])
+def test_an_image_that_rows_disagree_about_is_named(tmp_path, again, said_of):
+    folder(tmp_path, "a.png", "b.png", index=f"path,label,split\na.png,cat,train\nb.png,dog,test\n./a.png,{again}\n")
+    (problem,) = IMAGES.validate(str(tmp_path)).problems
+    assert re.search(rf"row 4.*a\.png is here {said_of}, and 'cat' of train in .*row 2.*; keep one", problem)
+
+
+def test_names_of_classes_are_not_said_to_be_of_no_use(tmp_path):
+    names = "wnid,class_name\nn01,crane\nn02,moth\n"
+    root = folder(tmp_path, "n01/a.png", "n02/b.png", classes=names)
+    report = CLASSES.validate(str(root))
+    assert not report.problems
+    assert report.skipped == {"names of classes, which are read as --kind classes (classes.csv)": 1}
+
+
 TREE = ("train/cat/1.png", "train/dog/2.png", "test/cat/3.png")
 
 
