@@ -349,9 +349,7 @@ def test_gml_as_igraph_writes_it_and_in_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["a r b\n", "a\tr\tb\t1999\n"])
 def test_a_train_txt_that_holds_no_triples_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "train.txt").write_text(line)
-    with pytest.raises(
-        UserError, match=r"train\.txt: its first line is not a head, a relation and a tail, separated by"
-    ):
+    with pytest.raises(UserError, match=r"train\.txt does not begin with a head, a relation and a tail, separated by"):
         GRAPH.load(str(tmp_path))
 
 
