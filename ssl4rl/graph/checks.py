@@ -50,11 +50,12 @@ class Given:
                 raise self.error(f"{field} is a mask; it must hold numbers: numpy.flatnonzero({field}) makes them")
             if array.dtype.kind != "f" or not np.array_equal(array, np.trunc(array)):
                 raise self.error(f"{field} holds something that is not a whole number")
-        return array.astype(np.int64, copy=False)
+        # As they are, where they may lie in a mapped file.
+        return array if array.dtype.kind == "i" and array.size else array.astype(np.int64)
 
     def edges(self, edge_index: Any) -> IntArray:
         """Sources and targets, [2, E], each of them a node."""
-        edges = self.whole("edge_index", edge_index)
+        edges = self.whole("edge_index", edge_index).astype(np.int64, copy=False)
         if not edges.size:
             return np.zeros((2, 0), dtype=np.int64)
         if edges.ndim != 2 or len(edges) != 2:
@@ -91,7 +92,7 @@ class Given:
         for name, members in splits.items():
             if name not in SPLITS:
                 raise self.error(f"{field} has {name!r}, which is not {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
-            part = self.whole(f"{field}[{name!r}]", members).reshape(-1)
+            part = self.whole(f"{field}[{name!r}]", members).reshape(-1).astype(np.int64, copy=False)
             wrong = part[(part < 0) | (part >= count)]
             if len(wrong):
                 raise self.error(f"{field}[{name!r}] holds {wrong[0]}, but {of} are 0 to {count - 1}")
