@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ssl4rl.benchmarks import Benchmark
 from ssl4rl.errors import NotApplicable
+from ssl4rl.graph.adjacency import IntArray
 from ssl4rl.graph.formats import AT_BOTH_ENDS, Restatement
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.graph.task import PAPER_CONTEXT, ContextKnobs, GraphTask
@@ -74,6 +75,13 @@ class GraphBenchmark(GraphTask[GK], Benchmark[TextAttributedGraph, GK]):
             raise NotApplicable(f"task.restated=ends: the edges of graph {self.source.name} have a direction")
         if restated == "ends" and self.knobs.graph_format in AT_BOTH_ENDS and not self.asks_pairs:
             raise NotApplicable(f"task.restated=ends: {self.knobs.graph_format} writes an edge as its nodes stand")
+
+    def note_of_textless(self, nodes: IntArray, what: str) -> list[str]:
+        """A note if some of what is asked about, [M] or the ends of edges [2, M], is a node without a text."""
+        textless = ~self.source.has_text[nodes]
+        count = int((textless if textless.ndim == 1 else textless.any(axis=0)).sum())
+        end = "have no text" if nodes.ndim == 1 else "have an end without a text"
+        return [f"{count:,} of {nodes.shape[-1]:,} {self.split} {what} that are asked about {end}"] if count else []
 
     @property
     def restated(self) -> Restatement | None:

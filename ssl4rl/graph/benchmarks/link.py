@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -50,6 +51,10 @@ class LinkPrediction(GraphBenchmark[LinkKnobs], PairTask[LinkKnobs]):
     @property
     def size(self) -> int:
         return 2 * int(self.positives.shape[1])
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.note_of_textless(self.positives, "edges")
 
     def unlinked(self, place: int) -> tuple[int, int]:
         """The ``place``-th unlinked pair: no two are the same, and none is asked about in a later split.

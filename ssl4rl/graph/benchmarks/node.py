@@ -67,10 +67,11 @@ class NodeClassification(GraphBenchmark[NodeKnobs]):
     @property
     def notes(self) -> Sequence[str]:
         left_out = left_out_of_train(self.source, self.knobs.protocol)
-        return [
+        left = [
             f"{self.knobs.protocol} tests on nodes that the data has in {split}, which are left out there: {count:,}"
             for split, count in left_out.items()
         ]
+        return [*left, *self.note_of_textless(self.nodes, "nodes")]
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         node = int(self.nodes[index])

@@ -86,7 +86,8 @@ class Ranking(GraphBenchmark[RankingKnobs], PairTask[RankingKnobs]):
         every = "every node" if self._groups is None else "every node of its kind or side"
         if self._given is not None:
             every = f"every candidate in {self.knobs.negatives}"
-        notes = [f"{alone:,} queries are left out: {every} is right"] if alone else []
+        notes = self.note_of_textless(self.source.edge_index[:, self._edges], "edges")
+        notes += [f"{alone:,} queries are left out: {every} is right"] if alone else []
         if self._given is not None:
             true = sum(len(np.intersect1d(nodes, self._right(*query))) for query, nodes in self._given.items())
             given = f"candidates are those of {self.knobs.negatives}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,6 +64,10 @@ class RelationPrediction(GraphBenchmark[RelationKnobs], PairTask[RelationKnobs])
     @property
     def size(self) -> int:
         return len(self.triples)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.note_of_textless(self.source.edge_index[:, self.triples], "edges")
 
     def draft(self, index: int, rng: np.random.Generator) -> Draft:
         edge = int(self.triples[index])

@@ -6,6 +6,7 @@ import pytest
 from ssl4rl.answers import token_f1, words
 from ssl4rl.errors import NotApplicable
 from ssl4rl.graph.benchmarks.link import LinkPrediction
+from ssl4rl.graph.benchmarks.node import NodeClassification
 from ssl4rl.graph.benchmarks.ranking import Ranking
 from ssl4rl.graph.budget import count_pieces
 from ssl4rl.graph.content import ContentWords
@@ -42,6 +43,17 @@ def test_the_link_task_asks_about_nodes_with_texts(negatives):
             assert all(texts[node] for node in task.example(index).meta["asked"])
     without = Link(random_graph(400, 3000, texts=["one", *[""] * 399]))
     assert without.example(0).gold in ("yes", "no")
+
+
+def test_benchmarks_say_how_much_they_ask_about_nodes_without_a_text():
+    texts = [f"text {node}" if node % 2 else "" for node in range(400)]
+    graph = random_graph(400, 900, texts=texts, labels=np.arange(400) % 3, label_names=["x", "y", "z"])
+    ends = graph.edge_index[:, edge_view(graph).asked["test"]]
+    edges = f"{int((ends % 2 == 0).any(axis=0).sum())} of {ends.shape[1]} test edges that are asked about have an end"
+    for benchmark in (LinkPrediction(graph, split="test"), Ranking(graph, split="test")):
+        assert edges in benchmark.notes[0]
+    assert "test nodes that are asked about have no text" in NodeClassification(graph, split="test").notes[-1]
+    assert not LinkPrediction(random_graph(400, 900), split="test").notes
 
 
 def test_parallel_edges_crowd_no_graph():
