@@ -50,7 +50,9 @@ def test_ten_random_protocols_part_each_class_60_20_20_and_differ():
 def test_the_default_is_what_the_data_brings():
     own = {"train": np.arange(10), "val": np.arange(10, 15), "test": np.arange(15, 60)}
     graph = ring(60, node_splits=own)
-    assert protocol_split(graph, None) == own
+    assert {split: part.tolist() for split, part in protocol_split(graph, None).items()} == {
+        split: part.tolist() for split, part in own.items()
+    }
     assert len(protocol_split(graph, "random-3")["train"]) == 36
 
 
@@ -143,7 +145,7 @@ def test_protocols_that_do_not_exist_or_do_not_fit():
 def test_a_split_that_overlaps_is_refused():
     both = {"train": np.arange(10), "val": np.arange(9, 15), "test": np.array([0, 20])}
     with pytest.raises(UserError, match=r"graph ring: node '9' is in train and val; put each node into one split"):
-        protocol_split(ring(60, node_splits=both), None)
+        protocol_split(replace(ring(60), node_splits=both), None)
 
 
 def test_the_usual_split_is_as_it_was():

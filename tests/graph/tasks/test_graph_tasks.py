@@ -190,9 +190,7 @@ def test_a_quoted_text_is_redrawn():
         *map(str, range(4, 12)),
     ]
     edges = np.array([(0, i) for i in range(1, 4)] + [(i, i + 4) for i in range(1, 8)] + [(11, 4), (11, 5)]).T
-    graph = TextAttributedGraph.from_edges(
-        "quotes", texts, edges, node_splits=dict.fromkeys(("train", "val", "test"), np.arange(12))
-    )
+    graph = TextAttributedGraph.from_edges("quotes", texts, edges)
     task = Attribute(graph, level="easy", knobs={"num_candidates": 2, "fanout": 5})
     assert all(task.example(i).meta["masked"] != [0] for i in range(100))
 
