@@ -63,7 +63,7 @@ class Registry(Generic[T]):
         self.contract = contract
         self._group = group
         self._attributes = attributes if contract else ()
-        self._reserved = reserved
+        self.reserved = reserved
         self._locations: dict[str, str] = dict(builtin)
         self._plugins: dict[str, str] = {}
         self._clashes: dict[str, str] = {}
@@ -99,8 +99,8 @@ class Registry(Generic[T]):
         Raises:
             UserError: if it is such a thing.
         """
-        if name in self._reserved or not _NAME.fullmatch(name):
-            why = "means something else" if name in self._reserved else "has a space or one of /@#+:"
+        if name in self.reserved or not _NAME.fullmatch(name):
+            why = "means something else" if name in self.reserved else "has a space or one of /@#+:"
             raise UserError(f"{self.noun} {name!r}: the name {why}; choose another")
         if missing := [each for each in self._attributes if not hasattr(item, each)]:
             lacks = "" if missing == ["__call__"] else f" and has no {' and no '.join(missing)}"
@@ -319,5 +319,5 @@ REWARDS: Registry[Callable[[str, Example], float]] = Registry(
     "ssl4rl.rewards",
     {"task": "ssl4rl.training.rewards:task_score"},
     "a function of the reply and the example that returns a number",
-    reserved=("random", "format", "incorrect", "majority"),
+    reserved=("format", "incorrect", "majority", "random"),  # the controls: see ssl4rl.training.recipe
 )

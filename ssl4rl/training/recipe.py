@@ -68,7 +68,7 @@ MODEL_GRPO: dict[str, Any] = {
 }
 LORA_LEARNING_RATE = 2e-5
 
-CONTROLS = ("format", "incorrect", "majority", "random")
+CONTROLS = REWARDS.reserved
 """Rewards that do not know what is right: what a run gains on them is not due to the task."""
 
 

@@ -75,15 +75,15 @@ def _read_pt(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedG
 def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttributedGraph:
     import networkx
 
+    is_gml = path.suffix.lower() == ".gml"
     try:
-        is_gml = path.suffix.lower() == ".gml"
         source = _read_gml(path) if is_gml else getattr(networkx, FORMATS[path.suffix.lower()])(path)
     except StopIteration as error:
         raise UserError(f"{path} holds no graph") from error
     except Exception as error:  # each reader raises errors of its own and of the parser beneath it
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {reason}") from error
-    declared = Declared() if path.suffix.lower() == ".gml" else read_declared(path)
+    declared = Declared() if is_gml else read_declared(path)
     source.graph |= {f"{kind}_default": values for kind, values in declared.defaults.items()}
     if not source.number_of_edges():
         raise UserError(f"{path} has no edges; every graph task needs edges between two nodes")
@@ -96,7 +96,7 @@ def _read_networkx(path: Path, name: str, settings: dict[str, Any]) -> TextAttri
             if node in declared.labels:
                 attributes["label"] = declared.labels[node]
     # GraphML and GEXF number their edges, and NetworkX takes that for keys once two are parallel.
-    return networkx_graph(source, name, settings, str(path), keyed=path.suffix.lower() == ".gml")
+    return networkx_graph(source, name, settings, str(path), keyed=is_gml)
 
 
 def _read_gml(path: Path) -> networkx.Graph[Any]:

@@ -129,19 +129,17 @@ def read_index(root: Path, tables: Sequence[Table], problems: Problems) -> Index
             path = os.path.normpath(Path(folder, _as_posix(above, name))) if name else ""
             inside = _inside(root, path)
             named.add(inside)
+            place = where(table.path, row, column)
             given = (cells.get(label, "").strip() if label else "", side or "")
-            before, row_before = first.setdefault(inside or path, (given, where(table.path, row, column)))
+            before, row_before = first.setdefault(inside or path, (given, place))
             if not name:
-                problems.add(f"{where(table.path, row, column)}: the file name is missing")
+                problems.add(f"{place}: the file name is missing")
             elif side is None:
                 problems.add(f"{where(table.path, row, split)}: {cells[split]!r} is not train, val or test (or empty)")
             elif before != given:
-                problems.add(
-                    f"{where(table.path, row, column)}: {name} is here {_said(given)}, and {_said(before)} in "
-                    f"{row_before}; keep one"
-                )
+                problems.add(f"{place}: {name} is here {_said(given)}, and {_said(before)} in {row_before}; keep one")
             else:
-                places.append(where(table.path, row, column))
+                places.append(place)
                 paths.append(inside or path)
                 within.append(inside)
                 of_table.append(cells.get(label, "") if label else "")
