@@ -2,6 +2,7 @@
 
     python experiments/make_qwen.py --output QWEN
     python -m experiments.evidence --model QWEN [--arms task-0 random-0 …] [--runs RUNS] [--results FOLDER] [--dtype …]
+                                   [--steps 80] [--asked "held out" node …]
     python -m experiments.evidence_table                   (the tables, from what is stored; no model is needed)
 
 An arm is configs/laptop-graph.yaml for 80 steps, or a control (another reward, or prompts that lost what the answer
@@ -19,9 +20,9 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,7 @@ from ssl4rl.inference.engines import open_engine
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.registry import TASKS
 from ssl4rl.runs import Run, open_run
+from ssl4rl.tasks import AnyTask
 from ssl4rl.training.controls import TASK, arm_recipe, arm_run, check_controls
 from ssl4rl.training.recipe import Recipe
 from ssl4rl.training.recipe_file import load_recipe
@@ -45,9 +47,10 @@ from ssl4rl.training.warmup import Settings, warm_up
 
 RECIPE = Path(__file__).parents[1] / "configs" / "laptop-graph.yaml"
 RESULTS = Path(__file__).parent / "results" / "evidence"
-STEPS, ITEMS, FEWER = 80, 300, 150
-"""Steps of training, and questions of a set; those about structure and forgetting are fewer, as a core answers about
-one a second."""
+STEPS = 80
+HELDOUT = "held out"
+ASKED = {HELDOUT: 300, "held out, no texts": 150, "node": 300, "link": 300, "relation": 150}
+"""Questions of each set; those about structure and forgetting are fewer, as a core answers about one a second."""
 PROMPTS = 8
 """Prompts of a step, and so examples of a supervised step."""
 SFT, LABELS, MIXTURE = "sft", "labels", "mixture"
@@ -83,12 +86,23 @@ class Labels(GraphTask[NodeKnobs]):
         return self.items.draft(index % self.items.size, rng)
 
 
-def recipe_of(arm: str, model: str, data: Path, dtype: str) -> Recipe:
+class Trial(NamedTuple):
+    """What all arms of a folder share."""
+
+    model: str
+    """The folder of the untrained model."""
+    data: Path
+    dtype: str
+    steps: int = STEPS
+    asked: Sequence[str] = ASKED
+
+
+def recipe_of(arm: str, trial: Trial) -> Recipe:
     """The recipe of an arm."""
     kind, seed = arm.split("-")
-    values = load_recipe(RECIPE, model=model).model_dump()
-    values["grpo"] |= {"max_steps": STEPS, "bf16": dtype == BFLOAT16}
-    values["model"]["dtype"] = dtype
+    values = load_recipe(RECIPE, model=trial.model).model_dump()
+    values["grpo"] |= {"max_steps": trial.steps, "bf16": trial.dtype == BFLOAT16}
+    values["model"]["dtype"] = trial.dtype
     values["heldout"] |= {"examples": 64, "every": 0}  # the last model is asked, so that none is chosen
     [entry] = values["tasks"]
     if kind in TASKS.names():
@@ -98,7 +112,7 @@ def recipe_of(arm: str, model: str, data: Path, dtype: str) -> Recipe:
     elif kind == "adaptive":
         values["difficulty"] = kind
     elif kind in GRAPHS:
-        entry["dataset"] = str(data / "graphs" / kind)
+        entry["dataset"] = str(trial.data / "graphs" / kind)
     if kind == LABELS:
         entry.update(level=None, knobs=ANSWER)
     recipe = Recipe.model_validate(values)
@@ -108,42 +122,46 @@ def recipe_of(arm: str, model: str, data: Path, dtype: str) -> Recipe:
     return arm_recipe(recipe, kind, int(seed))
 
 
-def train(arm: str, model: str, runs: Path, data: Path, dtype: str) -> Run:
+def train(arm: str, trial: Trial, runs: Path) -> Run:
     """The arm's run, trained as far as it is not."""
-    recipe, path = recipe_of(arm, model, data, dtype), runs / arm
+    recipe, path = recipe_of(arm, trial), runs / arm
     if not arm.startswith(SFT):
         return arm_run(recipe, path)
     if path.is_dir() and open_run(path).finished:
         return open_run(path)
-    return warm_up(recipe, path, Settings(STEPS, PROMPTS, recipe.grpo["learning_rate"]))
+    return warm_up(recipe, path, Settings(trial.steps, PROMPTS, recipe.grpo["learning_rate"]))
 
 
-def questions(model: str, data: Path) -> Iterator[Asked]:
+def questions(trial: Trial) -> Iterator[Asked]:
     """What every model is asked."""
-    entry, umls = load_recipe(RECIPE, model=model).tasks[0], str(data / "graphs" / "umls")
+    entry = load_recipe(RECIPE, model=trial.model).tasks[0]
     task = ssl4rl.task(entry.name, entry.dataset, level=entry.level, split="val", **entry.knobs)
-    yield Asked.first("held out", task, ITEMS)
-    yield Asked.first("held out, no texts", task.changed({"corrupt": "text"}), FEWER)
-    for name, graph, count in (("node", "cora", ITEMS), ("link", "cora", ITEMS), ("relation", umls, FEWER)):
-        yield Asked.first(name, ssl4rl.benchmark(name, graph, **ANSWER), count)
+    graphs = {"node": "cora", "link": "cora", "relation": str(trial.data / "graphs" / "umls")}
+    for name in trial.asked:
+        if name in graphs:
+            asked: AnyTask = ssl4rl.benchmark(name, graphs[name], **ANSWER)
+        else:
+            asked = task if name == HELDOUT else task.changed({"corrupt": "text"})
+        yield Asked.first(name, asked, ASKED[name])
 
 
-def divergence(model: str, base: str, data: Path, dtype: str) -> dict[str, float]:
-    """How far a model has moved from its base: KL(model ‖ base) of the next token, in nats, the mean over tokens.
+def divergence(model: str, trial: Trial) -> dict[str, float]:
+    """How far a model has moved from the untrained one: KL(model ‖ untrained) of the next token, in nats.
 
-    Of the answer's first token on the held-out prompts, and of texts that have nothing to do with them: descriptions
-    of software packages.
+    The mean over tokens: the answer's first on the held-out prompts, and those of texts that have nothing to do with
+    them, descriptions of software packages.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    examples = next(questions(base, data)).examples[:PROMPTS_COMPARED]
+    tokenizer = AutoTokenizer.from_pretrained(trial.model)
+    examples = next(questions(trial._replace(asked=[HELDOUT]))).examples[:PROMPTS_COMPARED]
     prompts = [tokenizer.apply_chat_template(each.messages(), add_generation_prompt=True) for each in examples]
     prompts = [prompt["input_ids"] if isinstance(prompt, Mapping) else prompt for prompt in prompts]
-    package_graph = ssl4rl.load(str(data / "graphs" / "spack"))
+    package_graph = ssl4rl.load(str(trial.data / "graphs" / "spack"))
     texts = [tokenizer(text).input_ids[:UNRELATED_TOKENS] for text in package_graph.texts if len(text) > 200]
-    pair = [AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval() for path in (model, base)]
+    dtype = getattr(torch, trial.dtype)
+    pair = [AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval() for path in (model, trial.model)]
 
     def mean(sequences: list[list[int]], last: bool) -> float:
         total, count = 0.0, 0
@@ -159,24 +177,23 @@ def divergence(model: str, base: str, data: Path, dtype: str) -> dict[str, float
     return {"held out": mean(prompts, True), "unrelated texts": mean(texts[:UNRELATED_TEXTS], False)}
 
 
-def answers(path: str, base: str, data: Path, dtype: str) -> list[dict[str, Any]]:
-    """The answers of the model in a folder; ``base`` is what it was trained from."""
-    engine = open_engine("transformers", path, dtype=dtype, batch_size=16)
-    lines = list(ask(engine, questions(base, data), ANSWER_TOKENS))
+def answers(path: str, trial: Trial) -> list[dict[str, Any]]:
+    """The answers of the model in a folder."""
+    engine = open_engine("transformers", path, dtype=trial.dtype, batch_size=16)
+    lines = list(ask(engine, questions(trial), ANSWER_TOKENS))
     del engine
     gc.collect()
     return lines
 
 
-def measure(arm: str, model: str, runs: Path, data: Path, results: Path, dtype: str) -> None:
+def measure(arm: str, trial: Trial, runs: Path, results: Path) -> None:
     """Trains an arm and stores its answers; of the base, its answers alone."""
     if arm == BASE:
-        hashes = {"model": ModelFiles(model).fingerprint}
-        return store(results, arm, answers(model, model, data, dtype), sha256=hashes)
-    run = train(arm, model, runs, data, dtype)
+        hashes = {"model": ModelFiles(trial.model).fingerprint}
+        return store(results, arm, answers(trial.model, trial), sha256=hashes)
+    run = train(arm, trial, runs)
     trained = str(run.path / MODEL)
-    moved = divergence(trained, model, data, dtype)
-    store(results, arm, answers(trained, model, data, dtype), run, divergence=moved)
+    store(results, arm, answers(trained, trial), run, divergence=divergence(trained, trial))
 
 
 def main() -> None:
@@ -187,14 +204,17 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="of another model, a folder of its own")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SSL4RL_TEST_DATA", "../shared/data")))
     parser.add_argument("--dtype", choices=[BFLOAT16, "float32"], default=BFLOAT16, help="float32 without AVX-512")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--asked", nargs="+", choices=list(ASKED), default=list(ASKED))
     options = parser.parse_args()
     TASKS.register(LABELS)(Labels)  # here, for the tables import this module and are no place to add a task
     if not graph_folder("cora").is_dir():
         fetch("cora", options.data / "taglas")
     check_model(options.results, ModelFiles(options.model).fingerprint)
+    trial = Trial(options.model, options.data, options.dtype, options.steps, options.asked)
     for arm in (BASE, *options.arms):
         if not is_stored(options.results, arm):
-            measure(arm, options.model, options.runs, options.data, options.results, options.dtype)
+            measure(arm, trial, options.runs, options.results)
 
 
 if __name__ == "__main__":

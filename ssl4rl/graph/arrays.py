@@ -54,6 +54,25 @@ def mapped(path: Path) -> Array:
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
+def whole_numbers(values: Any) -> NDArray[np.int64]:
+    """Whole numbers of any type that holds them, such as 2.0 and True; those of an integer array are not copied.
+
+    Raises:
+        ValueError: what is wrong with them, as "holds …" or "is …".
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError("is no array of numbers") from error
+    kind = array.dtype.kind
+    if not array.size:
+        return np.zeros(array.shape, dtype=np.int64)
+    large = kind in "uf" and bool((np.abs(array.astype(np.float64)) >= 2.0**63).any())
+    if kind not in "biuf" or large or (kind == "f" and not np.array_equal(array, np.trunc(array))):
+        raise ValueError("holds something that is not a whole number")
+    return array if kind == "i" else array.astype(np.int64)
+
+
 class Growing:
     """An array to which parts are appended, in memory or in a .npy file."""
 

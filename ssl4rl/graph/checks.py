@@ -9,7 +9,7 @@ import numpy as np
 
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
-from ssl4rl.graph.arrays import Texts, blocks
+from ssl4rl.graph.arrays import Texts, blocks, whole_numbers
 from ssl4rl.source import SPLITS
 
 
@@ -42,16 +42,12 @@ class Given:
     def whole(self, field: str, values: Any) -> IntArray:
         """Whole numbers, [N] or [2, E], of any type that holds them."""
         try:
-            array = np.asarray(values)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise self.error(f"{field} is no array of numbers") from error
-        if array.dtype.kind not in "iu" and array.size:
-            if array.dtype.kind == "b":
-                raise self.error(f"{field} is a mask; it must hold numbers: numpy.flatnonzero({field}) makes them")
-            if array.dtype.kind != "f" or not np.array_equal(array, np.trunc(array)):
-                raise self.error(f"{field} holds something that is not a whole number")
-        # As they are, where they may lie in a mapped file.
-        return array if array.dtype.kind == "i" and array.size else array.astype(np.int64)
+            numbers = whole_numbers(values)
+        except ValueError as error:
+            raise self.error(f"{field} {error}") from error
+        if numbers.size and np.asarray(values).dtype.kind == "b":
+            raise self.error(f"{field} is a mask; it must hold numbers: numpy.flatnonzero({field}) makes them")
+        return numbers
 
     def edges(self, edge_index: Any) -> IntArray:
         """Sources and targets, [2, E], each of them a node."""

@@ -13,6 +13,7 @@ from ssl4rl.data.graphs.field_splits import edge_splits_of, splits_of
 from ssl4rl.data.text import class_name, class_names, clean, indexed, is_missing, present
 from ssl4rl.errors import UserError
 from ssl4rl.graph.adjacency import IntArray
+from ssl4rl.graph.arrays import whole_numbers
 from ssl4rl.graph.graph import TextAttributedGraph
 from ssl4rl.tally import Tally
 
@@ -67,14 +68,10 @@ class Fields:
         Raises:
             UserError: if it holds anything else.
         """
-        array = self.array(field, value)
-        if not array.size:
-            return np.zeros(array.shape, dtype=np.int64)
-        kind = array.dtype.kind
-        large = kind in "uf" and bool((np.abs(array.astype(np.float64)) >= 2.0**63).any())
-        if kind not in "biuf" or large or (kind == "f" and not np.array_equal(array, np.trunc(array))):
-            raise self.error(f"{field} holds something that is not a whole number")
-        return array.astype(np.int64)
+        try:
+            return whole_numbers(value).astype(np.int64)
+        except ValueError as error:
+            raise self.error(f"{field} {error}") from error
 
     def items(self, field: str) -> list[Any]:
         """The items of a field that is a list.

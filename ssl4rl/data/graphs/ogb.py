@@ -99,7 +99,7 @@ def _class_names(folder: Path, count: int) -> list[str]:
     path = next((each for each in folder.glob("mapping/labelidx2*") if each.is_file()), None)
     named: dict[int, str] = {}
     for number, (code, name, *_) in enumerate(_rows(path, ",", 2) if path else (), start=1):
-        if code.isdecimal() and len(code) < 6:
+        if code.isdecimal() and len(code) <= len(str(MOST_CODES + count)):
             if named.setdefault(int(code), clean(name)) != clean(name):
                 raise UserError(f"{path}, row {number}: class {code} has another name above; keep one")
         elif number > 1:  # the first row is a header
