@@ -1,6 +1,6 @@
 """Points of held-out score per hour: the quickstart with stock TRL, and with each part of ours added in turn.
 
-    python -m experiments.ingredients [--seeds 0 1 2] [--runs RUNS]
+    python -m experiments.ingredients [--seeds 0 1 2] [--conditions "stock TRL" …] [--runs RUNS] [--output FILE]
 
 The same recipe, model, examples and number of steps for all, one thread: stock ``trl.GRPOTrainer``; our trainer without
 any part; then with shared prompts, with refill, and with the adaptive level, each on top of the others. An hour is one
@@ -42,6 +42,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "+ refill": {"refill": 4},
     "+ adaptive level": {"difficulty": "adaptive"},
 }
+CONDITIONS = [STOCK, *PARTS]
 EXAMPLES, REPLY_LENGTH = 300, 64
 
 
@@ -103,9 +104,16 @@ def row_of(condition: str, seed: int, folder: Path) -> dict[str, Any]:
     return {**row, "gain": asdict(gain), "points per hour": 100 * gain.difference / (seconds / 3600)}
 
 
+def points_per_hour(rows: list[dict[str, Any]]) -> float:
+    """Of the means, not the mean of ratios: a seed that gains nothing has none; 0 of no rows."""
+    hours = sum(row["seconds"] for row in rows) / 3600
+    return 100 * sum(row["gain"]["difference"] for row in rows) / hours if rows else 0.0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
     parser.add_argument("--runs", type=Path, default=Path("runs/ingredients"))
     parser.add_argument("--output", type=Path, default=Path("experiments/results/ingredients.json"))
     options = parser.parse_args()
@@ -113,25 +121,28 @@ def main() -> None:
     rows = json.loads(options.output.read_text())["rows"] if options.output.is_file() else []
     there = {(row["condition"], row["seed"]) for row in rows}
     for seed in options.seeds:
-        for number, condition in enumerate((STOCK, *PARTS)):
+        for condition in options.conditions:
             if (condition, seed) not in there:
-                row = row_of(condition, seed, options.runs / f"{number}-{seed}")
+                row = row_of(condition, seed, options.runs / f"{CONDITIONS.index(condition)}-{seed}")
                 rows.append({**row, "environment": environment()})
                 print(json.dumps(row), flush=True)
                 options.output.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    print("| condition | held out, after | points | processor minutes | points per hour | of stock |")
-    print("|---|---|---|---|---|---|")
-    for condition in (STOCK, *PARTS):
-        own, stock = ([row for row in rows if row["condition"] == name] for name in (condition, STOCK))
+    print("| condition | seeds | held out, after | points | processor minutes | points per hour | of stock |")
+    print("|---|---|---|---|---|---|---|")
+    for condition in CONDITIONS:
+        own = [row for row in rows if row["condition"] == condition]
+        if not own:
+            continue
         after, minutes = mean(row["after"] for row in own), mean(row["seconds"] for row in own) / 60
         points = mean(100 * row["gain"]["difference"] for row in own)
-        # Of the means, not the mean of ratios: a seed that gains nothing has none.
-        rate, base = (
-            sum(row["gain"]["difference"] for row in each) / sum(row["seconds"] for row in each)
-            for each in (own, stock)
-        )
-        ratio = f"{rate / base:.1f}×" if base > 0 else "–"
-        print(f"| {condition} | {after:.3f} | {points:+.1f} | {minutes:.1f} | {360_000 * rate:.0f} | {ratio} |")
+        seeds = {row["seed"] for row in own} & {row["seed"] for row in rows if row["condition"] == STOCK}
+        both = [
+            [row for row in rows if row["condition"] == name and row["seed"] in seeds] for name in (condition, STOCK)
+        ]
+        of_own, of_stock = map(points_per_hour, both)
+        ratio = f"{of_own / of_stock:.1f}×" if of_stock > 0 else "–"
+        cells = [condition, str(len(own)), f"{after:.3f}", f"{points:+.1f}", f"{minutes:.1f}"]
+        print(f"| {' | '.join([*cells, f'{points_per_hour(own):.0f}', ratio])} |")
 
 
 if __name__ == "__main__":
