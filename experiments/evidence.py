@@ -129,7 +129,8 @@ def train(arm: str, trial: Trial, runs: Path) -> Run:
         return arm_run(recipe, path)
     if path.is_dir() and open_run(path).finished:
         return open_run(path)
-    return warm_up(recipe, path, Settings(trial.steps, PROMPTS, recipe.grpo["learning_rate"]))
+    settings = Settings(trial.steps, PROMPTS, recipe.grpo["learning_rate"])
+    return warm_up(recipe, path, settings, resume=path.is_dir())
 
 
 def questions(trial: Trial) -> Iterator[Asked]:

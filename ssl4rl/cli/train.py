@@ -129,19 +129,34 @@ def _config_of_run(context: typer.Context, run: Path | None, is_named: bool) -> 
     Raises:
         UserError: if they do, or there is no run of training.
     """
-    from ssl4rl.runs import CONFIG, open_run
+    from ssl4rl.runs import CONFIG
     from ssl4rl.training.resume import FREE
 
-    if run is None:
-        raise UserError("--resume needs the run to continue: --output RUN")
     if is_named:
         raise UserError(
             "--resume continues with the run's own recipe; only --set can be given with it, of "
             f"{', '.join(FREE)} (and with --from-start of anything)"
         )
-    if open_run(run).is_evaluation:
-        raise UserError(f"{run} is an evaluation; continue it with ssl4rl {side_of(context)} eval --resume")
-    return run / CONFIG
+    return started_run(run, "train", context).path / CONFIG
+
+
+def started_run(path: Path | None, verb: str, context: typer.Context) -> Run:
+    """The run that ``ssl4rl SIDE VERB`` has started, to be continued.
+
+    Raises:
+        UserError: if there is none, or another command has.
+    """
+    from ssl4rl.runs import open_run
+
+    if path is None:
+        raise UserError("--resume needs the run to continue: --output RUN")
+    run = open_run(path)
+    own, kind = "train", "a training run"
+    if run.is_evaluation or run.is_warmup:
+        own, kind = ("eval", "an evaluation") if run.is_evaluation else ("warmup", "a warm start")
+    if own != verb:
+        raise UserError(f"{path} is {kind}; continue it with ssl4rl {side_of(context)} {own} --resume")
+    return run
 
 
 def result_facts(run: Run) -> dict[str, Any]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ssl4rl.checkpoints import STAGING, checkpoints, last_whole
+from ssl4rl.checkpoints import STAGING, CannotWrite, checkpoints, is_about_disk, last_whole
 from ssl4rl.errors import UserError
 from ssl4rl.mixture import parts_of
 from ssl4rl.provenance import Provenance, changed_settings
@@ -33,30 +37,64 @@ def provenance(prepared: Prepared) -> Provenance:
     return Provenance(tasks.sources, prepared.files.fingerprint, tasks.versions, num_processes(), tasks.asked)
 
 
-def resume_command(prepared: Prepared, run: Path, max_time: float | None = None) -> str:
-    """What to type to go on with a run."""
+def resume_command(prepared: Prepared, run: Path, max_time: float | None = None, command: str = "train") -> str:
+    """What to type to go on with a run that ``command`` has started."""
     side = parts_of(prepared.tasks.train)[0].source_kind.side
     limit = f" --max-time {max_time:g}" if max_time is not None else ""
-    command = f"ssl4rl {side} train --resume --output {shlex.quote(str(run))}{limit}"
+    typed = f"ssl4rl {side} {command} --resume --output {shlex.quote(str(run))}{limit}"
     processes = num_processes()
-    return command if processes == 1 else f"{command} (with the same launcher and {processes} processes)"
+    return typed if processes == 1 else f"{typed} (with the same launcher and {processes} processes)"
+
+
+@contextmanager
+def resumable(command: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Around what can be gone on with by a command, which is said where it ends before its time.
+
+    Raises:
+        UserError: for a disk that is full or cannot be written.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        say(f"continue with: {command}")
+        raise
+    except (CannotWrite, OSError) as error:
+        if not is_about_disk(error):
+            raise
+        raise UserError(f"{error}; then continue with: {command}") from error
+
+
+def end_with(number: int | None) -> None:
+    """Ends as a program does that got that signal; with None or 0, nothing ends."""
+    if number:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def begin_again_command(prepared: Prepared, run: Path) -> str:
+    """What to do where a run of training cannot be gone on with."""
+    return f"begin again at step 0: {resume_command(prepared, run)} --from-start"
 
 
 def check_unchanged(run: Run, prepared: Prepared) -> None:
-    """Refuses to go on with a run that is finished, or whose recipe, data, model, tasks or number of processes changed.
+    """Refuses to go on with a run of training, as :func:`refuse_changes` does."""
+    before = validate(dict(run.config), str(run.path / CONFIG)).model_dump(mode="json")
+    now = prepared.recipe.model_dump(mode="json")
+    refuse_changes(run, before, now, prepared, begin_again_command(prepared, run.path))
+
+
+def refuse_changes(run: Run, before: Mapping[str, Any], now: Mapping[str, Any], prepared: Prepared, again: str) -> None:
+    """Refuses to go on with a run that is finished, or whose settings, data, model, tasks or processes changed.
 
     Raises:
-        UserError: naming what has changed, and what to do.
+        UserError: naming what has changed, and what to do: to put it back, or ``again``.
     """
     if run.finished:
         raise UserError(f"{run.path} is finished; nothing is left to resume")
-    before = validate(dict(run.config), str(run.path / CONFIG)).model_dump(mode="json")
-    changes = changed_settings(before, prepared.recipe.model_dump(mode="json"), FREE)
-    changes += provenance(prepared).changes(run)
+    changes = changed_settings(before, now, FREE) + provenance(prepared).changes(run)
     if changes:
         raise UserError(
             f"{', '.join(changes)} changed after {run.path} was started: it cannot be gone on with; put back what it "
-            f"was, or begin again at step 0: {resume_command(prepared, run.path)} --from-start"
+            f"was, or {again}"
         )
 
 
@@ -73,8 +111,10 @@ def begin_again(run: Run, prepared: Prepared) -> None:
     provenance(prepared).record(run)
 
 
-def rewind(run: Run, usual: int, command: str) -> tuple[int, Path | None, list[str]]:
+def rewind(run: Run, usual: int, again: str) -> tuple[int, Path | None, list[str]]:
     """Cuts a run's files back to its last whole checkpoint; ``usual`` is ``save_steps`` where its recipe has none.
+
+    ``again`` is what to do where none can be used.
 
     Returns:
         Its step and folder (0 and None if the run was stopped before the first one was due), and lines to print.
@@ -88,10 +128,7 @@ def rewind(run: Run, usual: int, command: str) -> tuple[int, Path | None, list[s
         reached = max((line["step"] for line in run.metrics()), default=0)
         if lines or reached > run.config["grpo"].get("save_steps", usual):  # the run's own: it may be another by now
             reason = "; ".join(lines) or f"it has none, and reached step {reached}"
-            raise UserError(
-                f"{run.path} has no checkpoint to go on from ({reason}); to begin again at step 0: "
-                f"{command} --from-start"
-            )
+            raise UserError(f"{run.path} has no checkpoint to go on from ({reason}): {again}")
         lines = ["it was stopped before its first checkpoint, so it starts at step 0"]
     step, folder = found or (0, None)
     for name in (METRICS, COMPLETIONS, HELDOUT):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.audit.quick import quick_check
-from ssl4rl.checkpoints import PREFIX, CannotWrite, damage, is_about_disk, writing
+from ssl4rl.checkpoints import PREFIX, damage, writing
 from ssl4rl.errors import UserError
 from ssl4rl.inference.checks import check_output
 from ssl4rl.lock import locked
@@ -25,7 +24,16 @@ from ssl4rl.training.preparation import Prepared, choose_sampler, is_main_proces
 from ssl4rl.training.probe import REPLIES, probe
 from ssl4rl.training.recipe import CONTROLS, Recipe, default_grpo
 from ssl4rl.training.recipe_file import change, read_recipe, validate
-from ssl4rl.training.resume import begin_again, check_unchanged, provenance, resume_command, rewind
+from ssl4rl.training.resume import (
+    begin_again,
+    begin_again_command,
+    check_unchanged,
+    end_with,
+    provenance,
+    resumable,
+    resume_command,
+    rewind,
+)
 from ssl4rl.training.summary import describe_plan, describe_time, reward_change
 from ssl4rl.training.tasks import PartNames, Tasks, build_tasks, describe, reads_images
 
@@ -142,17 +150,9 @@ def run_recipe(
         if main:
             display.say(f"writing to {folder}")
         training = Training(prepared, sampler, run, display, started, max_time)
-        try:
+        with resumable(command, training.say):
             stopped = training.complete(resume and not from_start)
-            if stopped:
-                raise KeyboardInterrupt if stopped == signal.SIGINT else SystemExit(128 + stopped)
-        except (KeyboardInterrupt, SystemExit):
-            training.say(f"continue with: {command}")
-            raise
-        except (CannotWrite, OSError) as error:
-            if not is_about_disk(error):
-                raise
-            raise UserError(f"{error}; then continue with: {command}") from error
+            end_with(stopped)
     if stopped is not None:
         training.say(f"continue with: {command}")
     return run
@@ -280,7 +280,7 @@ class Training:
 
         found: tuple[int, Path | None, list[str]] = (0, None, [])
         if self.main:
-            found = rewind(self.run, self.plan.usual_save_steps, resume_command(self.prepared, self.run.path))
+            found = rewind(self.run, self.plan.usual_save_steps, begin_again_command(self.prepared, self.run.path))
             self.started -= max((line.get("seconds", 0.0) for line in self.run.metrics()), default=0.0)
         [found] = broadcast_object_list([found])
         step, checkpoint, lines = found

@@ -6,32 +6,33 @@ It teaches the form of a reply and what the answers are, but no reasoning, of wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl4rl.checkpoints import writing
 from ssl4rl.errors import UserError
 from ssl4rl.example import Example
-from ssl4rl.inference.lengths import REPLY_SETTING, check_example
-from ssl4rl.inference.model import ModelFiles
 from ssl4rl.lock import locked
 from ssl4rl.models import EMBEDDED
-from ssl4rl.runs import METRICS, SUMMARY, Run, default_folder
-from ssl4rl.tasks import AnyTask
+from ssl4rl.runs import CONFIG, METRICS, SUMMARY, Run, default_folder
 from ssl4rl.training.display import Display, as_minutes
 from ssl4rl.training.preparation import Prepared, num_processes, prepare
-from ssl4rl.training.recipe import Recipe
-from ssl4rl.training.resume import provenance
+from ssl4rl.training.recipe import Recipe, default_grpo
+from ssl4rl.training.recipe_file import validate
+from ssl4rl.training.resume import end_with, provenance, refuse_changes, resumable, resume_command, rewind
 from ssl4rl.training.tasks import Tasks
 
 if TYPE_CHECKING:
-    from trl import SFTTrainer
+    from ssl4rl.training.heldout import Answer
+    from ssl4rl.training.supervised import SupervisedTrainer
 
-IGNORED = -100
-"""The label of a token that the loss leaves out."""
+COUNTED = ("seed", "tasks", "model", "heldout", "max_broken")
+BOUNDS = ("max_completion_length", "gradient_checkpointing")
+"""What counts of a recipe, and of its ``grpo``."""
+AGAIN = "give another --output"
+"""How to begin again where a run cannot be gone on with."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,19 @@ class Settings:
         return Settings(self.steps, self.batch_size, rate)
 
 
-def gold_reply(example: Example) -> str:
-    """The reply that scores 1, in the form that the prompt asks for."""
-    return example.gold_reply if example.is_bare else f"<think></think>{example.gold_reply}"
-
-
 def warm_up(
-    recipe: Recipe, output: Path | None = None, settings: Settings | None = None, *, tasks: Tasks | None = None
+    recipe: Recipe,
+    output: Path | None = None,
+    settings: Settings | None = None,
+    *,
+    tasks: Tasks | None = None,
+    resume: bool = False,
 ) -> Run:
     """Trains the recipe's model on gold answers and returns the run; ``tasks`` replaces those that the recipe names.
 
-    Of the recipe, ``seed``, ``tasks``, ``model`` and ``heldout`` count, and of ``grpo`` what bounds a reply and memory:
-    ``max_completion_length`` and ``gradient_checkpointing``.
+    Of the recipe, ``seed``, ``tasks``, ``model``, ``heldout`` and ``max_broken`` count, and of ``grpo`` what bounds a
+    reply and memory: ``max_completion_length`` and ``gradient_checkpointing``. With ``resume``, the run in ``output``
+    is gone on with, which is of the same recipe and settings.
 
     Raises:
         UserError: for everything that the user can fix, before training starts if possible.
@@ -82,171 +84,149 @@ def warm_up(
     if num_processes() > 1:
         raise UserError("a warm start runs in one process; start it without a launcher")
     settings = (settings or Settings()).resolved(recipe)
-    if output is not None:
+    if resume:
+        if output is None:
+            raise UserError("--resume needs the run to continue: --output RUN")
+        Run.open(output)
+    elif output is not None:
         Run.check_new(output)
-    recipe = recipe.model_copy(update={"difficulty": "fixed", "mixing": "weights", "corrupt": None})
-    prepared = prepare(recipe, tasks)
-    described = recipe.model_dump(mode="json", include={"seed", "tasks", "model", "heldout"})
+    config = {**_counted(recipe), "warmup": asdict(settings)}
+    prepared = prepare(_recipe_of(config, "recipe"), tasks)
     name = "warmup-" + "+".join(entry.name for entry in recipe.tasks)
-    source = prepared.tasks.train.source.name
-    folder = output or default_folder(name, source)
+    folder = output or default_folder(name, prepared.tasks.train.source.name)
     display = Display(settings.steps)
-    with locked(folder), display.log.kept(folder):
-        run = Run.create(folder, {**described, "warmup": asdict(settings)})
-        provenance(prepared).record(run)
-        return _train(prepared, settings, run, display)
-
-
-def _train(prepared: Prepared, settings: Settings, run: Run, display: Display) -> Run:
-    from ssl4rl.inference.engines import Sampling, generate
-    from ssl4rl.inference.engines.transformers import TransformersEngine
-    from ssl4rl.training.heldout import Heldout
-    from ssl4rl.training.saving import MODEL, save_model
-
-    recipe, files = prepared.recipe, prepared.files
-    started = time.monotonic()
-
-    def seconds() -> float:
-        return round(time.monotonic() - started, 3)
-
-    losses: list[float] = []
-    since = started
-
-    def on_step(step: int, logs: Mapping[str, Any]) -> None:
-        losses.append(logs["loss"])
-        run.append(METRICS, {"step": step, "seconds": seconds(), **logs})
-        if step % 10 == 0 or step in (1, settings.steps):
-            accuracy, left = logs["mean_token_accuracy"], (time.monotonic() - since) / step * (settings.steps - step)
-            display.say(
-                f"step {step}/{settings.steps}  loss {logs['loss']:.4f}  tokens right {accuracy:.0%}  "
-                f"left {as_minutes(left)}"
-            )
-
-    trainer = make_trainer(prepared, settings, run.path, on_step)
-    engine = TransformersEngine(
-        trainer.accelerator.unwrap_model(trainer.model), files, batch_size=recipe.heldout.batch_size
-    )
-    sampling = Sampling(max_new_tokens=recipe.grpo.get("max_completion_length", 256))
-
-    def answer(examples: Sequence[Example]) -> list[str]:
-        return [reply.text for reply in generate(engine, [files.messages(one) for one in examples], sampling)]
-
-    for line in (*prepared.notes, f"longest prompt measured: {prepared.longest}"):
-        display.say(line)
-    heldout = Heldout(run, prepared.tasks.heldout, recipe.heldout.examples, display, seconds)
-    heldout.at(0, answer)
-    since = time.monotonic()
-    trainer.train()
-    heldout.at(settings.steps, answer)
-    with writing(run.path):
-        save_model(trainer, files, run.path / MODEL)
-    tenth = max(1, len(losses) // 10)
-    task = prepared.tasks.train
-    run.write_json(
-        SUMMARY,
-        {
-            "task": task.label,
-            "dataset": task.source.name,
-            "model": recipe.model.path,
-            "steps": settings.steps,
-            "seconds": seconds(),
-            "loss": {"first": sum(losses[:tenth]) / tenth, "last": sum(losses[-tenth:]) / tenth},
-            "heldout": heldout.summary(settings.steps),
-        },
-    )
+    command = resume_command(prepared, folder, command="warmup")
+    with locked(folder), display.log.kept(folder), resumable(command, display.say):
+        if resume:
+            run = Run(folder)
+            refuse_changes(run, run.config, config, prepared, AGAIN)
+        else:
+            run = Run.create(folder, config)
+            provenance(prepared).record(run)
+        end_with(_WarmUp(prepared, settings, run, display).complete(resume))
     return run
 
 
-def make_trainer(
-    prepared: Prepared, settings: Settings, folder: Path, on_step: Callable[[int, Mapping[str, Any]], None]
-) -> SFTTrainer:
-    """TRL's trainer with the model loaded; a row of its data is the number of an example."""
-    import torch
-    from datasets import Dataset
-    from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
-
-    from ssl4rl.inference.engines.transformers import load
-    from ssl4rl.training import trainable
-    from ssl4rl.training.callbacks import StepCallback
-
-    recipe, files = prepared.recipe, prepared.files
-    model = load(files, recipe.model.dtype)
-    if recipe.model.attn_implementation is not None:
-        model.set_attn_implementation(recipe.model.attn_implementation)
-    trainer = SFTTrainer(
-        model=model,
-        args=SFTConfig(
-            output_dir=str(folder),
-            max_steps=settings.steps,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            seed=recipe.seed,
-            # The first examples come first, as in GRPO.
-            train_sampling_strategy="sequential",
-            remove_unused_columns=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            save_strategy="no",
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=torch.cuda.is_available(),
-            gradient_checkpointing=recipe.grpo.get("gradient_checkpointing", True),
-            bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
-        ),
-        train_dataset=Dataset.from_dict({"index": list(range(settings.steps * settings.batch_size))}),
-        data_collator=partial(collate, prepared.tasks.train, files, recipe.grpo.get("max_completion_length", 256)),
-        processing_class=files.processor,
-        callbacks=[StepCallback(on_step)],
-        peft_config=trainable.adapters(recipe.model),
-    )
-    if recipe.model.freeze_vision:
-        trainable.freeze_vision(model)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def collate(task: AnyTask, files: ModelFiles, reply_length: int, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-    """The inputs of a batch: prompts as they are asked, each with its gold reply, on which alone the loss is.
+def read_warm_up(run: Run) -> tuple[Recipe, Settings]:
+    """What a warm start was started with.
 
     Raises:
-        UserError: for a prompt that leaves no room for ``reply_length`` tokens, or a gold reply that has more.
+        UserError: if its config.yaml was edited to something else.
     """
-    import numpy as np
-    import torch
+    place = str(run.path / CONFIG)
+    recipe, settings = _recipe_of(run.config, place), run.config["warmup"]
+    try:
+        return recipe, Settings(**settings).resolved(recipe)
+    except TypeError as error:
+        raise UserError(f"{place}: warmup={settings} are not the settings of a warm start") from error
 
-    from ssl4rl.inference.checks import end_of_turn
 
-    end = end_of_turn(files.encoder)
-    ids, labels, prompts = [], [], []
-    for row in rows:
-        example = task.example(row["index"])
-        prompt = files.encoder.encode([files.messages(example)])
-        reply = files.tokenizer(gold_reply(example), add_special_tokens=False)["input_ids"]
-        reply = [*reply, files.tokenizer.eos_token_id if end is None else end]
-        check_example(files, example, len(prompt.ids[0]), reply_length, files.context_length())
-        if len(reply) > reply_length:
-            raise UserError(
-                f"the right reply to example {example.id} has {len(reply)} tokens, more than the {reply_length} that "
-                f"a reply may have; raise {REPLY_SETTING}"
+def _counted(recipe: Recipe) -> dict[str, Any]:
+    """What counts of a recipe, as its run records it."""
+    bounds = {name: recipe.grpo[name] for name in BOUNDS if name in recipe.grpo}
+    return {**recipe.model_dump(mode="json", include=set(COUNTED)), **({"grpo": bounds} if bounds else {})}
+
+
+def _recipe_of(config: Mapping[str, Any], place: str) -> Recipe:
+    """The recipe of a warm start: what counts, and all else as it usually is."""
+    values = {name: config[name] for name in config if name != "warmup"}
+    model = values["model"]
+    usual = default_grpo(model["path"], lora=model.get("lora") is not None)
+    values["grpo"] = {**{name: usual[name] for name in usual if name not in BOUNDS}, **values.get("grpo", {})}
+    return validate(values, place)
+
+
+class _WarmUp:
+    """The steps of one warm start; an object because they share everything."""
+
+    def __init__(self, prepared: Prepared, settings: Settings, run: Run, display: Display) -> None:
+        self.prepared, self.settings, self.run, self.display = prepared, settings, run, display
+        self.began = self.started = time.monotonic()
+        self.first = 0
+        """The step after which it began, or was gone on with."""
+
+    def complete(self, resume: bool) -> int | None:
+        """Trains, from the last checkpoint if the run is resumed, and writes the model and the summary.
+
+        Returns:
+            None once all is done, or the signal at which it was stopped after a checkpoint.
+        """
+        from ssl4rl.training.heldout import Heldout
+        from ssl4rl.training.saving import MODEL, save_model
+        from ssl4rl.training.stopping import Stop
+        from ssl4rl.training.supervised import make_trainer
+
+        last, say = self.settings.steps, self.display.say
+        trainer = make_trainer(self.prepared, self.settings, self.run.path, self._on_step)
+        checkpoint = self._rewind() if resume else None
+        for line in (*self.prepared.notes, f"longest prompt measured: {self.prepared.longest}"):
+            say(line)
+        answer = self._answers(trainer)
+        examples = self.prepared.recipe.heldout.examples
+        heldout = Heldout(self.run, self.prepared.tasks.heldout, examples, self.display, self._seconds)
+        heldout.at(0, answer)
+        self.began = time.monotonic()
+        stop = Stop(1, trainer.agree, say, self.began)
+        trainer.add_callback(stop)
+        with stop:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if stop.stopped:
+            say(f"stopped after step {trainer.state.global_step} of {last}, with a checkpoint")
+            return stop.signal
+        heldout.at(last, answer)
+        with writing(self.run.path):
+            save_model(trainer, self.prepared.files, self.run.path / MODEL)
+        self.run.write_json(SUMMARY, self._summary(heldout.summary(last)))
+        return None
+
+    def _rewind(self) -> Path | None:
+        """Cuts the files back to the last whole checkpoint; None if there is none yet, so that the run starts over."""
+        from ssl4rl.training.supervised import SAVE_STEPS
+
+        self.first, checkpoint, lines = rewind(self.run, SAVE_STEPS, AGAIN)
+        self.started -= max((line.get("seconds", 0.0) for line in self.run.metrics()), default=0.0)
+        for line in (*lines, f"resuming after step {self.first} of {self.settings.steps}"):
+            self.display.say(line)
+        return checkpoint
+
+    def _answers(self, trainer: SupervisedTrainer) -> Answer:
+        """The greedy replies of the model that is trained."""
+        from ssl4rl.inference.engines import Sampling, generate
+        from ssl4rl.inference.engines.transformers import TransformersEngine
+
+        recipe, files = self.prepared.recipe, self.prepared.files
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        engine = TransformersEngine(model, files, batch_size=recipe.heldout.batch_size)
+        sampling = Sampling(max_new_tokens=recipe.grpo.get("max_completion_length", 256))
+
+        def answer(examples: Sequence[Example]) -> list[str]:
+            return [reply.text for reply in generate(engine, [files.messages(one) for one in examples], sampling)]
+
+        return answer
+
+    def _on_step(self, step: int, logs: Mapping[str, Any]) -> None:
+        last = self.settings.steps
+        self.run.append(METRICS, {"step": step, "seconds": self._seconds(), **logs})
+        if step % 10 == 0 or step in (1, last):
+            pace = (time.monotonic() - self.began) / (step - self.first)
+            self.display.say(
+                f"step {step}/{last}  loss {logs['loss']:.4f}  tokens right {logs['mean_token_accuracy']:.0%}  "
+                f"left {as_minutes(pace * (last - step))}"
             )
-        prompts.append(prompt)
-        ids.append([*prompt.ids[0], *reply])
-        labels.append([IGNORED] * len(prompt.ids[0]) + reply)
-    width = max(map(len, ids))
 
-    def padded(rows: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
-        return torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows])
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
 
-    inputs = {
-        "input_ids": padded(ids, files.tokenizer.pad_token_id),
-        "attention_mask": padded([[1] * len(row) for row in ids], 0),
-        "labels": padded(labels, IGNORED),
-    }
-    for name in dict.fromkeys(name for prompt in prompts for name in prompt.marks):
-        inputs[name] = padded([prompt.marks[name][0] if name in prompt.marks else [] for prompt in prompts], 0)
-    for name in dict.fromkeys(name for prompt in prompts for name in prompt.pixels):
-        shown = [np.asarray(prompt.pixels[name]) for prompt in prompts if name in prompt.pixels]
-        inputs[name] = torch.cat([torch.as_tensor(pixels) for pixels in shown])
-    return inputs
+    def _summary(self, heldout: dict[str, Any]) -> dict[str, Any]:
+        losses = [line["loss"] for line in self.run.metrics() if "loss" in line]
+        tenth = max(1, len(losses) // 10)
+        task = self.prepared.tasks.train
+        return {
+            "task": task.label,
+            "dataset": task.source.name,
+            "model": self.prepared.recipe.model.path,
+            "steps": self.settings.steps,
+            "seconds": self._seconds(),
+            "loss": {"first": sum(losses[:tenth]) / tenth, "last": sum(losses[-tenth:]) / tenth},
+            "heldout": heldout,
+        }

@@ -1,6 +1,9 @@
 """A supervised warm start: tiny models learn the form on gold answers, of texts and of images, and GRPO goes on."""
 
 import json
+import os
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -15,10 +18,12 @@ from ssl4rl.errors import UserError
 from ssl4rl.inference.model import ModelFiles
 from ssl4rl.mixture import Mixture
 from ssl4rl.registry import TASKS
-from ssl4rl.runs import open_run
+from ssl4rl.runs import Run, open_run
+from ssl4rl.training import supervised
 from ssl4rl.training.recipe_file import load_recipe
+from ssl4rl.training.supervised import IGNORED, collate, gold_reply
 from ssl4rl.training.tasks import Tasks
-from ssl4rl.training.warmup import IGNORED, Settings, collate, gold_reply, warm_up
+from ssl4rl.training.warmup import Settings, warm_up
 
 
 class YesNo(Toy):
@@ -53,6 +58,7 @@ def test_a_random_model_learns_the_form(knobs, lora, model_folder: Path, tmp_pat
     names = {path.name for path in run.path.iterdir()}
     assert names == {
         *("config.yaml", "environment.json", "heldout.jsonl", "log.txt", "metrics.jsonl", "model", "summary.json"),
+        *("checkpoint-50", "checkpoint-60"),
         *({"adapter"} if lora else ()),
     }
     # What was saved replies as the model in memory did.
@@ -201,3 +207,91 @@ def test_prompts_and_gold_replies_have_to_fit(model_folder: Path) -> None:
         collate(task, files, 2, [{"index": 0}])
     with pytest.raises(UserError, match=r"the prompt of example toys/.* has \d+ tokens; with 100000 for the reply"):
         collate(task, files, 100_000, [{"index": 0}])
+
+
+def same(run: Path, other: Path) -> bool:
+    """Whether two runs have the same steps, held-out answers and weights."""
+    steps = [
+        [{key: value for key, value in line.items() if key != "seconds"} for line in Run(path).metrics()]
+        for path in (run, other)
+    ]
+    weights = [load_file(path / "model" / "model.safetensors") for path in (run, other)]
+    answers = [(path / "heldout.jsonl").read_bytes() for path in (run, other)]
+    return (
+        steps[0] == steps[1]
+        and answers[0] == answers[1]
+        and all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    )
+
+
+def test_it_is_gone_on_with_where_it_was_stopped_or_killed(model_folder, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(supervised, "SAVE_STEPS", 2)
+    recipe = toy_recipe(model_folder, heldout={"examples": 8}, grpo__max_completion_length=24)
+    settings = Settings(steps=5)
+    whole = warm_up(recipe, tmp_path / "whole", settings, tasks=yes_no())
+    append = Run.append
+
+    def signalled(run: Run, name: str, *lines: dict[str, object]) -> None:
+        append(run, name, *lines)
+        if name == "metrics.jsonl" and lines[0]["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "append", signalled)
+        with pytest.raises(SystemExit) as end:
+            warm_up(recipe, stopped, settings, tasks=yes_no())
+    out = capsys.readouterr().out
+    assert end.value.code == 128 + signal.SIGTERM and not open_run(stopped).finished
+    assert f"with a checkpoint\ncontinue with: ssl4rl graph warmup --resume --output {stopped}\n" in out
+    with pytest.raises(
+        UserError, match=r"warmup\.steps \(5, now 6\) changed .*; put back what it was, or give another"
+    ):
+        warm_up(recipe, stopped, Settings(steps=6), tasks=yes_no(), resume=True)
+    assert warm_up(recipe, stopped, settings, tasks=yes_no(), resume=True).finished
+    assert "resuming after step" in capsys.readouterr().out and same(stopped, whole.path)
+
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.path, killed)
+    for name in ("model", "checkpoint-5"):
+        shutil.rmtree(killed / name)
+    (killed / "summary.json").unlink()
+    assert warm_up(recipe, killed, settings, tasks=yes_no(), resume=True).summary["loss"] == whole.summary["loss"]
+    assert "resuming after step 4 of 5" in capsys.readouterr().out and same(killed, whole.path)
+    with pytest.raises(UserError, match="is finished; nothing is left to resume"):
+        warm_up(recipe, killed, settings, tasks=yes_no(), resume=True)
+
+
+def test_the_command_goes_on_with_it(tmp_path: Path, monkeypatch, capsys) -> None:
+    def ssl4rl(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ssl4rl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    run = tmp_path / "warm"
+    few = [word for setting in ("heldout.examples=2", "grpo.max_completion_length=48") for word in ("--set", setting)]
+    assert ssl4rl("graph", "warmup", "--steps", 2, "--batch-size", 2, *few, "--output", run) == 0
+    # Of the recipe, what counts is kept.
+    assert open_run(run).config["grpo"] == {"max_completion_length": 48, "gradient_checkpointing": False}
+    shutil.rmtree(run / "model")
+    (run / "summary.json").unlink()
+    for arguments, message in (
+        (
+            ("graph", "train", "--resume", "--output", run),
+            "is a warm start; continue it with ssl4rl graph warmup",
+        ),
+        (("graph", "warmup", "--resume"), "--resume needs the run to continue: --output RUN"),
+        (("graph", "warmup", "--resume", "--output", run, "--steps", 3), "recipe and settings; give --output only"),
+        (("vision", "warmup", "--resume", "--output", run), "link is for ssl4rl graph"),
+        (("graph", "warmup", "--steps", 2, "--output", run), "add --resume to continue it"),
+    ):
+        capsys.readouterr()
+        assert ssl4rl(*arguments) == 2
+        assert message in capsys.readouterr().err, arguments
+    assert ssl4rl("graph", "warmup", "--resume", "--output", run) == 0
+    assert "resuming after step 2 of 2" in capsys.readouterr().out and (run / "model").is_dir()
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("steps: 2", "steps: two"))
+    assert ssl4rl("graph", "warmup", "--resume", "--output", run) == 2
+    assert "are not the settings of a warm start" in capsys.readouterr().err
