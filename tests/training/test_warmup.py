@@ -224,9 +224,11 @@ def same(run: Path, other: Path) -> bool:
     )
 
 
-def test_it_is_gone_on_with_where_it_was_stopped_or_killed(model_folder, tmp_path, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("lora", [None, {"r": 4}])
+def test_it_is_gone_on_with_where_it_was_stopped_or_killed(lora, model_folder, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(supervised, "SAVE_STEPS", 2)
-    recipe = toy_recipe(model_folder, heldout={"examples": 8}, grpo__max_completion_length=24)
+    model = {"path": str(model_folder), "lora": lora}
+    recipe = toy_recipe(model_folder, model=model, heldout={"examples": 8}, grpo__max_completion_length=24)
     settings = Settings(steps=5)
     whole = warm_up(recipe, tmp_path / "whole", settings, tasks=yes_no())
     append = Run.append
